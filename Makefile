@@ -1,0 +1,66 @@
+# Everything a person types. `make help` tells them apart.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+export PYTHONPATH := pylib:kamailio:asterisk:docker
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "Variables: LAB_SIP_PORT=5070 (edge's port on 127.0.0.1), LAB_NET=198.18.7, EDGE_SUITE=bookworm|trixie|testing"
+
+.PHONY: demo
+demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown as they happen (sets up what is missing)
+	@$(PYTHON) -m lab.demo
+
+.PHONY: test
+test: lint images ## every test: lint, unit, KEMI, AMI, end to end, with coverage (sets up what is missing)
+	@$(PYTHON) -m pytest --cov --cov-report=term
+
+.PHONY: lint
+lint: .venv/installed ## ruff and mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/lab tests
+
+.PHONY: test-unit
+test-unit: .venv/installed ## the tests that need no containers, with coverage
+	@$(PYTHON) -m pytest tests/unit tests/kemi tests/ami --cov --cov-report=term
+
+.PHONY: test-e2e
+test-e2e: .venv/installed images ## the tests on the real stack
+	@$(PYTHON) -m pytest tests/e2e
+
+.PHONY: images
+images: engine ## build the images of the stack, or see that they are current
+	@docker/build-images
+
+.PHONY: up
+up: images ## start the stack and wait until it is healthy; then call sip:1000@127.0.0.1
+	@docker/up
+
+.PHONY: down
+down: ## stop the stack and remove its containers
+	@docker/compose down --remove-orphans
+
+.PHONY: logs
+logs: ## follow the logs of all parts; each line of a call has its Call-ID or Asterisk's number for it
+	@docker/compose logs --tail=100 -f
+
+.PHONY: ps
+ps: ## what runs, and whether it is healthy
+	@docker/compose ps
+
+.PHONY: clean
+clean: down ## the stack, .venv, out/ and every cache (the images stay: docker image ls 'session-timer/*')
+	@rm -rf .venv out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: engine
+engine:
+	@docker/install-engine
+
+.venv/installed: requirements-dev.txt
+	@docker/make-venv

@@ -1,0 +1,135 @@
+"""The edge's routing (KEMI), in the shape of Kamailio's stock script: what comes from Asterisk goes out by its
+Request-URI, everything else goes to Asterisk.
+
+The places where the session timer takes part are marked `session timer:`.
+"""
+
+import os
+
+import KSR
+
+ASTERISK = os.environ["ASTERISK_ADDRESS"]
+
+CALL_METHODS = "IU"  # INVITE and UPDATE, in the letters of is_method_in
+RELAYED_METHODS = "IBSU"  # with BYE and SUBSCRIBE
+
+DONE = 1
+
+
+class Edge:
+    """Kamailio makes one of these in every process and calls the `ksr_*` methods by name."""
+
+    def child_init(self, rank: int) -> int:
+        """Kamailio: a process has started. Below zero stops the server."""
+        return 0
+
+    def ksr_request_route(self, msg: object) -> int:
+        """Kamailio: a request has come in."""
+        KSR.force_rport()
+        if not self._acceptable():
+            return DONE
+
+        if KSR.is_CANCEL():
+            if KSR.tm.t_check_trans() > 0:
+                self._relay()
+            return DONE
+
+        if not KSR.is_ACK():
+            if KSR.tmx.t_precheck_trans() > 0:
+                KSR.tm.t_check_trans()
+                return DONE
+            if KSR.tm.t_check_trans() == 0:
+                return DONE
+
+        self._reach_loopback_callers()
+        if KSR.siputils.has_totag() > 0:
+            self._within_dialog()
+        else:
+            self._begin_dialog()
+        return DONE
+
+    def ksr_branch_manage(self, msg: object) -> int:
+        """Kamailio: a request is about to leave on one branch."""
+        # session timer: the headers of the request as it leaves.
+        return DONE
+
+    def ksr_onreply_manage(self, msg: object) -> int:
+        """Kamailio: a reply to a relayed request has come in."""
+        self._reach_loopback_callers()
+        # session timer: the 2xx to INVITE and UPDATE.
+        return DONE
+
+    def ksr_failure_manage(self, msg: object) -> int:
+        """Kamailio: every branch of an INVITE or UPDATE has failed."""
+        if KSR.tm.t_is_canceled() > 0:
+            return DONE
+        # session timer: a 422 from the far side is tried again.
+        return DONE
+
+    def ksr_reply_route(self, msg: object) -> int:
+        """Kamailio: any reply. Has to exist: 5.6 leaves an exception behind where it does not."""
+        return DONE
+
+    def ksr_onsend_route(self, msg: object) -> int:
+        """Kamailio: any message about to be sent. Has to exist, as above."""
+        return DONE
+
+    def _acceptable(self) -> bool:
+        if KSR.maxfwd.process_maxfwd(10) < 0:
+            KSR.sl.sl_send_reply(483, "Too Many Hops")
+            return False
+        # Also what the container's health check asks.
+        if KSR.is_OPTIONS() and KSR.is_myself_ruri() and KSR.corex.has_ruri_user() < 0:
+            KSR.sl.sl_send_reply(200, "OK")
+            return False
+        if KSR.sanity.sanity_check(17895, 7) < 0:
+            KSR.warn(f"malformed request from {KSR.pv.get('$si')}:{KSR.pv.get('$sp')}\n")
+            return False
+        return True
+
+    def _begin_dialog(self) -> None:
+        if KSR.is_ACK():
+            return  # of a transaction this edge does not know
+        # Asterisk's outbound_proxy arrives as a Route with our own address; nobody else may choose the path.
+        KSR.hdr.remove("Route")
+        if KSR.is_method_in("IS"):
+            KSR.rr.record_route()
+        if KSR.pv.get("$si") != ASTERISK:
+            KSR.setdsturi(f"sip:{ASTERISK}")
+        # session timer: an initial INVITE; below the minimum it is answered 422 here and goes no further.
+        self._relay()
+
+    def _within_dialog(self) -> None:
+        if KSR.rr.loose_route() > 0:
+            if not KSR.isdsturiset():
+                KSR.nathelper.handle_ruri_alias()
+            # session timer: a refresh (INVITE or UPDATE in the dialog), the BYE that ends the record.
+            self._relay()
+        elif KSR.is_ACK():
+            # The ACK of a failed INVITE has a To tag but no Route.
+            if KSR.tm.t_check_trans() > 0:
+                self._relay()
+        else:
+            KSR.sl.sl_send_reply(404, "Not here")
+
+    def _relay(self) -> None:
+        if KSR.is_method_in(RELAYED_METHODS) and KSR.tm.t_is_set("branch_route") < 0:
+            KSR.tm.t_on_branch("ksr_branch_manage")
+        if KSR.is_method_in(CALL_METHODS):
+            if KSR.tm.t_is_set("onreply_route") < 0:
+                KSR.tm.t_on_reply("ksr_onreply_manage")
+            if KSR.tm.t_is_set("failure_route") < 0:
+                KSR.tm.t_on_failure("ksr_failure_manage")
+        if KSR.tm.t_relay() < 0:
+            KSR.sl.sl_reply_error()
+
+    def _reach_loopback_callers(self) -> None:
+        """A softphone on the host calls 127.0.0.1 and gives that as its Contact, which from here would be this
+        edge itself: the address it was seen from is kept in the Contact's alias."""
+        if KSR.pv.gete("$ct").find("@127.") >= 0 or KSR.pv.gete("$ct").find(":127.") >= 0:
+            KSR.nathelper.set_contact_alias()
+
+
+def mod_init() -> Edge:
+    """Kamailio: the script is loaded. The object that is returned has the routes."""
+    return Edge()
