@@ -1,0 +1,148 @@
+"""The header fields of session timers, read and written (RFC 4028 sections 4 and 5, RFC 3261 section 25.1).
+
+Callers hand in header *values* under their long names; which rows a message has, and that ``x`` is
+Session-Expires and ``k`` is Supported, they know from `COMPACT_NAMES`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+ABSOLUTE_MINIMUM = 90
+"""Seconds. No session interval and no Min-SE is below this (RFC 4028 sections 4 and 5)."""
+
+LARGEST_INTERVAL = 2**32 - 1
+"""Seconds. RFC 4028 gives delta-seconds no upper bound; we saturate where RFC 3261 bounds Expires (20.19)."""
+
+TIMER = "timer"
+"""The option tag of RFC 4028 (section 12)."""
+
+COMPACT_NAMES = {"x": "Session-Expires", "k": "Supported"}
+"""Compact header names this protocol needs; Min-SE, Require and Allow have none (RFC 4028 section 12)."""
+
+REFRESH_METHODS = frozenset({"INVITE", "UPDATE"})
+"""The only methods whose requests and 2xx carry session timer headers (RFC 4028 section 4, Table 1)."""
+
+
+class Role(StrEnum):
+    """The two ends of one transaction, as the refresher parameter names them (RFC 4028 section 4)."""
+
+    UAC = "uac"
+    UAS = "uas"
+
+
+class HeaderError(ValueError):
+    """A header value that the grammar does not allow.
+
+    Attributes: `header` (long name), `value` (as received), `reason`.
+    """
+
+    def __init__(self, header: str, value: str, reason: str) -> None:
+        super().__init__(f"{header}: {value!r}: {reason}")
+        self.header = header
+        self.value = value
+        self.reason = reason
+
+
+# RFC 3261 25.1. Possessive quantifiers keep hostile values linear.
+_WORD = r"[A-Za-z0-9.!%*_+`'~-]++"
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_HOST = r"\[[0-9A-Fa-f:.]++\]"
+_PARAM = rf"({_WORD})(?:[ \t]*+=[ \t]*+({_WORD}|{_QUOTED}|{_HOST}))?+"
+_DELTA = re.compile(r"[ \t]*+([0-9]++)[ \t]*+")
+_NEXT_PARAM = re.compile(rf";[ \t]*+({_PARAM})[ \t]*+", re.DOTALL)
+_FOLD = re.compile(r"\r?\n[ \t]+")
+
+
+def delta_and_params(header: str, value: str) -> tuple[int, tuple[tuple[str, str, str], ...]]:
+    """Read ``delta-seconds *(SEMI param)``: seconds, saturated, and each parameter as (written, name, value).
+
+    Names come in lower case; a value is as written, empty where there is none. Raises `HeaderError`.
+    """
+    text = _FOLD.sub(" ", value)
+    delta = _DELTA.match(text)
+    if delta is None:
+        raise HeaderError(header, value, "expected a number of seconds")
+    digits = delta[1].lstrip("0") or "0"
+    seconds = LARGEST_INTERVAL if len(digits) > 10 else min(int(digits), LARGEST_INTERVAL)
+    params: list[tuple[str, str, str]] = []
+    names: set[str] = set()
+    at = delta.end()
+    while at < len(text):
+        param = _NEXT_PARAM.match(text, at)
+        if param is None:
+            raise HeaderError(header, value, f"expected ';' and a parameter at {text[at : at + 20]!r}")
+        name = param[2].lower()
+        if name in names:
+            raise HeaderError(header, value, f"parameter {name!r} appears twice (RFC 3261 7.3.1)")
+        names.add(name)
+        params.append((param[1], name, param[3] or ""))
+        at = param.end()
+    return seconds, tuple(params)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpires:
+    """A Session-Expires value (RFC 4028 section 4)."""
+
+    interval: int
+    """Seconds."""
+
+    refresher: Role | None = None
+    """None where the parameter is absent or names neither ``uac`` nor ``uas``."""
+
+    params: tuple[str, ...] = ()
+    """Every parameter as received, the refresher among them: what a proxy must hand on unchanged."""
+
+    @classmethod
+    def of(cls, interval: int, refresher: Role | None = None) -> SessionExpires:
+        """A value of our own making: `interval` in seconds and, if given, the refresher parameter."""
+        return cls(interval, refresher, (f"refresher={refresher}",) if refresher else ())
+
+    @classmethod
+    def parse(cls, value: str) -> SessionExpires:
+        """Read one header value; any number of digits, saturated. Raises `HeaderError`."""
+        seconds, params = delta_and_params("Session-Expires", value)
+        named = next((value.lower() for _, name, value in params if name == "refresher"), "")
+        refresher = Role(named) if named in ("uac", "uas") else None
+        return cls(seconds, refresher, tuple(written for written, _, _ in params))
+
+    def with_interval(self, interval: int) -> SessionExpires:
+        """The same parameters with another interval: all that a proxy may change (RFC 4028 8.1)."""
+        return SessionExpires(interval, self.refresher, self.params)
+
+    def __str__(self) -> str:
+        return ";".join((str(self.interval), *self.params))
+
+
+def parse_min_se(value: str) -> int:
+    """Read one Min-SE value, in seconds; parameters are allowed and dropped. Raises `HeaderError`."""
+    return delta_and_params("Min-SE", value)[0]
+
+
+def only_row(header: str, rows: Sequence[str]) -> str | None:
+    """The single row of a header that is no list, or None. Two rows raise `HeaderError` (RFC 3261 7.3.1)."""
+    if len(rows) > 1:
+        raise HeaderError(header, ", ".join(rows), "appears more than once")
+    return rows[0] if rows else None
+
+
+def option_tags(rows: Iterable[str]) -> frozenset[str]:
+    """The option tags of all rows of Supported, Require, Proxy-Require or Unsupported, in lower case."""
+    return frozenset(tag for row in rows for part in row.split(",") if (tag := part.strip().lower()))
+
+
+def without_tag(row: str, tag: str) -> str | None:
+    """`row` less one option tag, the others as written; None if nothing is left of it."""
+    kept = [part.strip() for part in row.split(",") if part.strip() and part.strip().lower() != tag]
+    return ", ".join(kept) if kept else None
+
+
+def allows(rows: Sequence[str], method: str) -> bool | None:
+    """Whether Allow lists `method`; None without an Allow header (RFC 3311 section 4: unknown)."""
+    if not rows:
+        return None
+    return any(part.strip() == method for row in rows for part in row.split(","))

@@ -1,0 +1,103 @@
+"""The proxy's decisions (RFC 4028 section 8): both ends run their own timers, we may only ask for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .dialog import Agreement, DialogTimer, Side
+from .headers import Role, SessionExpires
+from .message import RefreshRequest, RefreshResponse
+from .policy import Policy
+from .uas import Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Change the request so before it is forwarded; None leaves a header as it is."""
+
+    session_expires: SessionExpires | None = None
+    min_se: int | None = None
+    """Seconds."""
+    require_timer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is remembered for the life of the transaction (RFC 4028 8.1)."""
+
+    interval: int | None
+    """Seconds: the Session-Expires of the request as forwarded; None if it had none."""
+    uac_supports: bool
+
+
+def forward(
+    request: RefreshRequest, policy: Policy, *, insist: bool = False
+) -> Reject | tuple[Forward, Asked]:
+    """Decide on a request that passes.
+
+    `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
+    """
+    asked = request.session_expires
+    if not policy.enabled:
+        return Forward(), Asked(None, request.supports_timer)
+    if asked is not None and request.supports_timer and asked.interval < policy.min_se:
+        return Reject(422, policy.min_se)
+
+    min_se = request.min_se
+    if asked is not None and not request.supports_timer and asked.interval < policy.min_se:
+        min_se = max(min_se or 0, policy.min_se)
+    least = max(min_se or 0, policy.floor)
+    if asked is None:
+        interval = max(policy.default_expires, least) if policy.request_timer else None
+    elif asked.interval < least:
+        interval = least
+    elif policy.max_expires is not None and asked.interval > policy.max_expires:
+        interval = min(asked.interval, max(policy.max_expires, least))
+    else:
+        interval = asked.interval
+
+    changed = None
+    if interval is not None and (asked is None or interval != asked.interval):
+        changed = SessionExpires.of(interval) if asked is None else asked.with_interval(interval)
+    return (
+        Forward(
+            session_expires=changed,
+            min_se=min_se if min_se != request.min_se else None,
+            require_timer=insist and interval is not None and not request.supports_timer,
+        ),
+        Asked(interval, request.supports_timer),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Put these headers on the forwarded 2xx; with it, `dialog` comes into force."""
+
+    dialog: DialogTimer
+    session_expires: SessionExpires | None = None
+    """None: the 2xx passes as it is."""
+
+    @property
+    def require_timer(self) -> bool:
+        """``timer`` goes into Require exactly where we completed the 2xx (RFC 4028 8.2)."""
+        return self.session_expires is not None
+
+
+def complete(
+    asked: Asked, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
+) -> Complete:
+    """Decide on a 2xx that passes; `sender` is the side whose request it answers (RFC 4028 8.2).
+
+    In a proxy `Side.LOCAL` and `Side.REMOTE` are only names for the dialog's two ends.
+    """
+    known = dialog or DialogTimer()
+    shown = response.session_expires
+    if shown is not None:
+        agreement = Agreement(shown.interval, Side.of(shown.refresher or Role.UAC, sender))
+        return Complete(replace(known, agreement=agreement))
+    if asked.interval is None or not asked.uac_supports:
+        return Complete(replace(known, agreement=None))
+    return Complete(
+        replace(known, agreement=Agreement(asked.interval, sender)),
+        SessionExpires.of(asked.interval, Role.UAC),
+    )

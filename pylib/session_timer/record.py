@@ -1,0 +1,179 @@
+"""The edge's record of one dialog: the truth about refreshes, as text that fits one htable value.
+
+Readable by a person, versioned, and safe to write twice and to replicate: whoever reads it needs no
+other record. Its time is the writer's monotonic clock and names that clock, so that hosts whose wall
+clocks disagree can still tell a record's age (see `learn_clock`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote
+
+from .dialog import Agreement, DialogTimer, Side
+
+VERSION = 1
+
+
+class RecordError(ValueError):
+    """A text that is no record of this version: what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last refresh that a non-2xx answered."""
+
+    code: int
+    sender: Side
+    at: float
+    """Seconds on the record's clock."""
+    retry_after: int | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the edge knows of one dialog."""
+
+    local_tag: str
+    """The tag of the end we speak for; in a proxy, of the callee."""
+    dialog: DialogTimer
+    clock: str
+    """Names the host whose monotonic clock `at` was read from."""
+    at: float
+    """Seconds on `clock`: when the last 2xx to an INVITE or UPDATE passed."""
+    last: str = ""
+    """The transaction of that 2xx, ``<sender>:<CSeq number>``: its retransmissions move nothing."""
+    refreshes: int = 0
+    """How many 2xx have passed after the first."""
+    failure: Failure | None = None
+    peer: str = ""
+    """The name of the peer's profile."""
+
+    def encode(self) -> str:
+        """The record as ``key=value`` pairs between semicolons."""
+        agreed = self.dialog.agreement
+        pairs = [
+            f"v={VERSION}",
+            f"interval={agreed.interval if agreed else 0}",
+            f"refresher={agreed.refresher if agreed else 'none'}",
+            f"one_sided={int(agreed.one_sided) if agreed else 0}",
+            f"min_se={self.dialog.min_se or 0}",
+            f"supports={int(self.dialog.peer_supports)}",
+            f"update={int(self.dialog.peer_allows_update)}",
+            f"refreshes={self.refreshes}",
+            f"clock={quote(self.clock)}",
+            f"at={self.at:.3f}",
+            f"last={self.last}",
+            f"local={quote(self.local_tag)}",
+            f"peer={quote(self.peer)}",
+        ]
+        if self.failure is not None:
+            wait = "" if self.failure.retry_after is None else str(self.failure.retry_after)
+            pairs += [
+                f"failure={self.failure.code}",
+                f"failed_by={self.failure.sender}",
+                f"failed_at={self.failure.at:.3f}",
+                f"retry_after={wait}",
+            ]
+        return ";".join(pairs)
+
+    @classmethod
+    def decode(cls, text: str) -> Record:
+        """Read a record. Unknown keys are ignored; another version or a missing key raises `RecordError`."""
+        fields = dict(pair.split("=", 1) for pair in text.split(";") if "=" in pair)
+        version = fields.get("v")
+        if version != str(VERSION):
+            raise RecordError(
+                f"record of version {version!r}, this code reads version {VERSION}: {text[:120]!r}"
+            )
+        try:
+            interval = int(fields["interval"])
+            agreement = None
+            if interval:
+                agreement = Agreement(interval, Side(fields["refresher"]), fields["one_sided"] == "1")
+            failure = None
+            if "failure" in fields:
+                wait = fields["retry_after"]
+                failure = Failure(
+                    code=int(fields["failure"]),
+                    sender=Side(fields["failed_by"]),
+                    at=float(fields["failed_at"]),
+                    retry_after=int(wait) if wait else None,
+                )
+            return cls(
+                local_tag=unquote(fields["local"]),
+                dialog=DialogTimer(
+                    agreement=agreement,
+                    min_se=int(fields["min_se"]) or None,
+                    peer_supports=fields["supports"] == "1",
+                    peer_allows_update=fields["update"] == "1",
+                ),
+                clock=unquote(fields["clock"]),
+                at=float(fields["at"]),
+                last=fields["last"],
+                refreshes=int(fields["refreshes"]),
+                failure=failure,
+                peer=unquote(fields["peer"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise RecordError(f"no record, {error}: {text[:120]!r}") from error
+
+    def refreshed(self, dialog: DialogTimer, now: float, clock: str, transaction: str) -> Record:
+        """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only)."""
+        if transaction == self.last:
+            return self
+        return replace(
+            self,
+            dialog=dialog,
+            clock=clock,
+            at=now,
+            last=transaction,
+            refreshes=self.refreshes + 1,
+            failure=None,
+        )
+
+    def failed(self, dialog: DialogTimer, failure: Failure) -> Record:
+        """The record after a non-2xx: the deadline stays where it was (RFC 4028 section 10)."""
+        return replace(self, dialog=dialog, failure=failure)
+
+    def sender(self, from_tag: str) -> Side:
+        """Whose request it is that carries this From tag."""
+        return Side.LOCAL if from_tag == self.local_tag else Side.REMOTE
+
+
+def key(call_id: str, one_tag: str, other_tag: str) -> str:
+    """The record's key in the htable: the same from both ends of the dialog."""
+    first, second = sorted((one_tag, other_tag))
+    return f"{call_id};{first};{second}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """One published reading of a writer's monotonic clock, as one reader saw it; all in seconds."""
+
+    reading: float
+    """On the writer's clock."""
+    offset: float
+    """The writer's clock less the reader's."""
+    learned: float
+    """On the reader's clock."""
+
+
+_STALE = 60.0
+"""Seconds after which a fresh reading replaces a nearer one: clocks of two hosts drift apart."""
+
+
+def learn_clock(known: ClockReading | None, reading: float, now: float) -> ClockReading:
+    """Take note of a published `reading`, read at `now` on the reader's own clock.
+
+    A writer publishes about every second, so a reading is always a little old when it is read: the
+    largest difference seen is the nearest to the truth. A clock that is no longer published, because
+    its host is gone, keeps the offset it had.
+    """
+    fresh = ClockReading(reading, reading - now, now)
+    if known is None or fresh.offset >= known.offset:
+        return fresh
+    if reading > known.reading and now - known.learned > _STALE:
+        return fresh
+    return known

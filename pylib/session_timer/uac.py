@@ -1,0 +1,110 @@
+"""The UAC's decisions (RFC 4028 section 7): what our INVITE or UPDATE carries, and what its answer means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .dialog import Agreement, DialogTimer, Side
+from .headers import Role, SessionExpires
+from .message import RefreshResponse
+from .policy import Policy
+
+MOST_422_RETRIES = 5
+"""Every retry needs a larger Min-SE than the one before; a path that goes on growing it is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerHeaders:
+    """What our INVITE or UPDATE carries beside ``Supported: timer`` (RFC 4028 7.1 and 7.4)."""
+
+    session_expires: SessionExpires | None = None
+    min_se: int | None = None
+    """Seconds."""
+    require_timer: bool = False
+    proxy_require_timer: bool = False
+
+
+def request(
+    policy: Policy,
+    dialog: DialogTimer | None = None,
+    told_min_se: int | None = None,
+    *,
+    renegotiate: bool = False,
+) -> TimerHeaders:
+    """The timer headers of an INVITE or UPDATE that we send.
+
+    `dialog` is None before there is one; then `told_min_se` is the largest Min-SE, in seconds, of the
+    422 answers to this call so far or learned of this destination (RFC 4028 7.4). `renegotiate` leaves
+    the refresher open so that it is chosen afresh (7.4, MAY).
+    """
+    agreed = dialog.agreement if dialog is not None else None
+    if dialog is None or (agreed is None and not dialog.peer_supports) or (agreed and agreed.one_sided):
+        known_min_se = told_min_se if dialog is None else dialog.min_se
+        min_se = max(policy.min_se, known_min_se or 0)
+        shown = min_se if known_min_se is not None or policy.min_se > policy.floor else None
+        expires = None
+        if policy.request_timer:
+            wish = agreed.interval if agreed else policy.default_expires
+            role = policy.prefer_refresher if dialog is None and policy.offer_refresher else None
+            if agreed:
+                role = Role.UAC
+            expires = SessionExpires.of(max(wish, min_se), role)
+        return TimerHeaders(expires, shown, policy.require_timer, policy.proxy_require_timer)
+    expires = None
+    if agreed is not None:
+        role = None if renegotiate else agreed.refresher.role(sender=Side.LOCAL)
+        expires = SessionExpires.of(max(agreed.interval, dialog.min_se or policy.floor), role)
+    return TimerHeaders(expires, dialog.min_se, policy.require_timer, policy.proxy_require_timer)
+
+
+def accept(
+    sent: TimerHeaders, response: RefreshResponse, policy: Policy, dialog: DialogTimer | None = None
+) -> DialogTimer:
+    """What a 2xx to our INVITE or UPDATE brings into force (RFC 4028 7.2)."""
+    known = dialog or DialogTimer()
+    asked = sent.session_expires
+    shown = response.session_expires
+    supports = known.peer_supports or response.supports_timer or (shown is not None and asked is None)
+    agreement: Agreement | None = None
+    if shown is not None:
+        role = shown.refresher or (asked.refresher if asked else None) or Role.UAC
+        agreement = Agreement(shown.interval, Side.of(role, sender=Side.LOCAL))
+        # Only an end that knows timers takes the refreshing on itself: a proxy completes with uac (8.2).
+        supports = supports or role is Role.UAS
+    elif not supports and policy.one_sided:
+        agreement = Agreement(asked.interval if asked else policy.default_expires, Side.LOCAL, one_sided=True)
+    return DialogTimer(
+        agreement=agreement,
+        # The Min-SE of 422 answers from before the dialog is forgotten with it (RFC 4028 7.4).
+        min_se=known.min_se,
+        peer_supports=supports,
+        peer_allows_update=known.peer_allows_update
+        if response.allows_update is None
+        else response.allows_update,
+    )
+
+
+def retry_with(told: RefreshResponse, sent: TimerHeaders, retries: int) -> int | None:
+    """The Min-SE, in seconds, to retry with after a 422; None if a retry is pointless (RFC 4028 7.3, 10).
+
+    `retries` counts those already made. A 422 that brings no larger Min-SE than the request already
+    met would be answered 422 again.
+    """
+    if told.min_se is None or retries >= MOST_422_RETRIES:
+        return None
+    offered = sent.session_expires.interval if sent.session_expires else 0
+    return told.min_se if told.min_se > max(offered, sent.min_se or 0) else None
+
+
+def rejected(dialog: DialogTimer, response: RefreshResponse) -> DialogTimer:
+    """What a non-2xx changes: a 422's Min-SE is remembered, the agreement stays (RFC 4028 7.4, 10)."""
+    return dialog.with_min_se(response.min_se) if response.code == 422 else dialog
+
+
+def renewed(dialog: DialogTimer, refresher: Side) -> DialogTimer:
+    """Move the role on purpose (RFC 4028 7.4). Raises `ValueError` if the peer never showed support."""
+    if dialog.agreement is None:
+        raise ValueError("no session timer is running on this dialog: there is no role to move")
+    if refresher is Side.REMOTE and not dialog.peer_supports:
+        raise ValueError("the peer has not shown that it supports session timers: it cannot be the refresher")
+    return replace(dialog, agreement=replace(dialog.agreement, refresher=refresher))

@@ -1,0 +1,98 @@
+"""The UAS's decisions (RFC 4028 section 9): what to answer to an INVITE or UPDATE of the peer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .dialog import Agreement, DialogTimer, Side
+from .headers import Role, SessionExpires
+from .message import RefreshRequest
+from .policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Answer the request with an error."""
+
+    code: int
+    """422, or 420 where ``timer`` is required of a peer whose profile is off."""
+    min_se: int | None = None
+    """Seconds, for the Min-SE of a 422 (RFC 4028 section 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Put these headers on the 2xx; with the 2xx, `dialog` comes into force."""
+
+    dialog: DialogTimer
+    session_expires: SessionExpires | None = None
+    """None: the 2xx carries no Session-Expires."""
+    require_timer: bool = False
+
+
+def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None) -> Reject | Accept:
+    """Decide on an INVITE or UPDATE from the peer; `dialog` is what holds so far, if anything does."""
+    if not policy.enabled:
+        return Reject(420) if request.requires_timer else Accept(DialogTimer())
+    asked = request.session_expires
+    if asked is not None and request.supports_timer and asked.interval < policy.min_se:
+        return Reject(422, policy.min_se)
+
+    known = remember(request, dialog or DialogTimer())
+    interval = _interval(request, policy, known.agreement)
+    if interval is None:
+        return Accept(replace(known, agreement=_private(policy, known)))
+    role = _refresher(request, policy, known.agreement)
+    return Accept(
+        dialog=replace(known, agreement=Agreement(interval, Side.of(role, sender=Side.REMOTE))),
+        session_expires=SessionExpires.of(interval, role),
+        require_timer=request.supports_timer,
+    )
+
+
+def remember(request: RefreshRequest, dialog: DialogTimer) -> DialogTimer:
+    """What a received refresh request teaches about the peer, whatever becomes of it (RFC 4028 7.4)."""
+    return replace(
+        dialog.with_min_se(request.min_se),
+        peer_supports=dialog.peer_supports or request.supports_timer,
+        peer_allows_update=dialog.peer_allows_update
+        if request.allows_update is None
+        else request.allows_update,
+    )
+
+
+def _interval(request: RefreshRequest, policy: Policy, current: Agreement | None) -> int | None:
+    """The interval of our 2xx in seconds; None for a 2xx without Session-Expires."""
+    least = max(request.min_se or 0, policy.floor)
+    if request.session_expires is None:
+        if not (request.supports_timer and policy.request_timer):
+            return None
+        wish = policy.default_expires if current is None or current.one_sided else current.interval
+        return max(wish, least)
+    asked = request.session_expires.interval
+    if asked < policy.floor:
+        # Nobody may ask for less than 90 seconds, and who does not claim support cannot be told by 422.
+        return policy.min_se if policy.raise_small_interval else None
+    if asked < policy.min_se and policy.raise_small_interval:
+        return policy.min_se
+    if policy.max_expires is not None and asked > policy.max_expires:
+        return min(asked, max(policy.max_expires, least))
+    return asked
+
+
+def _refresher(request: RefreshRequest, policy: Policy, current: Agreement | None) -> Role:
+    """Table 2 of RFC 4028; without support only we can refresh, whatever the request says."""
+    if not request.supports_timer:
+        return Role.UAS
+    if request.session_expires is not None and request.session_expires.refresher is not None:
+        return request.session_expires.refresher
+    if current is not None and not current.one_sided:
+        return current.refresher.role(sender=Side.REMOTE)
+    return policy.prefer_refresher
+
+
+def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
+    """Without a timer on the wire: watch over a peer that knows none, leave one alone that wants none."""
+    if not policy.one_sided or known.peer_supports:
+        return None
+    return Agreement(policy.default_expires, Side.LOCAL, one_sided=True)
