@@ -94,8 +94,8 @@ class Edge:
         KSR.hdr.remove("Route")
         if KSR.is_method_in("IS"):
             KSR.rr.record_route()
-        if KSR.pv.get("$si") != ASTERISK:
-            KSR.setdsturi(f"sip:{ASTERISK}")
+        if not self._from_asterisk():
+            self._to_asterisk()
         # session timer: an initial INVITE; below the minimum it is answered 422 here and goes no further.
         self._relay()
 
@@ -105,12 +105,21 @@ class Edge:
                 KSR.nathelper.handle_ruri_alias()
             # session timer: a refresh (INVITE or UPDATE in the dialog), the BYE that ends the record.
             self._relay()
-        elif KSR.is_ACK():
+        elif KSR.is_ACK() and KSR.tm.t_check_trans() > 0:
             # The ACK of a failed INVITE has a To tag but no Route.
-            if KSR.tm.t_check_trans() > 0:
-                self._relay()
-        else:
+            self._relay()
+        elif KSR.is_myself_ruri() and not self._from_asterisk():
+            # A caller that does not heed Record-Route, such as SIPp's built-in scenario.
+            self._to_asterisk()
+            self._relay()
+        elif not KSR.is_ACK():
             KSR.sl.sl_send_reply(404, "Not here")
+
+    def _from_asterisk(self) -> bool:
+        return bool(KSR.pv.get("$si") == ASTERISK)
+
+    def _to_asterisk(self) -> None:
+        KSR.setdsturi(f"sip:{ASTERISK}")
 
     def _relay(self) -> None:
         if KSR.is_method_in(RELAYED_METHODS) and KSR.tm.t_is_set("branch_route") < 0:
@@ -126,7 +135,8 @@ class Edge:
     def _reach_loopback_callers(self) -> None:
         """A softphone on the host calls 127.0.0.1 and gives that as its Contact, which from here would be this
         edge itself: the address it was seen from is kept in the Contact's alias."""
-        if KSR.pv.gete("$ct").find("@127.") >= 0 or KSR.pv.gete("$ct").find(":127.") >= 0:
+        contact = KSR.pv.gete("$ct")
+        if "@127." in contact or ":127." in contact:
             KSR.nathelper.set_contact_alias()
 
 
