@@ -108,7 +108,7 @@ class Edge:
         elif KSR.is_ACK() and KSR.tm.t_check_trans() > 0:
             # The ACK of a failed INVITE has a To tag but no Route.
             self._relay()
-        elif KSR.is_myself_ruri() and not self._from_asterisk():
+        elif not self._from_asterisk():
             # A caller that does not heed Record-Route, such as SIPp's built-in scenario.
             self._to_asterisk()
             self._relay()
