@@ -131,7 +131,7 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int):
             self.bad(path, f"expected a whole number of seconds, got {_kind(value)}")
         elif not least <= value <= most:
-            self.bad(path, f"expected {least} to {most} seconds, got {value}")
+            self.bad(path, f"expected {least} to {most} seconds, got {_kind(value)}")
         else:
             return value
         return None
@@ -153,18 +153,16 @@ class _Reader:
         try:
             return choices(str(value))
         except ValueError:
-            self.bad(path, f"expected {' or '.join(choices)}, got {value!r}")
+            self.bad(path, f"expected {' or '.join(choices)}, got {_kind(value)}")
             return None
 
 
 def _kind(value: object) -> str:
-    names: dict[type, str] = {
-        type(None): "nothing",
-        dict: "keys and values",
-        list: "a list",
-        str: f"{value!r}",
-    }
-    return names.get(type(value), f"{value!r}")
+    names: dict[type, str] = {type(None): "nothing", dict: "keys and values", list: "a list"}
+    try:
+        return names.get(type(value)) or repr(value)
+    except ValueError:
+        return "a number too long to print"
 
 
 _UNSAFE = "unsafe_lab_intervals"

@@ -70,7 +70,7 @@ class RefreshResponse:
     session_expires: SessionExpires | None = None
     """Of a 2xx only; the header means nothing elsewhere (RFC 4028 section 4)."""
     min_se: int | None = None
-    """Seconds; of a 422 only (RFC 4028 section 5)."""
+    """Seconds, as received but never below 90; of a 422 only (RFC 4028 section 5)."""
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
@@ -84,7 +84,7 @@ class RefreshResponse:
         return 200 <= self.code < 300
 
     @classmethod
-    def read(cls, code: int, rows: Rows) -> RefreshResponse:
+    def read(cls, code: int, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshResponse:
         """Read the facts of a final answer. Never raises: a malformed header is reported and ignored."""
         expires: SessionExpires | None = None
         min_se: int | None = None
@@ -95,8 +95,10 @@ class RefreshResponse:
                 and (row := only_row("Session-Expires", rows("Session-Expires"))) is not None
             ):
                 expires = SessionExpires.parse(row)
+                if expires.interval == 0:
+                    expires, malformed = None, f"Session-Expires: {row!r}: nobody can refresh every 0 seconds"
             if code == 422 and (row := only_row("Min-SE", rows("Min-SE"))) is not None:
-                min_se = parse_min_se(row)
+                min_se = max(parse_min_se(row), floor)
         except HeaderError as error:
             malformed = str(error)
         waits = [match[1] for row in rows("Retry-After") if (match := _DIGITS.match(row))]

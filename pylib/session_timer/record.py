@@ -7,12 +7,17 @@ clocks disagree can still tell a record's age (see `learn_clock`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from .dialog import Agreement, DialogTimer, Side
+from .headers import LARGEST_INTERVAL
 
 VERSION = 1
+
+_WHOLE = re.compile(r"[0-9]{1,10}")
+_TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 
 class RecordError(ValueError):
@@ -64,7 +69,7 @@ class Record:
             f"refreshes={self.refreshes}",
             f"clock={quote(self.clock)}",
             f"at={self.at:.3f}",
-            f"last={self.last}",
+            f"last={quote(self.last, safe=':')}",
             f"local={quote(self.local_tag)}",
             f"peer={quote(self.peer)}",
         ]
@@ -88,7 +93,7 @@ class Record:
                 f"record of version {version!r}, this code reads version {VERSION}: {text[:120]!r}"
             )
         try:
-            interval = int(fields["interval"])
+            interval = _whole(fields["interval"])
             agreement = None
             if interval:
                 agreement = Agreement(interval, Side(fields["refresher"]), fields["one_sided"] == "1")
@@ -96,23 +101,23 @@ class Record:
             if "failure" in fields:
                 wait = fields["retry_after"]
                 failure = Failure(
-                    code=int(fields["failure"]),
+                    code=_whole(fields["failure"]),
                     sender=Side(fields["failed_by"]),
-                    at=float(fields["failed_at"]),
-                    retry_after=int(wait) if wait else None,
+                    at=_time(fields["failed_at"]),
+                    retry_after=_whole(wait) if wait else None,
                 )
             return cls(
                 local_tag=unquote(fields["local"]),
                 dialog=DialogTimer(
                     agreement=agreement,
-                    min_se=int(fields["min_se"]) or None,
+                    min_se=_whole(fields["min_se"]) or None,
                     peer_supports=fields["supports"] == "1",
                     peer_allows_update=fields["update"] == "1",
                 ),
                 clock=unquote(fields["clock"]),
-                at=float(fields["at"]),
-                last=fields["last"],
-                refreshes=int(fields["refreshes"]),
+                at=_time(fields["at"]),
+                last=unquote(fields["last"]),
+                refreshes=_whole(fields["refreshes"]),
                 failure=failure,
                 peer=unquote(fields["peer"]),
             )
@@ -140,6 +145,18 @@ class Record:
     def sender(self, from_tag: str) -> Side:
         """Whose request it is that carries this From tag."""
         return Side.LOCAL if from_tag == self.local_tag else Side.REMOTE
+
+
+def _whole(text: str) -> int:
+    if _WHOLE.fullmatch(text) is None or int(text) > LARGEST_INTERVAL:
+        raise ValueError(f"{text!r} is no whole number up to {LARGEST_INTERVAL}")
+    return int(text)
+
+
+def _time(text: str) -> float:
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no time in seconds")
+    return float(text)
 
 
 def key(call_id: str, one_tag: str, other_tag: str) -> str:

@@ -168,7 +168,7 @@ class Session:
     failed: tuple[Method, ...] = ()
     """The forms of refresh that this peer would not take."""
     sent: float | None = None
-    """When our last refresh of this round left; None: none yet."""
+    """When the refresh of ours left that has no answer yet; None: none is open."""
     attempts: int = 0
     refused: tuple[int, ...] = ()
     """The codes that refused this round's refreshes."""
@@ -258,10 +258,11 @@ def answered(session: Session, now: float, answer: RefreshResponse, chance: floa
 
     Only a 2xx extends the session, so every retry must fit before the old deadline.
     """
-    if session.state not in _UNDER_WAY or session.sent is None:
-        return session, None
+    if session.sent is None or session.state is State.OVER:
+        # An error that a driver reports again, or that was not for us, is no news.
+        return silent(session, now)
     refused = (*session.refused, answer.code)
-    session = replace(session, refused=refused)
+    session = replace(session, refused=refused, sent=None)
     asks = reaction(answer.code)
     first = refused.count(answer.code) == 1 and session.attempts < MOST_ATTEMPTS
     match asks:
@@ -285,13 +286,13 @@ def silent(session: Session, now: float) -> Step:
     """Answer to `Ask`: since the last 2xx that this session knows of there was none, and no error either."""
     if session.state is not State.ASKING or session.deadline is None:
         return session, None
-    if session.refused:
-        return _refused_to_the_end(session, now)
     if session.sent is not None:
         verdict = _verdict(session, session.sent)
         if now < verdict:
             return replace(session, wake=verdict), None
         return _expire(session, Event.SILENT, _whose_silence(session))
+    if session.refused:
+        return _refused_to_the_end(session, now)
     if session.policy.probe:
         return _send(session, Event.DUE, now)
     if now < session.deadline:
@@ -307,10 +308,8 @@ def unknown(session: Session, now: float) -> Step:
     """
     if session.state is not State.ASKING:
         return session, None
-    if session.refused:
-        return _refused_to_the_end(session, now)
     if session.sent is None:
-        return _send(session, Event.DUE, now)
+        return _refused_to_the_end(session, now) if session.refused else _send(session, Event.DUE, now)
     if now < session.sent + SELF_ENDING:
         return replace(session, wake=session.sent + SELF_ENDING), None
     return refreshed(session, session.dialog, session.sent), None
