@@ -1,12 +1,13 @@
 """The edge's routing (KEMI), in the shape of Kamailio's stock script: what comes from Asterisk goes out by its
 Request-URI, everything else goes to Asterisk.
 
-The places where the session timer takes part are marked `session timer:`.
+`self.timers` is all that session timers add to it.
 """
 
 import os
 
 import KSR
+from session_timer_kemi import SessionTimers
 
 ASTERISK = os.environ["ASTERISK_ADDRESS"]
 
@@ -18,6 +19,9 @@ DONE = 1
 
 class Edge:
     """Kamailio makes one of these in every process and calls the `ksr_*` methods by name."""
+
+    def __init__(self) -> None:
+        self.timers = SessionTimers(os.environ["SESSION_TIMER_CONFIG"])
 
     def child_init(self, rank: int) -> int:
         """Kamailio: a process has started. Below zero stops the server."""
@@ -41,6 +45,8 @@ class Edge:
             if KSR.tm.t_check_trans() == 0:
                 return DONE
 
+        if self.timers.on_request():
+            return DONE
         self._reach_loopback_callers()
         if KSR.siputils.has_totag() > 0:
             self._within_dialog()
@@ -50,24 +56,30 @@ class Edge:
 
     def ksr_branch_manage(self, msg: object) -> int:
         """Kamailio: a request is about to leave on one branch."""
-        # session timer: the headers of the request as it leaves.
+        self.timers.on_branch()
         return DONE
 
     def ksr_onreply_manage(self, msg: object) -> int:
         """Kamailio: a reply to a relayed request has come in."""
         self._reach_loopback_callers()
-        # session timer: the 2xx to INVITE and UPDATE.
+        self.timers.on_reply()
         return DONE
 
     def ksr_failure_manage(self, msg: object) -> int:
         """Kamailio: every branch of an INVITE or UPDATE has failed."""
         if KSR.tm.t_is_canceled() > 0:
             return DONE
-        # session timer: a 422 from the far side is tried again.
+        self.timers.on_failure()
         return DONE
 
     def ksr_reply_route(self, msg: object) -> int:
         """Kamailio: any reply. Has to exist: 5.6 leaves an exception behind where it does not."""
+        self.timers.on_any_reply()
+        return DONE
+
+    def ksr_session_timer_tick(self, msg: object, evname: str) -> int:
+        """Kamailio's rtimer: a second has passed."""
+        self.timers.on_tick()
         return DONE
 
     def ksr_onsend_route(self, msg: object) -> int:
@@ -96,14 +108,12 @@ class Edge:
             KSR.rr.record_route()
         if not self._from_asterisk():
             self._to_asterisk()
-        # session timer: an initial INVITE; below the minimum it is answered 422 here and goes no further.
         self._relay()
 
     def _within_dialog(self) -> None:
         if KSR.rr.loose_route() > 0:
             if not KSR.isdsturiset():
                 KSR.nathelper.handle_ruri_alias()
-            # session timer: a refresh (INVITE or UPDATE in the dialog), the BYE that ends the record.
             self._relay()
         elif KSR.is_ACK() and KSR.tm.t_check_trans() > 0:
             # The ACK of a failed INVITE has a To tag but no Route.

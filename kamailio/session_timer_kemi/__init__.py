@@ -1,0 +1,17 @@
+"""Session timers (RFC 4028) in Kamailio's KEMI routing: the verbs that a Python script calls.
+
+    from session_timer_kemi import SessionTimers
+
+Without the library `session_timer` beside it, the verbs let every message pass as if we were not there.
+"""
+
+from __future__ import annotations
+
+try:
+    from .verbs import SessionTimers
+except ModuleNotFoundError as error:
+    if error.name is None or not error.name.startswith("session_timer"):
+        raise
+    from .absent import SessionTimers  # type: ignore[assignment]
+
+__all__ = ["SessionTimers"]

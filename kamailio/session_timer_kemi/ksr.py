@@ -1,0 +1,98 @@
+"""Every call into Kamailio, and nothing else: what we read of a message, and what we change.
+
+`KSR` is the module that Kamailio puts into its Python; tests put a strict double in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import KSR  # type: ignore[import-not-found]
+
+_COMPACT = {"Session-Expires": "x", "Supported": "k"}
+
+
+def error(text: str) -> None:
+    KSR.err(text + "\n")
+
+
+def warn(text: str) -> None:
+    KSR.warn(text + "\n")
+
+
+def info(text: str) -> None:
+    KSR.info(text + "\n")
+
+
+def pv(name: str) -> str:
+    """A pseudo-variable's value as text; empty if it has none."""
+    return str(KSR.pv.gete(name))
+
+
+def rows(header: str) -> Sequence[str]:
+    """All values of a header, compact name included; repeated rows come as one, between commas."""
+    text = str(KSR.pv.gete(f"$(hdr({header})[*])"))
+    return (text,) if text else ()
+
+
+def has(header: str) -> bool:
+    return bool(KSR.hdr.is_present(header) > 0)
+
+
+def remove(header: str) -> None:
+    """Take off every row of a header, under both its names."""
+    KSR.hdr.remove(header)
+    if header in _COMPACT:
+        KSR.hdr.remove(_COMPACT[header])
+
+
+def append(lines: Sequence[str]) -> None:
+    """Add header rows to the message that is being routed."""
+    if lines:
+        KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
+
+
+def reply(code: int, reason: str, lines: Sequence[str]) -> None:
+    """Answer the request ourselves."""
+    if lines:
+        KSR.hdr.append_to_reply("".join(f"{line}\r\n" for line in lines))
+    KSR.sl.sl_send_reply(code, reason)
+
+
+def remember(name: str, value: str) -> None:
+    """Keep a text with the transaction."""
+    KSR.pv.sets(f"$avp({name})", value)
+
+
+def recall(name: str) -> str:
+    """A text kept with the transaction; empty if there is none."""
+    return pv(f"$avp({name})")
+
+
+def relay_again(destination: str) -> bool:
+    """In a failure route: send the request once more, with our routes set; False if it could not be sent."""
+    if destination:
+        KSR.setdsturi(destination)
+    KSR.tm.t_on_branch("ksr_branch_manage")
+    KSR.tm.t_on_reply("ksr_onreply_manage")
+    KSR.tm.t_on_failure("ksr_failure_manage")
+    return bool(KSR.tm.t_relay() > 0)
+
+
+def table_get(table: str, key: str) -> str:
+    """A value of a hash table; empty if it has none."""
+    return str(KSR.htable.sht_gete(table, key) or "")
+
+
+def table_set(table: str, key: str, value: str, lifetime: int) -> bool:
+    """Put a value into a hash table for `lifetime` seconds; False if the table did not take it."""
+    return bool(KSR.htable.sht_setxs(table, key, value, lifetime) > 0)
+
+
+def table_remove(table: str, key: str) -> None:
+    KSR.htable.sht_rm(table, key)
+
+
+def count(name: str) -> None:
+    """One more in a statistic (``session_timer`` group of the statistics module)."""
+    KSR.statistics.update_stat(name, 1)

@@ -1,0 +1,82 @@
+"""What must be remembered from a request until its answer: text kept with the transaction.
+
+Every worker process of Kamailio may get the answer, so nothing of this can stay in Python.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from session_timer import Agreement, DialogTimer, SessionExpires, Side
+from session_timer.proxy import Asked
+from session_timer.uac import TimerHeaders
+
+
+class Part(StrEnum):
+    """The part we play in a transaction."""
+
+    UAS = "uas"
+    UAC = "uac"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A transaction that waits for its answer."""
+
+    part: Part
+    peer: str
+    """The name of the peer's profile."""
+    dialog: DialogTimer
+    """For the UAS what the 2xx brings into force; else what held before the request."""
+    session_expires: str = ""
+    """For the UAS: the header of the 2xx; for the UAC: the header of the request."""
+    require_timer: bool = False
+    min_se: int = 0
+    """For the UAC: the Min-SE of the request, in seconds; 0 if it had none."""
+    retries: int = 0
+    """For the UAC: how many 422 answers were retried."""
+    destination: str = ""
+    """For the UAC: where the request went, should it have to go there again."""
+    interval: int = 0
+    """For the proxy: the interval of the request as forwarded, in seconds; 0 if it had none."""
+    uac_supports: bool = False
+
+    @property
+    def sent(self) -> TimerHeaders:
+        """The timer headers of the request that we sent as UAC."""
+        expires = SessionExpires.parse(self.session_expires) if self.session_expires else None
+        return TimerHeaders(expires, self.min_se or None)
+
+    @property
+    def asked(self) -> Asked:
+        """What we asked for as proxy."""
+        return Asked(self.interval or None, self.uac_supports)
+
+    def encode(self) -> str:
+        agreed = self.dialog.agreement
+        return json.dumps(
+            (
+                self.part,
+                self.peer,
+                (agreed.interval, agreed.refresher, agreed.one_sided) if agreed else None,
+                self.dialog.min_se,
+                self.dialog.peer_supports,
+                self.dialog.peer_allows_update,
+                self.session_expires,
+                self.require_timer,
+                self.min_se,
+                self.retries,
+                self.destination,
+                self.interval,
+                self.uac_supports,
+            )
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> Pending:
+        part, peer, agreed, min_se, supports, update, *rest = json.loads(text)
+        agreement = Agreement(agreed[0], Side(agreed[1]), agreed[2]) if agreed else None
+        return cls(Part(part), peer, DialogTimer(agreement, min_se, supports, update), *rest)

@@ -1,0 +1,77 @@
+"""The dialogs' records in Kamailio's hash tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from session_timer import Record, RecordError
+from session_timer.record import key
+
+from . import ksr
+
+RECORDS = "session_timer"
+CHANGES = "session_timer_changes"
+LEARNED = "session_timer_min_se"
+
+GRACE = 3600
+"""Seconds that a record outlives its session interval, so that whoever asks late still learns the truth."""
+
+CHANGE_LIFETIME = 60
+"""Seconds a change stays listed; a companion reads the list every few seconds."""
+
+
+def clock_id() -> str:
+    """Names this host's monotonic clock: it is set anew at each boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13]
+
+
+class Records:
+    """Reads and writes records; a table that is full or a text that is not ours never stops a call."""
+
+    def read(self, call_id: str, from_tag: str, to_tag: str) -> Record | None:
+        """The record of a dialog; None if there is none that this code can read."""
+        text = ksr.table_get(RECORDS, key(call_id, from_tag, to_tag))
+        if not text:
+            return None
+        try:
+            return Record.decode(text)
+        except RecordError as error:
+            ksr.count("session_timer_unreadable_records")
+            ksr.warn(f"session timer: {call_id}: {error}")
+            return None
+
+    def write(self, call_id: str, other_tag: str, record: Record, before: Record | None) -> None:
+        """Store `record`; a change of what was agreed `before` is listed for the companion too."""
+        agreed = record.dialog.agreement
+        lifetime = (agreed.interval if agreed else 0) + GRACE
+        name = key(call_id, record.local_tag, other_tag)
+        text = record.encode()
+        if not ksr.table_set(RECORDS, name, text, lifetime):
+            ksr.count("session_timer_lost_records")
+            ksr.warn(
+                f"session timer: {call_id}: the hash table {RECORDS} did not take the record: is it full?"
+            )
+        if before is not None and before.dialog.agreement != agreed:
+            ksr.table_set(CHANGES, name, text, CHANGE_LIFETIME)
+
+    def remove(self, call_id: str, from_tag: str, to_tag: str) -> None:
+        ksr.table_remove(RECORDS, key(call_id, from_tag, to_tag))
+
+    def publish_clock(self, clock: str, now: float) -> None:
+        """Let readers learn how this host's monotonic clock stands."""
+        ksr.table_set(CHANGES, f"clock;{clock}", f"{now:.3f}", CHANGE_LIFETIME)
+
+
+class LearnedMinSE:
+    """The Min-SE that destinations told us in a 422, for as long as the configuration says."""
+
+    def __init__(self, lifetime: int) -> None:
+        self._lifetime = lifetime
+
+    def get(self, destination: str) -> int | None:
+        """Seconds; None if this destination has told nothing lately."""
+        text = ksr.table_get(LEARNED, destination)
+        return int(text) if text.isdigit() else None
+
+    def put(self, destination: str, min_se: int) -> None:
+        ksr.table_set(LEARNED, destination, str(min_se), self._lifetime)

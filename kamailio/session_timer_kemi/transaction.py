@@ -1,0 +1,54 @@
+"""The INVITE or UPDATE transaction at hand, as far as session timers look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from session_timer import Peer, Record, Side
+
+from . import ksr
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Who sends what within which dialog."""
+
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    """Of the request, or of the answer once there is one; empty in an initial INVITE."""
+    cseq: str
+    sender: Side
+    peer: Peer
+    record: Record | None
+
+    @property
+    def other_tag(self) -> str:
+        """The tag of the peer's end."""
+        return self.to_tag if self.sender is Side.LOCAL else self.from_tag
+
+    @property
+    def local_tag(self) -> str:
+        """The tag of our end."""
+        return self.from_tag if self.sender is Side.LOCAL else self.to_tag
+
+    @property
+    def name(self) -> str:
+        """Tells this transaction from the others of its dialog."""
+        return f"{self.sender}:{self.cseq}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageIds:
+    """What names dialog and transaction in the message that is being routed."""
+
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    cseq: str
+
+    @classmethod
+    def read(cls) -> MessageIds:
+        return cls(ksr.pv("$rm"), ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"), ksr.pv("$cs"))

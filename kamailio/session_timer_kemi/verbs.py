@@ -1,0 +1,229 @@
+"""The verbs a routing script calls, one for each of Kamailio's routes.
+
+A message's way: `on_request` may answer it (400, 422); `on_branch` puts on it what its receiver is to
+see and remembers the rest with the transaction; `on_reply` completes the 2xx and writes the record;
+`on_failure` retries a 422. Every verb is guarded: if our code fails, the message is routed as if we
+were not there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from session_timer import Config, ConfigError, HeaderError, Mode, RefreshRequest, Side, proxy, uas
+
+from . import configuration, inbound, ksr, outbound, passing
+from .pending import Part, Pending
+from .records import LearnedMinSE, Records, clock_id
+from .transaction import MessageIds, Transaction
+from .who import Directory, End
+
+PEER_NAME = "session_timer_peer"
+"""The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
+
+_PENDING = "session_timer_"
+_REFRESHES = ("INVITE", "UPDATE")
+_UNMARKED = ("ACK", "CANCEL")
+"""ACK never says Supported; CANCEL is made anew by each hop, so nothing said there gets far."""
+
+_Result = TypeVar("_Result")
+
+_last_good: dict[str, Config] = {}
+"""Outlives a reload of the script, which keeps imported modules: a broken file then changes nothing."""
+
+
+def _load(path: str) -> Config:
+    try:
+        config = configuration.load(path)
+    except ConfigError as wrong:
+        for line in str(wrong).splitlines():
+            ksr.error(f"session timer: {line}")
+        if path not in _last_good:
+            ksr.error("session timer: Kamailio does not start with this configuration")
+            # An exception here would reach the operator as a Python traceback.
+            os._exit(1)
+        ksr.error("session timer: the configuration that was in force before stays in force")
+        return _last_good[path]
+    _last_good[path] = config
+    return config
+
+
+class SessionTimers:
+    """The session timers of this edge; every process of Kamailio has one of its own."""
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the configuration at `path`; `clock` delivers monotonic seconds.
+
+        A broken configuration ends Kamailio's start with its problems in the log; on a reload the one
+        before stays in force.
+        """
+        self._config = _load(path)
+        self._directory = Directory(self._config)
+        self._records = Records()
+        self._learned = LearnedMinSE(self._config.edge.learned_min_se)
+        self._clock = clock
+        self._clock_id = clock_id()
+
+    def on_request(self) -> bool:
+        """In the request route, before anything is relayed. True: the request has been answered."""
+        return self._guarded(self._request, otherwise=False)
+
+    def on_branch(self) -> None:
+        """In the branch route of every INVITE and UPDATE."""
+        self._guarded(self._branch, otherwise=None)
+
+    def on_any_reply(self) -> None:
+        """In the core's reply route: nobody outside may speak in our internal header."""
+        self._guarded(self._strip, otherwise=None)
+
+    def on_reply(self) -> None:
+        """In the onreply route of every INVITE and UPDATE."""
+        self._guarded(self._reply, otherwise=None)
+
+    def on_failure(self) -> bool:
+        """In the failure route of every INVITE and UPDATE. True: it has been sent once more."""
+        return self._guarded(self._failure, otherwise=False)
+
+    def on_tick(self) -> None:
+        """About every second, in one process."""
+        self._guarded(lambda: self._records.publish_clock(self._clock_id, self._clock()), otherwise=None)
+
+    def _guarded(self, verb: Callable[[], _Result], otherwise: _Result) -> _Result:
+        try:
+            return verb()
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the call goes on
+            self._report(fault)
+            return otherwise
+
+    def _report(self, fault: Exception) -> None:
+        try:
+            ksr.count("session_timer_faults")
+            ksr.error(
+                f"session timer: fault in our code, the call {ksr.pv('$ci')} goes on without us: {fault!r}"
+            )
+        except Exception:  # noqa: BLE001, S110 - not even telling of it may stop the call
+            pass
+
+    def _strip(self) -> None:
+        if ksr.has(self._config.edge.header):
+            ksr.remove(self._config.edge.header)
+
+    def _source(self) -> End:
+        return self._directory.find(ksr.recall(PEER_NAME), ksr.pv("$si"), ksr.pv("$fd"))
+
+    def _destination(self) -> End:
+        host = ksr.pv("$nh(d)")
+        return self._directory.find(ksr.recall(PEER_NAME), host, host)
+
+    def _request(self) -> bool:
+        self._strip()
+        method = ksr.pv("$rm")
+        if method == "BYE":
+            self._records.remove(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"))
+        source = self._source()
+        if method not in _REFRESHES:
+            if source.is_asterisk and method not in _UNMARKED:
+                outbound.announce()
+            return False
+        if source.is_asterisk:
+            return False
+        policy = source.peer.policy
+        if not policy.enabled:
+            return False
+        try:
+            request = RefreshRequest.read(method, ksr.rows, policy.floor)
+        except HeaderError as malformed:
+            return inbound.refuse_malformed(malformed, policy)
+        decision: object
+        if policy.mode is Mode.PROXY:
+            decision = proxy.forward(request, policy)
+        else:
+            decision = uas.answer(request, policy)
+        if isinstance(decision, uas.Reject):
+            inbound.refuse(decision, source.peer)
+            return True
+        return False
+
+    def _branch(self) -> None:
+        ids = MessageIds.read()
+        if ids.method not in _REFRESHES:
+            return
+        source, destination = self._source(), self._destination()
+        if source.is_asterisk and destination.is_asterisk:
+            return
+        record = self._records.read(ids.call_id, ids.from_tag, ids.to_tag) if ids.to_tag else None
+        peer = (destination if source.is_asterisk else source).peer
+        if record is not None:
+            peer = self._config.peer(name=record.peer)
+            sender = record.sender(ids.from_tag)
+        else:
+            sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
+        if not peer.policy.enabled:
+            return
+        transaction = Transaction(
+            ids.method, ids.call_id, ids.from_tag, ids.to_tag, ids.cseq, sender, peer, record
+        )
+        slot = self._slot()
+        if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is Mode.PROXY:
+            pending = passing.request(transaction)
+        elif sender is Side.REMOTE:
+            pending = inbound.request(transaction, self._config.edge)
+        else:
+            earlier = ksr.recall(_PENDING + "retry")
+            pending = outbound.request(
+                transaction, self._learned, Pending.decode(earlier) if earlier else None
+            )
+        ksr.remember(slot, pending.encode())
+
+    def _slot(self) -> str:
+        return _PENDING + (ksr.pv("$T_branch_idx") or "0")
+
+    def _reply(self) -> None:
+        code = int(ksr.pv("$rs"))
+        if code < 200:
+            return
+        text = ksr.recall(self._slot())
+        if not text:
+            return
+        pending = Pending.decode(text)
+        ids = MessageIds.read()
+        record = self._records.read(ids.call_id, ids.from_tag, ids.to_tag)
+        if record is not None:
+            sender = record.sender(ids.from_tag)
+        else:
+            sender = Side.LOCAL if pending.part is Part.UAC else Side.REMOTE
+        transaction = Transaction(
+            ksr.pv("$rm"),
+            ids.call_id,
+            ids.from_tag,
+            ids.to_tag,
+            ids.cseq,
+            sender,
+            self._config.peer(name=pending.peer),
+            record,
+        )
+        at = self._clock(), self._clock_id
+        if pending.part is Part.UAS:
+            new = inbound.answer(transaction, pending, code, at)
+        elif pending.part is Part.UAC:
+            new = outbound.answer(transaction, pending, code, at, self._config.edge)
+        else:
+            new = passing.answer(transaction, pending, code, at)
+        if new is not None and new is not record:
+            self._records.write(ids.call_id, transaction.other_tag, new, record)
+
+    def _failure(self) -> bool:
+        if ksr.pv("$T_reply_code") != "422":
+            return False
+        text = ksr.recall(self._slot())
+        pending = Pending.decode(text) if text else None
+        if pending is None or pending.part is not Part.UAC:
+            return False
+        again = outbound.retry(pending, self._learned)
+        if again is None:
+            return False
+        ksr.remember(_PENDING + "retry", again.encode())
+        return ksr.relay_again(again.destination)

@@ -1,0 +1,38 @@
+"""Who a message comes from and goes to: our Asterisk, or a peer with a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from session_timer import Config, Peer
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a hop."""
+
+    is_asterisk: bool
+    peer: Peer
+
+
+class Directory:
+    """Answers who is at an address, remembering what it has answered before."""
+
+    # An attacker chooses source addresses; what is remembered of them is bounded.
+    _MOST_REMEMBERED = 4096
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[tuple[str, str, str], End] = {}
+
+    def find(self, name: str, host: str, domain: str) -> End:
+        """Who is at `host`: `name` is what the script called the peer, `domain` is of the peer's URI."""
+        asked = (name, host, domain)
+        end = self._known.get(asked)
+        if end is None:
+            if len(self._known) >= self._MOST_REMEMBERED:
+                self._known.clear()
+            is_asterisk = host.lower().strip("[]") in self._config.asterisk
+            end = End(is_asterisk, self._config.peer(name=name, address=host, domain=domain))
+            self._known[asked] = end
+        return end
