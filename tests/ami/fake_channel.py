@@ -1,0 +1,102 @@
+"""A PJSIP channel as AMI shows it, and what makes Asterisk send a refresh on it.
+
+Modelled on what Asterisk 22 does: a refresh that would not change the media is swallowed while AMI still says
+`Variable set`, and CONNECTEDLINE sends an UPDATE only for a tag it has not had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+UP = 6
+STATES = {0: "Down", 4: "Ring", 5: "Ringing", UP: "Up"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What left Asterisk on the wire."""
+
+    method: Literal["INVITE", "UPDATE"]
+    sdp: bool
+
+
+@dataclass(slots=True)
+class Channel:
+    name: str
+    uniqueid: str
+    call_id: str
+    local_tag: str = "asterisk-tag"
+    remote_tag: str = "peer-tag"
+    state: int = UP
+    codecs: str = "alaw"
+    """Negotiated, as in PJSIP_MEDIA_OFFER: comma separated."""
+    peer_allows_update: bool = True
+    t38state: str = "DISABLED"
+    caller_number: str = "100"
+    connected_number: str = "200"
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of the INVITE, for an inbound channel."""
+    response_headers: dict[str, str] = field(default_factory=dict)
+    """Of the 2xx, for an outbound channel."""
+    variables: dict[str, str] = field(default_factory=dict)
+    offer: str = ""
+    connected_tag: str = ""
+
+    def read(self, expression: str) -> str:
+        """A variable or function, empty if there is no such thing: `CHANNEL(pjsip,call-id)`."""
+        function, parenthesis, argument = expression.partition("(")
+        argument = argument.removesuffix(")")
+        if not parenthesis:
+            return self.variables.get(expression, "")
+        match function:
+            case "CHANNEL":
+                return {
+                    "pjsip,call-id": self.call_id,
+                    "pjsip,local_tag": self.local_tag,
+                    "pjsip,remote_tag": self.remote_tag,
+                    "pjsip,t38state": self.t38state,
+                    "audionativeformat": f"({self.codecs.replace(',', '|')})",
+                    "channeltype": "PJSIP",
+                    "state": STATES[self.state],
+                }.get(argument, "")
+            case "PJSIP_HEADER":
+                return self.headers.get(argument.removeprefix("read,"), "")
+            case "PJSIP_RESPONSE_HEADER":
+                return self.response_headers.get(argument.removeprefix("read,"), "")
+            case "CONNECTEDLINE":
+                return {"tag": self.connected_tag, "num": self.connected_number}.get(argument, "")
+        return ""
+
+    def write(self, expression: str, value: str) -> tuple[bool, Refresh | None]:
+        """Whether AMI calls it a success, and the refresh that it sent, if any."""
+        if expression.startswith("PJSIP_") and self.state != UP:
+            return False, None
+        match expression:
+            case "PJSIP_MEDIA_OFFER(audio)":
+                self.offer = value
+            case "PJSIP_SEND_SESSION_REFRESH()":
+                return self._send_session_refresh(value)
+            case "CONNECTEDLINE(num)" | "CONNECTEDLINE(num,i)":
+                self.connected_number = value
+            case "CONNECTEDLINE(tag)":
+                return True, self._connected_line(value)
+            case _ if expression.endswith(")"):
+                return False, None
+            case _:
+                self.variables[expression] = value
+        return True, None
+
+    def _send_session_refresh(self, value: str) -> tuple[bool, Refresh | None]:
+        if value not in ("invite", "update"):
+            return False, None
+        offered, self.offer = self.offer.removeprefix("!all,"), ""
+        if offered in ("", self.codecs):
+            return True, None
+        return True, Refresh("INVITE" if value == "invite" else "UPDATE", sdp=True)
+
+    def _connected_line(self, tag: str) -> Refresh | None:
+        unchanged, self.connected_tag = tag == self.connected_tag, tag
+        if unchanged or not self.connected_number:
+            return None
+        return Refresh("UPDATE", sdp=False) if self.peer_allows_update else Refresh("INVITE", sdp=True)
