@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lab.capture import Packet
+from lab.ladder import Note
 
 REFRESH_METHODS = frozenset({"INVITE", "UPDATE"})
 
@@ -67,3 +68,29 @@ def after(deadline: Deadline | None, packet: Packet, ours: str) -> Deadline | No
     else:
         due, wait = Due.THEIR_REFRESH, message.interval - guard(message.interval)
     return Deadline(due, packet.time + wait, message.interval, packet.time)
+
+
+def notes(packets: Iterable[Packet], ours: str, peer: str) -> list[Note]:
+    """A remark for a ladder wherever a deadline is set; times count from the first packet."""
+    found: list[Note] = []
+    start: float | None = None
+    deadline: Deadline | None = None
+    for packet in packets:
+        start = packet.time if start is None else start
+        if {packet.source.address, packet.destination.address} != {ours, peer}:
+            continue
+        following = after(deadline, packet, ours)
+        if following is not None and following != deadline:
+            found.append(note(following, start))
+        deadline = following
+    return found
+
+
+def note(deadline: Deadline, start: float) -> Note:
+    """What a deadline means, in words; ``start`` is the capture's time from which the ladder counts."""
+    at = f"{deadline.at - start:.1f} s"
+    if deadline.due is Due.OUR_REFRESH:
+        words = f"N = {deadline.interval} s, Asterisk refreshes: at {at}, half the interval"
+    else:
+        words = f"N = {deadline.interval} s, the carrier refreshes: if it does not, BYE at {at}"
+    return Note(deadline.since - start, words)

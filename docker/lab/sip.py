@@ -94,6 +94,10 @@ class SipMessage:
         match = _REQUEST.match(self.start_line)
         return match[2] if match else None
 
+    def is_request(self, *methods: str) -> bool:
+        """Whether this is a request, of one of these methods."""
+        return self.status is None and self.method in methods
+
     def header(self, name: str) -> str | None:
         """The value of the first row of that name (long form, any case), None if there is none."""
         return next(iter(self.rows(name)), None)

@@ -75,6 +75,12 @@ class Stack:
         if done.returncode:
             raise LabError(f"the stack {self.project} did not start (docker/up says why above)")
 
+    def is_up(self) -> bool:
+        """Whether the edge of this stack runs already. Raises LabError if Docker does not answer."""
+        self._docker_answers()
+        name = f"name=^/?{self.container('edge')}$"
+        return bool(self._run(["docker", "ps", "--quiet", "--filter", name], timeout=20).strip())
+
     def down(self) -> None:
         """Stop the stack and remove its containers."""
         self.compose("down", "--remove-orphans", "--timeout", "3")
