@@ -67,11 +67,11 @@ class Record:
             f"supports={int(self.dialog.peer_supports)}",
             f"update={int(self.dialog.peer_allows_update)}",
             f"refreshes={self.refreshes}",
-            f"clock={quote(self.clock)}",
+            f"clock={_quoted(self.clock)}",
             f"at={self.at:.3f}",
-            f"last={quote(self.last, safe=':')}",
-            f"local={quote(self.local_tag)}",
-            f"peer={quote(self.peer)}",
+            f"last={_quoted(self.last)}",
+            f"local={_quoted(self.local_tag)}",
+            f"peer={_quoted(self.peer)}",
         ]
         if self.failure is not None:
             wait = "" if self.failure.retry_after is None else str(self.failure.retry_after)
@@ -107,19 +107,19 @@ class Record:
                     retry_after=_whole(wait) if wait else None,
                 )
             return cls(
-                local_tag=unquote(fields["local"]),
+                local_tag=_unquoted(fields["local"]),
                 dialog=DialogTimer(
                     agreement=agreement,
                     min_se=_whole(fields["min_se"]) or None,
                     peer_supports=fields["supports"] == "1",
                     peer_allows_update=fields["update"] == "1",
                 ),
-                clock=unquote(fields["clock"]),
+                clock=_unquoted(fields["clock"]),
                 at=_time(fields["at"]),
-                last=unquote(fields["last"]),
+                last=_unquoted(fields["last"]),
                 refreshes=_whole(fields["refreshes"]),
                 failure=failure,
-                peer=unquote(fields["peer"]),
+                peer=_unquoted(fields["peer"]),
             )
         except (KeyError, ValueError) as error:
             raise RecordError(f"no record, {error}: {text[:120]!r}") from error
@@ -145,6 +145,15 @@ class Record:
     def sender(self, from_tag: str) -> Side:
         """Whose request it is that carries this From tag."""
         return Side.LOCAL if from_tag == self.local_tag else Side.REMOTE
+
+
+# Bytes that are no UTF-8 come from a SIP message as lone surrogates, and must not end in an exception.
+def _quoted(text: str) -> str:
+    return quote(text, safe=":", errors="surrogateescape")
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
 
 
 def _whole(text: str) -> int:

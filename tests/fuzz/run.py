@@ -1,0 +1,89 @@
+"""Runs the fuzz targets with atheris, one after the other; what `make fuzz` starts.
+
+``python -m fuzz.run --seconds 60`` gives each target a minute. New inputs go to out/fuzz/<target>; with
+``--keep`` those that reach new code are added to tests/fuzz/corpus, minimised. A finding stops the run:
+libFuzzer has then written the input to out/fuzz/findings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import atheris  # type: ignore[import-untyped]
+
+with atheris.instrument_imports(include=["session_timer"]):
+    from .targets import TARGETS
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "tests/fuzz/corpus"
+OUT = ROOT / "out/fuzz"
+_RUNS = re.compile(r"(?:Done (\d+) runs|stat::number_of_executed_units: (\d+))")
+LONGEST = 600
+"""Bytes of an input; a longer one shows nothing new and takes its time."""
+
+
+def main() -> int:
+    """Run the chosen targets; 1 after a finding."""
+    reader = argparse.ArgumentParser(description="fuzz the protocol library")
+    reader.add_argument("--seconds", type=int, default=30, help="for each target (30)")
+    reader.add_argument(
+        "--target", action="append", choices=sorted(TARGETS), help="only this one; repeatable"
+    )
+    reader.add_argument("--keep", action="store_true", help="add inputs that reach new code to the corpus")
+    reader.add_argument("--in-this-process", help=argparse.SUPPRESS)
+    options, passed_on = reader.parse_known_args()
+    if options.in_this_process:
+        # libFuzzer ends the process, so the count is its own last line.
+        atheris.Setup([sys.argv[0], *passed_on], TARGETS[options.in_this_process])
+        atheris.Fuzz()
+    total = 0
+    for name in options.target or TARGETS:
+        inputs, found = _fuzz(name, options.seconds)
+        total += inputs
+        print(f"fuzz: {name}: {inputs} inputs" + (", FINDING" if found else ""), flush=True)
+        if found:
+            return 1
+        if options.keep:
+            _minimise(name)
+    print(f"fuzz: {total} inputs, no finding")
+    return 0
+
+
+def _fuzz(name: str, seconds: int) -> tuple[int, bool]:
+    found = OUT / name
+    findings = OUT / "findings"
+    for folder in (found, findings, KEPT / name):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-print_final_stats=1", "-timeout=5"]
+    ran = _libfuzzer(name, [*options, f"-artifact_prefix={findings}/{name}-", str(found), str(KEPT / name)])
+    counts = [int(first or second) for first, second in _RUNS.findall(ran.stderr)]
+    if ran.returncode:
+        print(ran.stdout[-2000:], ran.stderr[-2000:], file=sys.stderr)
+    return max(counts, default=0), ran.returncode != 0
+
+
+def _minimise(name: str) -> None:
+    """The fewest, smallest inputs of old and new that reach the same code."""
+    kept = KEPT / name
+    merged = OUT / f"{name}-merged"
+    merged.mkdir(exist_ok=True)
+    ran = _libfuzzer(name, ["-merge=1", f"-max_len={LONGEST}", str(merged), str(kept), str(OUT / name)])
+    if ran.returncode:
+        raise SystemExit(f"fuzz: {name}: the corpus could not be minimised:\n{ran.stderr[-2000:]}")
+    for old in kept.iterdir():
+        old.unlink()
+    for new in merged.iterdir():
+        new.rename(kept / new.name)
+
+
+def _libfuzzer(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fuzz.run", "--in-this-process", name, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Fuzz targets: a function a parser or decision, taking bytes; a result or a documented error, nothing else.
+
+Each target also asserts what must hold of every result, so that a wrong answer is a finding too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from session_timer import (
+    LARGEST_INTERVAL,
+    ConfigError,
+    HeaderError,
+    InternalHeader,
+    Record,
+    RecordError,
+    RefreshRequest,
+    RefreshResponse,
+    SessionExpires,
+    Side,
+    parse_min_se,
+    proxy,
+    session,
+    uac,
+    uas,
+    validate,
+)
+from session_timer.headers import allows, option_tags, without_tag
+
+from .bytes_as_facts import Facts, rows
+
+
+def session_expires(data: bytes) -> None:
+    """`SessionExpires.parse`: what was read is written so that it reads the same."""
+    try:
+        read = SessionExpires.parse(Facts(data).rest())
+    except HeaderError:
+        return
+    assert 0 <= read.interval <= LARGEST_INTERVAL
+    assert SessionExpires.parse(str(read)) == read
+    assert read.with_interval(90).params == read.params
+
+
+def min_se(data: bytes) -> None:
+    """`parse_min_se`."""
+    try:
+        seconds = parse_min_se(Facts(data).rest())
+    except HeaderError:
+        return
+    assert 0 <= seconds <= LARGEST_INTERVAL
+
+
+def option_tag_lists(data: bytes) -> None:
+    """`option_tags`, `without_tag` and `allows` over several rows: they take anything."""
+    lines = Facts(data).rest().split("\n")
+    tags = option_tags(lines)
+    assert all(tag and "," not in tag for tag in tags)
+    left = [row for line in lines if (row := without_tag(line, "timer")) is not None]
+    assert option_tags(left) == tags - {"timer"}
+    allows(lines, "UPDATE")
+
+
+def uas_answer(data: bytes) -> None:
+    """A request read, and `uas.answer` and `proxy.forward` on it."""
+    facts = Facts(data)
+    policy, dialog, known = facts.policy(), facts.dialog(), facts.flag()
+    try:
+        request = RefreshRequest.read(facts.one_of(("INVITE", "UPDATE")), rows(facts.rest()))
+    except HeaderError:
+        return
+    asked = request.session_expires.interval if request.session_expires else None
+    answer = uas.answer(request, policy, dialog if known else None)
+    passed = proxy.forward(request, policy)
+    for decision in (answer, passed):
+        if isinstance(decision, uas.Reject) and decision.code == 422:
+            assert request.supports_timer
+            assert asked is not None
+            assert asked < policy.min_se
+            assert decision.min_se == policy.min_se
+    if isinstance(answer, uas.Accept) and answer.session_expires is not None:
+        shown = answer.session_expires
+        assert shown.refresher is not None
+        assert shown.interval >= min(policy.floor, policy.min_se)
+        assert answer.require_timer == request.supports_timer
+        if asked is not None and not policy.raise_small_interval:
+            assert shown.interval <= asked
+    if not isinstance(passed, uas.Reject):
+        change, remembered = passed
+        if change.min_se is not None:
+            assert not request.supports_timer
+            assert change.min_se > (request.min_se or 0)
+        if remembered.interval is not None:
+            assert remembered.interval >= max(policy.floor, change.min_se or request.min_se or 0)
+
+
+def uac_accept(data: bytes) -> None:
+    """A final answer read, and what the UAC and a proxy make of it."""
+    facts = Facts(data)
+    policy, dialog, known = facts.policy(), facts.dialog(), facts.flag()
+    code = facts.one_of((200, 202, 299, 401, 408, 422, 481, 491, 500, 503, 600, 700))
+    sender = facts.one_of((Side.LOCAL, Side.REMOTE))
+    asked = proxy.Asked(facts.one_of((None, 90, 1800)), facts.flag())
+    response = RefreshResponse.read(code, rows(facts.rest()))
+    sent = uac.request(policy, dialog if known else None)
+    shown = sent.session_expires
+    assert shown is None or shown.interval >= max(sent.min_se or 0, policy.floor)
+    if response.is_success:
+        after = uac.accept(sent, response, policy, dialog if known else None)
+        assert after.agreement is None or after.agreement.interval > 0
+        completed = proxy.complete(asked, response, sender, dialog)
+        assert completed.require_timer == (completed.session_expires is not None)
+        assert response.session_expires is None or completed.session_expires is None
+    else:
+        assert response.session_expires is None
+        kept = uac.rejected(dialog, response)
+        assert kept.agreement == dialog.agreement
+        assert (kept.min_se or 0) >= (dialog.min_se or 0)
+        again = uac.retry_with(response, sent, facts.byte() % 7)
+        assert again is None or again > max(shown.interval if shown else 0, sent.min_se or 0)
+
+
+def record(data: bytes) -> None:
+    """`Record.decode`: a record that was read is written so that it reads the same."""
+    try:
+        read = Record.decode(Facts(data).rest())
+    except RecordError:
+        return
+    again = Record.decode(read.encode())
+    assert again.encode() == read.encode()
+    assert again.dialog == read.dialog
+
+
+def internal_header(data: bytes) -> None:
+    """`InternalHeader.decode`."""
+    try:
+        read = InternalHeader.decode(Facts(data).rest())
+    except HeaderError:
+        return
+    assert InternalHeader.decode(read.encode()).agreement == read.agreement
+
+
+def config(data: bytes) -> None:
+    """`validate` on whatever structure JSON can hold."""
+    try:
+        structure = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    try:
+        read = validate(structure, "fuzz.json")
+    except ConfigError:
+        return
+    for policy in (read.policy, *(peer.policy for peer in read.peers)):
+        assert policy.floor <= policy.min_se <= policy.default_expires
+    read.peer("carrier-a", "198.18.0.41", "carrier-a.example")
+
+
+CODES = (200, 302, 401, 407, 408, 405, 420, 422, 481, 486, 488, 491, 500, 501, 503, 580, 600, 603, 700)
+
+
+def session_events(data: bytes) -> None:
+    """A session driven by any sequence of calls at any times; over is over, and waits are in the future."""
+    facts = Facts(data)
+    policy = facts.policy()
+    now = float(facts.byte())
+    held = session.begin(facts.dialog(), now, policy, owns_call_id=facts.flag(), spread=facts.byte() / 256)
+    while facts:
+        before = held
+        now += facts.one_of((0.0, 0.5, 7.5, 16.0, 32.0, 45.0, 500.0, 900.0, max(0.0, (held.wake or 0) - now)))
+        action: session.Action | None = None
+        match facts.byte() % 6:
+            case 0:
+                held, action = session.due(held, now)
+            case 1:
+                held = session.refreshed(held, facts.dialog(), now - facts.byte())
+            case 2:
+                retry_after = facts.one_of((None, 0, 1, 10, 10**9))
+                answer = RefreshResponse(facts.one_of(CODES), retry_after=retry_after)
+                held, action = session.answered(held, now, answer, facts.byte() / 256)
+            case 3:
+                held, action = session.silent(held, now)
+            case 4:
+                held, action = session.unknown(held, now)
+            case _:
+                held, action = session.due(held, held.wake if held.wake is not None else now)
+        if before.state is session.State.OVER:
+            assert held == before
+            assert action is None
+        if isinstance(action, session.Expire):
+            assert held.state is session.State.OVER
+        if held.state in (session.State.OVER, session.State.OFF):
+            assert held.wake is None
+        else:
+            assert held.wake is not None
+            assert held.deadline is not None
+        if isinstance(action, session.Send):
+            assert held.sent is not None
+            assert held.wake is not None
+            assert held.wake >= held.sent
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        session_expires,
+        min_se,
+        option_tag_lists,
+        uas_answer,
+        uac_accept,
+        record,
+        internal_header,
+        config,
+        session_events,
+    )
+}
