@@ -9,6 +9,9 @@ from .message import RefreshResponse
 TIMEOUT = 408
 """A transaction timeout counts as 408 (RFC 3261 8.1.3.1)."""
 
+TRANSPORT_ERROR = 503
+"""A request that could not be sent counts as 503 (RFC 3261 8.1.3.1)."""
+
 
 class Reaction(Enum):
     """What the refresher does next."""
@@ -20,7 +23,7 @@ class Reaction(Enum):
     RETRY = auto()
     """Once more at once, with what the answer asked for: credentials, interval, extension, hops."""
     OTHER_METHOD = auto()
-    """This method is not understood: never again on this dialog; without another one the session ends."""
+    """This method is not understood: never again on this dialog, the other one at once."""
     BACK_OFF = auto()
     """Glare: wait as RFC 3261 14.1 says, then once more."""
     WAIT = auto()

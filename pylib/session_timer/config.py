@@ -211,12 +211,14 @@ def validate(data: object, source: str) -> Config:
     unsafe = reader.boolean(top[_UNSAFE], _UNSAFE) if _UNSAFE in top else False
     floor = 1 if unsafe else ABSOLUTE_MINIMUM
     policy = _policy(reader, top.get("session_timer"), "session_timer", Policy(floor=floor), floor)
+    companion = top.get("companion")
     config = Config(
         policy=policy,
         asterisk=frozenset(host.lower() for host in reader.texts(top.get("asterisk", []), "asterisk")),
         peers=_peers(reader, top.get("peers", []), policy, floor),
         edge=_edge(reader, top.get("edge")),
-        companion=top.get("companion") or {},
+        # The companion alone knows its keys.
+        companion=reader.section(companion, "companion", companion or {}),
     )
     if reader.problems:
         raise ConfigError(source, tuple(reader.problems))

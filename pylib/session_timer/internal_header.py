@@ -7,6 +7,7 @@ It is a trust boundary: whatever of this name arrives from outside is removed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .dialog import Agreement, DialogTimer, Side
@@ -14,6 +15,8 @@ from .headers import HeaderError, delta_and_params
 
 DEFAULT_NAME = "X-Session-Timer"
 VERSION = "1"
+
+_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +72,4 @@ def _escaped(value: str) -> str:
 def _unquoted(value: str) -> str:
     if not value.startswith('"'):
         return value
-    return value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return _PAIR.sub(r"\1", value[1:-1])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .headers import (
     ABSOLUTE_MINIMUM,
+    LARGEST_INTERVAL,
     REFRESH_METHODS,
     TIMER,
     HeaderError,
@@ -21,7 +22,7 @@ from .headers import (
 Rows = Callable[[str], Sequence[str]]
 """All values of the header with this long name, in order; empty if the message has none."""
 
-_DIGITS = re.compile(r"[ \t]*([0-9]{1,9})(?![0-9])")
+_DIGITS = re.compile(r"[ \t]*([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,6 @@ class RefreshRequest:
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
-
-    @property
-    def smallest_interval(self) -> int:
-        """Seconds: Min-SE, or 90 where it is absent (RFC 4028 section 5)."""
-        return ABSOLUTE_MINIMUM if self.min_se is None else self.min_se
 
     @classmethod
     def read(cls, method: str, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshRequest:
@@ -83,6 +79,16 @@ class RefreshResponse:
     def is_success(self) -> bool:
         return 200 <= self.code < 300
 
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """What the sender of this answer did wrong, for a log: we carry on regardless."""
+        found = [self.malformed] if self.malformed else []
+        if self.is_success and self.requires_timer and self.session_expires is None:
+            found.append("Require: timer, but no Session-Expires: taken as no timer")
+        if self.session_expires is not None and self.session_expires.refresher is None:
+            found.append("Session-Expires names no refresher: the request's counts, else uac")
+        return tuple(found)
+
     @classmethod
     def read(cls, code: int, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshResponse:
         """Read the facts of a final answer. Never raises: a malformed header is reported and ignored."""
@@ -109,6 +115,6 @@ class RefreshResponse:
             supports_timer=TIMER in option_tags(rows("Supported")),
             requires_timer=TIMER in option_tags(rows("Require")),
             allows_update=allows(rows("Allow"), "UPDATE"),
-            retry_after=int(waits[0]) if waits else None,
+            retry_after=min(int(waits[0][:11]), LARGEST_INTERVAL) if waits else None,
             malformed=malformed,
         )

@@ -56,7 +56,7 @@ class Policy:
     mode: Mode = Mode.ANCHOR
     expiry: ExpiryAction = ExpiryAction.HANG_UP
     expiry_guard: int | None = None
-    """How long before expiration a silent peer is given up; None: min(32, interval / 3), section 10."""
+    """How long before expiration a silent peer is given up, a third of the interval at most; None: 32."""
     probe: bool = True
     """Send a refresh of our own before giving a silent peer up."""
     hang_up_refused: bool = False
@@ -66,6 +66,5 @@ class Policy:
 
     def guard(self, interval: float) -> float:
         """Seconds before the expiration at which a silent peer is given up (RFC 4028 section 10)."""
-        if self.expiry_guard is not None:
-            return min(float(self.expiry_guard), interval / 2)
-        return min(32.0, interval / 3)
+        wanted = 32.0 if self.expiry_guard is None else float(self.expiry_guard)
+        return min(wanted, interval / 3)

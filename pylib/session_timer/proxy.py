@@ -28,6 +28,8 @@ class Asked:
     interval: int | None
     """Seconds: the Session-Expires of the request as forwarded; None if it had none."""
     uac_supports: bool
+    refresher: Role | None = None
+    """Whom the request named."""
 
 
 def forward(
@@ -65,7 +67,7 @@ def forward(
             min_se=min_se if min_se != request.min_se else None,
             require_timer=insist and interval is not None and not request.supports_timer,
         ),
-        Asked(interval, request.supports_timer),
+        Asked(interval, request.supports_timer, asked.refresher if asked else None),
     )
 
 
@@ -86,16 +88,20 @@ class Complete:
 def complete(
     asked: Asked, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
 ) -> Complete:
-    """Decide on a 2xx that passes; `sender` is the side whose request it answers (RFC 4028 8.2).
+    """Decide on an answer that passes; `sender` is the side whose request it answers (RFC 4028 8.2).
 
-    In a proxy `Side.LOCAL` and `Side.REMOTE` are only names for the dialog's two ends.
+    Only a 2xx is completed or changes anything, and a Session-Expires that cannot be read stays alone
+    on it: there is never a second one. In a proxy `Side.LOCAL` and `Side.REMOTE` are only names for the
+    dialog's two ends.
     """
     known = dialog or DialogTimer()
+    if not response.is_success:
+        return Complete(known)
     shown = response.session_expires
     if shown is not None:
-        agreement = Agreement(shown.interval, Side.of(shown.refresher or Role.UAC, sender))
-        return Complete(replace(known, agreement=agreement))
-    if asked.interval is None or not asked.uac_supports:
+        role = shown.refresher or asked.refresher or Role.UAC
+        return Complete(replace(known, agreement=Agreement(shown.interval, Side.of(role, sender))))
+    if asked.interval is None or not asked.uac_supports or response.malformed:
         return Complete(replace(known, agreement=None))
     return Complete(
         replace(known, agreement=Agreement(asked.interval, sender)),

@@ -145,10 +145,13 @@ SELF_ENDING = ANSWER_TIME + 4
 """Seconds after a refresh by which a user agent that got 408, 481 or no answer has ended the call itself."""
 
 MOST_ATTEMPTS = 4
-"""Refreshes per deadline; a peer is not asked the same thing over and over (RFC 4028 section 10)."""
+"""Refreshes per interval; a peer is not asked the same thing over and over (RFC 4028 section 10)."""
 
 PROBE_TIME = 16.0
 """Seconds a probe has at most before the deadline: six retransmissions (RFC 3261 17.1.2.1)."""
+
+SHORTEST_HALF = 1.0
+"""Seconds between two refreshes at least, whatever interval a rogue 2xx names (RFC 4028 11.1)."""
 
 EARLY = 0.1
 """A refresh leaves up to this share of the half interval early, so that calls that began together part."""
@@ -166,7 +169,7 @@ class Session:
     wake: float | None
     """When `due` must be called; None: never."""
     failed: tuple[Method, ...] = ()
-    """The forms of refresh that this peer would not take."""
+    """The forms of refresh that this peer would not take, or that brought no answer."""
     sent: float | None = None
     """When the refresh of ours left that has no answer yet; None: none is open."""
     attempts: int = 0
@@ -189,10 +192,14 @@ class Session:
 
     @property
     def deadline(self) -> float | None:
-        """When a session without refresh is given up (RFC 4028 section 10); None: never."""
+        """When a session without refresh is given up (RFC 4028 section 10); None: never.
+
+        A 2xx may name less than 90 seconds. We refresh in time for that, but give nobody up for it.
+        """
         if self.dialog.agreement is None:
             return None
-        return self.since + self.interval - self.policy.guard(self.interval)
+        lasting = max(self.interval, float(self.policy.floor))
+        return self.since + lasting - self.policy.guard(lasting)
 
 
 def begin(
@@ -212,6 +219,8 @@ def refreshed(session: Session, dialog: DialogTimer, since: float) -> Session:
     """A 2xx to a refresh, from either side, passed at `since` (RFC 4028 7.2, 8.2, 9)."""
     if session.state is State.OVER:
         return session
+    if since < session.since and dialog.agreement == session.dialog.agreement:
+        return replace(session, dialog=dialog)  # older than what is known: it moves no deadline
     agreed = dialog.agreement
     event = Event.SWITCHED_OFF
     if agreed is not None:
@@ -254,25 +263,27 @@ def due(session: Session, now: float) -> Step:
 
 
 def answered(session: Session, now: float, answer: RefreshResponse, chance: float) -> Step:
-    """Our refresh got a non-2xx; `chance`, uniform in [0, 1), spreads the wait after a 491.
+    """Our refresh got a final answer other than 2xx, for instance `TIMEOUT`.
 
-    Only a 2xx extends the session, so every retry must fit before the old deadline.
+    `chance`, uniform in [0, 1), spreads the wait after a 491. Only a 2xx extends the session, so every
+    retry must fit before the old deadline. A 1xx changes nothing, and a 2xx is for `refreshed`.
     """
+    if answer.code < 300:
+        return session, None
     if session.sent is None or session.state is State.OVER:
         # An error that a driver reports again, or that was not for us, is no news.
         return silent(session, now)
-    refused = (*session.refused, answer.code)
-    session = replace(session, refused=refused, sent=None)
-    asks = reaction(answer.code)
-    first = refused.count(answer.code) == 1 and session.attempts < MOST_ATTEMPTS
-    match asks:
+    worth = _is_news(session, answer) and session.attempts < MOST_ATTEMPTS
+    known = session.dialog.with_min_se(answer.min_se)
+    session = replace(session, dialog=known, refused=(*session.refused, answer.code), sent=None)
+    match reaction(answer.code):
         case Reaction.END:
             return _expire(session, Event.GONE, Reason.GONE)
-        case Reaction.RETRY if first:
+        case Reaction.RETRY if worth:
             return _send(session, Event.AGAIN, now)
         case Reaction.BACK_OFF if session.attempts < MOST_ATTEMPTS:
             return _later(session, now + glare_delay(chance, owns_call_id=session.owns_call_id), now)
-        case Reaction.WAIT if first:
+        case Reaction.WAIT if worth:
             return _later(session, now + wait(answer), now)
         case Reaction.OTHER_METHOD if session.method is not Method.INVITE:
             failed = (*session.failed, Method.UPDATE, Method.UPDATE_SDP)
@@ -290,6 +301,9 @@ def silent(session: Session, now: float) -> Step:
         verdict = _verdict(session, session.sent)
         if now < verdict:
             return replace(session, wake=verdict), None
+        if now < session.deadline and session.attempts < MOST_ATTEMPTS:
+            # Neither answer nor error: perhaps it never left. There is time to try another form.
+            return _send(replace(session, failed=(*session.failed, session.method)), Event.AGAIN, now)
         return _expire(session, Event.SILENT, _whose_silence(session))
     if session.refused:
         return _refused_to_the_end(session, now)
@@ -318,7 +332,7 @@ def unknown(session: Session, now: float) -> Step:
 def _first_wake(session: Session) -> float | None:
     if session.deadline is None:
         return None
-    half = session.interval / 2
+    half = max(session.interval / 2, SHORTEST_HALF)
     if session.state is State.OURS:
         return session.since + half * (1 - EARLY * session.spread)
     if not session.policy.probe:
@@ -339,11 +353,20 @@ def _send(session: Session, event: Event, now: float) -> Step:
 def _verdict(session: Session, sent: float) -> float:
     """When a refresh that left at `sent` counts as unanswered.
 
-    One that left after the deadline, because the driver was away, still gets time to be answered.
+    One that left late, because the peer refused another before or the driver was away, still gets time
+    to be answered: before the expiration, if it left before the deadline that RFC 4028 section 10 names.
     """
-    if session.deadline is None or sent < session.deadline:
-        return min(sent + ANSWER_TIME, session.deadline or sent + ANSWER_TIME)
-    return sent + min(PROBE_TIME, session.policy.guard(session.interval))
+    deadline = sent if session.deadline is None else session.deadline
+    late = bool(session.refused) or sent >= deadline
+    least = min(PROBE_TIME, max(session.interval, session.policy.floor) / 3) if late else 0.0
+    return min(sent + ANSWER_TIME, max(deadline, sent + least))
+
+
+def _is_news(session: Session, answer: RefreshResponse) -> bool:
+    """Whether a retry may fare better: not the same error again, a 422 only with a larger Min-SE."""
+    if answer.code == 422 and answer.min_se is not None:
+        return answer.min_se > max(session.interval, session.dialog.min_se or 0)
+    return answer.code not in session.refused
 
 
 def _ask(session: Session, event: Event, now: float) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .dialog import Agreement, DialogTimer, Side
-from .headers import Role, SessionExpires
+from .headers import ABSOLUTE_MINIMUM, Role, SessionExpires
 from .message import RefreshResponse
 from .policy import Policy
 
@@ -15,13 +15,18 @@ MOST_422_RETRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class TimerHeaders:
-    """What our INVITE or UPDATE carries beside ``Supported: timer`` (RFC 4028 7.1 and 7.4)."""
+    """What our INVITE or UPDATE carries beside what `shows_support` asks for (RFC 4028 7.1 and 7.4)."""
 
     session_expires: SessionExpires | None = None
     min_se: int | None = None
     """Seconds."""
     require_timer: bool = False
     proxy_require_timer: bool = False
+
+
+def shows_support(method: str, policy: Policy) -> bool:
+    """Whether our request of this method carries ``Supported: timer``: all but ACK do (RFC 4028 7.1)."""
+    return policy.enabled and method != "ACK"
 
 
 def request(
@@ -37,11 +42,13 @@ def request(
     422 answers to this call so far or learned of this destination (RFC 4028 7.4). `renegotiate` leaves
     the refresher open so that it is chosen afresh (7.4, MAY).
     """
+    if not policy.enabled:
+        return TimerHeaders()
     agreed = dialog.agreement if dialog is not None else None
     if dialog is None or (agreed is None and not dialog.peer_supports) or (agreed and agreed.one_sided):
         known_min_se = told_min_se if dialog is None else dialog.min_se
         min_se = max(policy.min_se, known_min_se or 0)
-        shown = min_se if known_min_se is not None or policy.min_se > policy.floor else None
+        shown = min_se if known_min_se is not None or policy.min_se > ABSOLUTE_MINIMUM else None
         expires = None
         if policy.request_timer:
             wish = agreed.interval if agreed else policy.default_expires
@@ -50,17 +57,21 @@ def request(
                 role = Role.UAC
             expires = SessionExpires.of(max(wish, min_se), role)
         return TimerHeaders(expires, shown, policy.require_timer, policy.proxy_require_timer)
+    # Where a Min-SE is due at all, it is not below our own minimum (RFC 4028 7.4, MAY).
+    shown = None if dialog.min_se is None else max(dialog.min_se, policy.min_se)
     expires = None
     if agreed is not None:
         role = None if renegotiate else agreed.refresher.role(sender=Side.LOCAL)
-        expires = SessionExpires.of(max(agreed.interval, dialog.min_se or policy.floor), role)
-    return TimerHeaders(expires, dialog.min_se, policy.require_timer, policy.proxy_require_timer)
+        expires = SessionExpires.of(max(agreed.interval, shown or policy.floor), role)
+    return TimerHeaders(expires, shown, policy.require_timer, policy.proxy_require_timer)
 
 
 def accept(
     sent: TimerHeaders, response: RefreshResponse, policy: Policy, dialog: DialogTimer | None = None
 ) -> DialogTimer:
     """What a 2xx to our INVITE or UPDATE brings into force (RFC 4028 7.2)."""
+    if not policy.enabled:
+        return DialogTimer()
     known = dialog or DialogTimer()
     asked = sent.session_expires
     shown = response.session_expires
@@ -71,6 +82,8 @@ def accept(
         agreement = Agreement(shown.interval, Side.of(role, sender=Side.LOCAL))
         # Only an end that knows timers takes the refreshing on itself: a proxy completes with uac (8.2).
         supports = supports or role is Role.UAS
+    elif response.requires_timer:
+        supports = True  # it speaks of timers and sets none: switched off
     elif not supports and policy.one_sided:
         agreement = Agreement(asked.interval if asked else policy.default_expires, Side.LOCAL, one_sided=True)
     return DialogTimer(
@@ -102,7 +115,11 @@ def rejected(dialog: DialogTimer, response: RefreshResponse) -> DialogTimer:
 
 
 def renewed(dialog: DialogTimer, refresher: Side) -> DialogTimer:
-    """Move the role on purpose (RFC 4028 7.4). Raises `ValueError` if the peer never showed support."""
+    """What to make the next `request` from in order to move the role on purpose (RFC 4028 7.4).
+
+    It comes into force with the 2xx, as everything does. Raises `ValueError` where no timer runs, or
+    if the peer never showed support.
+    """
     if dialog.agreement is None:
         raise ValueError("no session timer is running on this dialog: there is no role to move")
     if refresher is Side.REMOTE and not dialog.peer_supports:
