@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from session_timer import (
-    TIMER,
     Edge,
     HeaderError,
     InternalHeader,
@@ -15,16 +14,11 @@ from session_timer import (
     uas,
 )
 from session_timer.dialog import DialogTimer
-from session_timer.headers import option_tags, without_tag
-from session_timer.record import Failure
 from session_timer.uas import Reject
 
-from . import ksr
+from . import edits, ksr, outcome
 from .pending import Part, Pending
 from .transaction import Transaction
-
-At = tuple[float, str]
-"""Monotonic seconds, and the name of the clock they were read from."""
 
 
 def refuse(decision: Reject, peer: Peer) -> None:
@@ -52,7 +46,7 @@ def request(transaction: Transaction, edge: Edge) -> Pending:
     if isinstance(decision, Reject):
         # Where the script has no `on_request` nobody answers 422: then there is no timer.
         return Pending(Part.UAS, transaction.peer.name, known or DialogTimer())
-    hide_timer()
+    edits.hide_timer()
     dialog = decision.dialog
     told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, transaction.peer.name)
     ksr.append((f"{edge.header}: {told.encode()}",))
@@ -65,67 +59,14 @@ def request(transaction: Transaction, edge: Edge) -> Pending:
     )
 
 
-def answer(transaction: Transaction, pending: Pending, code: int, at: At) -> Record | None:
+def answer(transaction: Transaction, pending: Pending, code: int, at: outcome.At) -> Record | None:
     """Asterisk has answered: complete the 2xx; the record as it is from now on, None if there is none."""
-    record = transaction.record
     if code >= 300:
-        return failed(transaction, code, at)
-    lines = [f"Supported: {TIMER}"]
+        return outcome.failed(transaction, code, at)
+    edits.hide_values()
+    edits.add_tag("Supported")
     if pending.session_expires:
-        lines.append(f"Session-Expires: {pending.session_expires}")
+        ksr.append((f"Session-Expires: {pending.session_expires}",))
     if pending.require_timer:
-        lines.append(f"Require: {TIMER}")
-    ksr.append(lines)
-    return agreed(transaction, pending.dialog, record, at)
-
-
-def hide_timer() -> None:
-    """Take off what Asterisk is not to see: the timer's headers, and its tag in the lists of tags."""
-    for header in ("Session-Expires", "Min-SE"):
-        if ksr.rows(header):
-            ksr.remove(header)
-    for header in ("Supported", "Require", "Proxy-Require"):
-        rows = ksr.rows(header)
-        if TIMER in option_tags(rows):
-            ksr.remove(header)
-            rest = without_tag(rows[0], TIMER)
-            ksr.append((f"{header}: {rest}",) if rest else ())
-
-
-def agreed(transaction: Transaction, dialog: DialogTimer, record: Record | None, at: At) -> Record:
-    """The record after a 2xx, with its line in the log."""
-    now, clock = at
-    if record is not None:
-        return record.refreshed(dialog, now, clock, transaction.name)
-    agreement = dialog.agreement
-    interval, refresher = (agreement.interval, agreement.refresher) if agreement else (0, "none")
-    ksr.count("session_timer_negotiations" if agreement else "session_timer_without")
-    ksr.info(
-        f"session timer: {transaction.call_id}: peer={transaction.peer.name} interval={interval} "
-        f"refresher={refresher} supported={int(dialog.peer_supports)}"
-    )
-    return Record(
-        local_tag=transaction.local_tag,
-        dialog=dialog,
-        clock=clock,
-        at=now,
-        last=transaction.name,
-        peer=transaction.peer.name,
-    )
-
-
-def failed(transaction: Transaction, code: int, at: At) -> Record | None:
-    """The record after a refresh was answered by an error."""
-    record = transaction.record
-    if record is None:
-        return None
-    wait = ksr.pv("$hdr(Retry-After)").split(";")[0].split("(")[0].strip()
-    failure = Failure(
-        code, transaction.sender, at[0], int(wait) if wait.isdigit() and len(wait) < 7 else None
-    )
-    ksr.count("session_timer_refreshes_failed")
-    ksr.info(
-        f"session timer: {transaction.call_id}: peer={transaction.peer.name} "
-        f"refresh from {transaction.sender} answered {code}"
-    )
-    return record.failed(record.dialog, failure)
+        edits.add_tag("Require")
+    return outcome.agreed(transaction, pending.dialog, at)

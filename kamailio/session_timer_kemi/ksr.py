@@ -71,6 +71,8 @@ def recall(name: str) -> str:
 
 def relay_again(destination: str) -> bool:
     """In a failure route: send the request once more, with our routes set; False if it could not be sent."""
+    # In a failure route a Request-URI counts as a new branch only when it has been set there.
+    KSR.seturi(pv("$ru"))
     if destination:
         KSR.setdsturi(destination)
     KSR.tm.t_on_branch("ksr_branch_manage")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from session_timer import TIMER, Edge, InternalHeader, Record, RefreshResponse, uac
+from session_timer import Edge, InternalHeader, Record, RefreshResponse, uac
 from session_timer.dialog import DialogTimer
 
-from . import inbound, ksr
+from . import edits, ksr, outcome
 from .pending import Part, Pending
 from .records import LearnedMinSE
 from .transaction import Transaction
@@ -15,7 +15,7 @@ from .transaction import Transaction
 
 def announce() -> None:
     """Every request of a UA that knows session timers says so, but ACK (RFC 4028 7.1)."""
-    ksr.append((f"Supported: {TIMER}",))
+    edits.add_tag("Supported")
 
 
 def request(transaction: Transaction, learned: LearnedMinSE, earlier: Pending | None) -> Pending:
@@ -31,17 +31,18 @@ def request(transaction: Transaction, learned: LearnedMinSE, earlier: Pending | 
         told = max(told or 0, earlier.min_se)
         known = known.with_min_se(earlier.min_se) if known else None
     headers = uac.request(policy, known, told)
-    inbound.hide_timer()
-    lines = [f"Supported: {TIMER}"]
+    edits.hide_values()
+    announce()
+    lines = []
     if headers.session_expires is not None:
         lines.append(f"Session-Expires: {headers.session_expires}")
     if headers.min_se is not None:
         lines.append(f"Min-SE: {headers.min_se}")
-    if headers.require_timer:
-        lines.append(f"Require: {TIMER}")
-    if headers.proxy_require_timer:
-        lines.append(f"Proxy-Require: {TIMER}")
     ksr.append(lines)
+    if headers.require_timer:
+        edits.add_tag("Require")
+    if headers.proxy_require_timer:
+        edits.add_tag("Proxy-Require")
     return Pending(
         part=Part.UAC,
         peer=transaction.peer.name,
@@ -54,7 +55,7 @@ def request(transaction: Transaction, learned: LearnedMinSE, earlier: Pending | 
 
 
 def answer(
-    transaction: Transaction, pending: Pending, code: int, at: inbound.At, edge: Edge
+    transaction: Transaction, pending: Pending, code: int, at: outcome.At, edge: Edge
 ) -> Record | None:
     """The peer has answered: hide the timer from Asterisk, tell the companion, keep the record."""
     response = RefreshResponse.read(code, ksr.rows)
@@ -62,16 +63,16 @@ def answer(
     if not response.is_success:
         if record is None:
             return None
-        after = inbound.failed(transaction, code, at)
+        after = outcome.failed(transaction, code, at)
         return after and replace(after, dialog=uac.rejected(after.dialog, response))
     if response.malformed:
         ksr.warn(f"session timer: {transaction.call_id}: ignored in a {code}: {response.malformed}")
     dialog = uac.accept(pending.sent, response, transaction.peer.policy, record.dialog if record else None)
-    inbound.hide_timer()
+    edits.hide_timer()
     told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, transaction.peer.name)
     ksr.remove(edge.header)
     ksr.append((f"{edge.header}: {told.encode()}",))
-    return inbound.agreed(transaction, dialog, record, at)
+    return outcome.agreed(transaction, dialog, at)
 
 
 def retry(pending: Pending, learned: LearnedMinSE) -> Pending | None:

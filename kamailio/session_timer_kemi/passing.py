@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from session_timer import TIMER, HeaderError, Record, RefreshRequest, RefreshResponse, proxy
+from session_timer import HeaderError, Record, RefreshRequest, RefreshResponse, proxy
 from session_timer.dialog import DialogTimer
 from session_timer.uas import Reject
 
-from . import inbound, ksr
+from . import edits, ksr, outcome
 from .pending import Part, Pending
 from .transaction import Transaction
 
@@ -30,7 +30,7 @@ def request(transaction: Transaction) -> Pending:
         ksr.remove("Min-SE")
         ksr.append((f"Min-SE: {forward.min_se}",))
     if forward.require_timer:
-        ksr.append((f"Require: {TIMER}",))
+        edits.add_tag("Require")
     return Pending(
         part=Part.PROXY,
         peer=transaction.peer.name,
@@ -40,14 +40,15 @@ def request(transaction: Transaction) -> Pending:
     )
 
 
-def answer(transaction: Transaction, pending: Pending, code: int, at: inbound.At) -> Record | None:
+def answer(transaction: Transaction, pending: Pending, code: int, at: outcome.At) -> Record | None:
     """The far end has answered: complete its 2xx by the rules of section 8.2, keep the record."""
     if code >= 300:
-        return inbound.failed(transaction, code, at)
+        return outcome.failed(transaction, code, at)
     record = transaction.record
     response = RefreshResponse.read(code, ksr.rows)
     known = record.dialog if record else None
     decision = proxy.complete(pending.asked, response, transaction.sender, known)
     if decision.session_expires is not None:
-        ksr.append((f"Session-Expires: {decision.session_expires}", f"Require: {TIMER}"))
-    return inbound.agreed(transaction, decision.dialog, record, at)
+        ksr.append((f"Session-Expires: {decision.session_expires}",))
+        edits.add_tag("Require")
+    return outcome.agreed(transaction, decision.dialog, at)

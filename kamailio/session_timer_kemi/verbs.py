@@ -25,6 +25,11 @@ PEER_NAME = "session_timer_peer"
 """The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
 
 _PENDING = "session_timer_"
+"""The AVPs, one for each branch, that hold what waits for the answer."""
+_LATEST = "session_timer_latest"
+"""The same of the branch sent last: a failure route does not say which branch failed."""
+_RETRY = "session_timer_retry"
+"""What a 422 taught the next try."""
 _REFRESHES = ("INVITE", "UPDATE")
 _UNMARKED = ("ACK", "CANCEL")
 """ACK never says Supported; CANCEL is made anew by each hop, so nothing said there gets far."""
@@ -172,11 +177,14 @@ class SessionTimers:
         elif sender is Side.REMOTE:
             pending = inbound.request(transaction, self._config.edge)
         else:
-            earlier = ksr.recall(_PENDING + "retry")
+            earlier = ksr.recall(_RETRY)
             pending = outbound.request(
                 transaction, self._learned, Pending.decode(earlier) if earlier else None
             )
-        ksr.remember(slot, pending.encode())
+        kept = pending.encode()
+        ksr.remember(slot, kept)
+        if pending.part is Part.UAC:
+            ksr.remember(_LATEST, kept)
 
     def _slot(self) -> str:
         return _PENDING + (ksr.pv("$T_branch_idx") or "0")
@@ -218,12 +226,9 @@ class SessionTimers:
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
             return False
-        text = ksr.recall(self._slot())
-        pending = Pending.decode(text) if text else None
-        if pending is None or pending.part is not Part.UAC:
-            return False
-        again = outbound.retry(pending, self._learned)
+        latest = ksr.recall(_LATEST)
+        again = outbound.retry(Pending.decode(latest), self._learned) if latest else None
         if again is None:
             return False
-        ksr.remember(_PENDING + "retry", again.encode())
+        ksr.remember(_RETRY, again.encode())
         return ksr.relay_again(again.destination)

@@ -1,0 +1,52 @@
+"""What became of a negotiation or a refresh: the record as it is from now on, and a line in the log."""
+
+from __future__ import annotations
+
+from session_timer import Failure, Record
+from session_timer.dialog import DialogTimer
+
+from . import ksr
+from .transaction import Transaction
+
+At = tuple[float, str]
+"""Monotonic seconds, and the name of the clock they were read from."""
+
+
+def agreed(transaction: Transaction, dialog: DialogTimer, at: At) -> Record:
+    """The record after a 2xx, with its line in the log."""
+    now, clock = at
+    record = transaction.record
+    if record is not None:
+        return record.refreshed(dialog, now, clock, transaction.name)
+    agreement = dialog.agreement
+    interval, refresher = (agreement.interval, agreement.refresher) if agreement else (0, "none")
+    ksr.count("session_timer_negotiations" if agreement else "session_timer_without")
+    ksr.info(
+        f"session timer: {transaction.call_id}: peer={transaction.peer.name} interval={interval} "
+        f"refresher={refresher} supported={int(dialog.peer_supports)}"
+    )
+    return Record(
+        local_tag=transaction.local_tag,
+        dialog=dialog,
+        clock=clock,
+        at=now,
+        last=transaction.name,
+        peer=transaction.peer.name,
+    )
+
+
+def failed(transaction: Transaction, code: int, at: At) -> Record | None:
+    """The record after a refresh was answered by an error."""
+    record = transaction.record
+    if record is None:
+        return None
+    wait = ksr.pv("$hdr(Retry-After)").split(";")[0].split("(")[0].strip()
+    failure = Failure(
+        code, transaction.sender, at[0], int(wait) if wait.isdigit() and len(wait) < 7 else None
+    )
+    ksr.count("session_timer_refreshes_failed")
+    ksr.info(
+        f"session timer: {transaction.call_id}: peer={transaction.peer.name} "
+        f"refresh from {transaction.sender} answered {code}"
+    )
+    return record.failed(record.dialog, failure)
