@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from .answers import Reaction, glare_delay, reaction, wait
+from .answers import TIMEOUT, Reaction, glare_delay, reaction, wait
 from .dialog import DialogTimer, Side
 from .message import RefreshResponse
 from .policy import ExpiryAction, Policy
@@ -278,7 +278,8 @@ def answered(session: Session, now: float, answer: RefreshResponse, chance: floa
     session = replace(session, dialog=known, refused=(*session.refused, answer.code), sent=None)
     match reaction(answer.code):
         case Reaction.END:
-            return _expire(session, Event.GONE, Reason.GONE)
+            gone = Reason.UNANSWERED if answer.code == TIMEOUT else Reason.GONE
+            return _expire(session, Event.GONE, gone)
         case Reaction.RETRY if worth:
             return _send(session, Event.AGAIN, now)
         case Reaction.BACK_OFF if session.attempts < MOST_ATTEMPTS:
