@@ -311,6 +311,7 @@ class UserAgent:
     def _do(self, step: session.Step) -> None:
         """Carry out what the session asks for."""
         self.session, action = step
+        self._plan()
         match action:
             case session.Send(method):
                 name = "INVITE" if method is session.Method.INVITE else "UPDATE"
@@ -327,8 +328,6 @@ class UserAgent:
                 self.expired = action
                 if hang_up:
                     self.hang_up(reason)
-            case None:
-                self._plan()
 
 
 class PathProxy:

@@ -44,8 +44,6 @@ def request(
     """
     if not policy.enabled:
         return TimerHeaders()
-    if not policy.enabled:
-        return TimerHeaders()
     agreed = dialog.agreement if dialog is not None else None
     if dialog is None or (agreed is None and not dialog.peer_supports) or (agreed and agreed.one_sided):
         known_min_se = told_min_se if dialog is None else dialog.min_se
@@ -72,8 +70,6 @@ def accept(
     sent: TimerHeaders, response: RefreshResponse, policy: Policy, dialog: DialogTimer | None = None
 ) -> DialogTimer:
     """What a 2xx to our INVITE or UPDATE brings into force (RFC 4028 7.2)."""
-    if not policy.enabled:
-        return DialogTimer()
     if not policy.enabled:
         return DialogTimer()
     known = dialog or DialogTimer()
