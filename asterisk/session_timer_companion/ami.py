@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import logging
 import random
 import ssl
@@ -59,6 +60,7 @@ class Ami:
     sleep     waits that many seconds between attempts
 
     A callback that raises is counted in `callback_failures` and logged; the connection does not notice.
+    Raises TypeError for a coroutine function, which nobody would wait for and whose failure nobody would see.
     """
 
     def __init__(  # noqa: PLR0913  # all but the account by name and optional
@@ -72,6 +74,9 @@ class Ami:
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        for callback in (on_event, on_up, on_down):
+            if inspect.iscoroutinefunction(callback):
+                raise TypeError(f"AMI {account.name}: {callback.__qualname__} must be a plain function")
         self.account = account
         self.reconnects = 0
         """How often an established connection was lost and made again."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
+
 from session_timer_companion.ami_errors import (
     AmiError,
     AmiHeaderError,
@@ -73,7 +74,10 @@ class AmiMessage(Message):  # type: ignore[misc]  # panoramisk has no types; the
         return value if isinstance(value, list) else [value]
 
     def variables(self) -> dict[str, str]:
-        """What `Variables` asked for, by the expression asked: {"CHANNEL(pjsip,call-id)": "…"}."""
+        """What `Variables` asked for, by the expression asked: {"CHANNEL(pjsip,call-id)": "…"}.
+
+        A function without a value gives an empty string, a channel variable that is not set gives `(null)`.
+        """
         named = (line.partition("=") for line in self.texts("variable"))
         return {name: value for name, _, value in named}
 

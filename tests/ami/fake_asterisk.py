@@ -23,6 +23,7 @@ from ami.fake_channel import STATES, Channel, Refresh
 CAUSES = {16: "Normal Clearing", 31: "Normal, unspecified", 102: "Recovery on timer expire"}
 ENTRIES_A_WRITE = 200
 LINE_LIMIT = 1024
+"""Bytes, CR LF included: what Asterisk 22 takes of one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Received:
 
     name: str
     headers: Mapping[str, str]
+    longest_line: int = 0
 
     def __getitem__(self, header: str) -> str:
         return self.headers.get(header.lower(), "")
@@ -70,7 +72,7 @@ class FakeAsterisk:
     on_action: Callable[[Received], bytes | None] = lambda _action: None
     """Returns frames to send instead of the usual answer; `{id}` in them becomes the ActionID line."""
 
-    greeting: bytes = b"Asterisk Call Manager/9.0.0\r\n"
+    greeting: bytes = b"Asterisk Call Manager/11.0.0\r\n"
     silent: bool = False
     """Reads on and never answers."""
     drop_on: frozenset[str] = frozenset()
@@ -233,6 +235,9 @@ class FakeAsterisk:
         if self.silent:
             return
         tag = f"ActionID: {action['ActionID']}\r\n" if action["ActionID"] else ""
+        if action.longest_line > LINE_LIMIT:
+            self._write(session, _answer("Error", tag, Message="Failed to parse message: line too long"))
+            return
         special = self.on_action(action)
         if special is not None:
             self._write(session, special.replace(b"{id}", tag.encode()))
@@ -312,9 +317,10 @@ class FakeAsterisk:
 
 
 def _parsed(frame: bytes) -> Received:
-    lines = (line.decode().partition(":") for line in frame.split(b"\r\n"))
-    headers = {name.strip().lower(): value.strip() for name, _, value in lines}
-    return Received(headers.get("action", ""), headers)
+    lines = frame.split(b"\r\n")
+    pairs = (line.decode().partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return Received(headers.get("action", ""), headers, max(map(len, lines)) + 2)
 
 
 def _frame(headers: Mapping[str, str]) -> bytes:
@@ -350,7 +356,8 @@ def _status_entry(channel: Channel, asked: Iterable[str], tag: str) -> str:
         f"Event: Status\r\nPrivilege: Call\r\nChannel: {channel.name}\r\nChannelState: {channel.state}\r\n"
         f"ChannelStateDesc: {STATES[channel.state]}\r\nCallerIDNum: {channel.caller_number}\r\n"
         f"CallerIDName: <unknown>\r\nConnectedLineNum: {channel.connected_number}\r\n"
-        "ConnectedLineName: <unknown>\r\nAccountcode: \r\nContext: default\r\nExten: 100\r\nPriority: 2\r\n"
+        "ConnectedLineName: <unknown>\r\nLanguage: en\r\nAccountCode: \r\nContext: default\r\nExten: 100\r\n"
+        "Priority: 2\r\n"
         f"Uniqueid: {channel.uniqueid}\r\nLinkedid: {channel.uniqueid}\r\nType: PJSIP\r\nDNID: 100\r\n"
         "TimeToHangup: 0\r\nBridgeID: \r\nApplication: Echo\r\nData: \r\n"
         f"Nativeformats: ({channel.codecs})\r\nReadformat: {channel.codecs}\r\nReadtrans: \r\n"

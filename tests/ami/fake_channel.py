@@ -44,11 +44,11 @@ class Channel:
     connected_tag: str = ""
 
     def read(self, expression: str) -> str:
-        """A variable or function, empty if there is no such thing: `CHANNEL(pjsip,call-id)`."""
+        """What AMI tells of a variable or of a function such as `CHANNEL(pjsip,call-id)`."""
         function, parenthesis, argument = expression.partition("(")
         argument = argument.removesuffix(")")
         if not parenthesis:
-            return self.variables.get(expression, "")
+            return self.variables.get(expression, "(null)")
         match function:
             case "CHANNEL":
                 return {

@@ -65,6 +65,14 @@ async def test_a_failing_callback_is_logged_with_its_traceback_once_a_kind(
     assert errors[0].exc_info is not None
 
 
+async def test_a_coroutine_as_callback_is_refused_because_its_failure_would_be_lost(client: Client) -> None:
+    async def note(*_arguments: object) -> None: ...
+
+    for name in ("on_event", "on_up", "on_down"):
+        with pytest.raises(TypeError, match="note must be a plain function"):
+            client(**{name: note})
+
+
 async def test_a_failing_on_up_or_on_down_does_not_stop_the_reconnect(
     asterisk: FakeAsterisk, client: Client
 ) -> None:
