@@ -1,5 +1,6 @@
-"""The edge's routing (KEMI), in the shape of Kamailio's stock script: what comes from Asterisk goes out by its
-Request-URI, everything else goes to Asterisk.
+"""The edge's routing (KEMI), in the shape of Kamailio's stock script.
+
+What comes from Asterisk goes out by its Request-URI, everything else goes to Asterisk.
 
 `self.timers` is all that session timers add to it.
 """
@@ -69,7 +70,8 @@ class Edge:
         """Kamailio: every branch of an INVITE or UPDATE has failed."""
         if KSR.tm.t_is_canceled() > 0:
             return DONE
-        self.timers.on_failure()
+        if self.timers.on_failure():
+            self._relay()
         return DONE
 
     def ksr_reply_route(self, msg: object) -> int:
@@ -143,8 +145,10 @@ class Edge:
             KSR.sl.sl_reply_error()
 
     def _reach_loopback_callers(self) -> None:
-        """A softphone on the host calls 127.0.0.1 and gives that as its Contact, which from here would be this
-        edge itself: the address it was seen from is kept in the Contact's alias."""
+        """Keep the address a softphone on the host was seen from, in its Contact's alias.
+
+        It calls 127.0.0.1 and gives that as its Contact, which from here would be this edge itself.
+        """
         contact = KSR.pv.gete("$ct")
         if "@127." in contact or ":127." in contact:
             KSR.nathelper.set_contact_alias()

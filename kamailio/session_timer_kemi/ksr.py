@@ -69,16 +69,12 @@ def recall(name: str) -> str:
     return pv(f"$avp({name})")
 
 
-def relay_again(destination: str) -> bool:
-    """In a failure route: send the request once more, with our routes set; False if it could not be sent."""
-    # In a failure route a Request-URI counts as a new branch only when it has been set there.
+def aim_again(destination: str) -> None:
+    """In a failure route: make the next relay send the request where it went before."""
+    # There a Request-URI counts as a branch to be tried only when it has been set anew.
     KSR.seturi(pv("$ru"))
     if destination:
         KSR.setdsturi(destination)
-    KSR.tm.t_on_branch("ksr_branch_manage")
-    KSR.tm.t_on_reply("ksr_onreply_manage")
-    KSR.tm.t_on_failure("ksr_failure_manage")
-    return bool(KSR.tm.t_relay() > 0)
 
 
 def table_get(table: str, key: str) -> str:

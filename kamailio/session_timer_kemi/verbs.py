@@ -89,7 +89,7 @@ class SessionTimers:
         self._guarded(self._reply, otherwise=None)
 
     def on_failure(self) -> bool:
-        """In the failure route of every INVITE and UPDATE. True: it has been sent once more."""
+        """In the failure route of every INVITE and UPDATE. True: relay it once more, by the same routes."""
         return self._guarded(self._failure, otherwise=False)
 
     def on_tick(self) -> None:
@@ -231,4 +231,5 @@ class SessionTimers:
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())
-        return ksr.relay_again(again.destination)
+        ksr.aim_again(again.destination)
+        return True

@@ -1,0 +1,53 @@
+"""Session timers for a native kamailio.cfg: what session-timer-native.cfg runs with python_exec().
+
+A method that returns below zero makes python_exec() false; each says what false means.
+"""
+
+import os
+
+from session_timer_kemi import SessionTimers
+
+CONFIG = os.environ.get("SESSION_TIMER_CONFIG", "/etc/kamailio/session-timer.yaml")
+
+GO_ON = 1
+STOP = -1
+
+
+class Routes:
+    """Kamailio makes one of these in every process and calls its methods by name."""
+
+    def __init__(self) -> None:
+        self.timers = SessionTimers(CONFIG)
+
+    def child_init(self, rank: int) -> int:
+        """Kamailio: a process has started."""
+        return 0
+
+    def on_request(self, msg: object) -> int:
+        """False: the request has been answered."""
+        return STOP if self.timers.on_request() else GO_ON
+
+    def on_branch(self, msg: object) -> int:
+        self.timers.on_branch()
+        return GO_ON
+
+    def on_any_reply(self, msg: object) -> int:
+        self.timers.on_any_reply()
+        return GO_ON
+
+    def on_reply(self, msg: object) -> int:
+        self.timers.on_reply()
+        return GO_ON
+
+    def on_failure(self, msg: object) -> int:
+        """False: there is nothing to send once more."""
+        return GO_ON if self.timers.on_failure() else STOP
+
+    def on_tick(self, msg: object) -> int:
+        self.timers.on_tick()
+        return GO_ON
+
+
+def mod_init() -> Routes:
+    """Kamailio: the script is loaded. The object that is returned has the methods."""
+    return Routes()
