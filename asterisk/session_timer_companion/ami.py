@@ -192,8 +192,9 @@ class Ami:
 
     def _connected(self) -> Wire:
         if self._wire is None:
-            reason = "closed" if self._closed else (self.last_error or "not connected yet")
-            raise AmiUnavailable(f"AMI {self.account.address}: not connected: {reason}")
+            self._refuse_if_closed()
+            unknown = f"AMI {self.account.address}: not connected yet"
+            raise AmiUnavailable(f"not connected: {self.last_error}" if self.last_error else unknown)
         return self._wire
 
     def _refuse_if_closed(self) -> None:
@@ -270,7 +271,8 @@ class Ami:
         except BaseException as error:
             if wire is not None:
                 wire.abort("gave up")
-            if not isinstance(error, (OSError, UnicodeError)):
+            # ValueError: a host name that cannot be one
+            if isinstance(error, AmiError) or not isinstance(error, (OSError, ValueError)):
                 raise
             raise AmiUnavailable(f"AMI {account.address}: {self._explain(error)}") from error
         return wire

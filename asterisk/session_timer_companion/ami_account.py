@@ -22,6 +22,13 @@ class TlsSettings:
     verify: bool = True
     """False accepts any certificate: encrypted, but to whom is unknown."""
 
+    def __post_init__(self) -> None:
+        """Raises AmiAccountError for a name that no certificate bears."""
+        if self.server_name is not None and not self.server_name.strip("."):
+            raise AmiAccountError("tls.server_name is empty: leave it out to expect the account's host")
+        if self.server_name is not None and self.server_name.startswith("."):
+            raise AmiAccountError(f"tls.server_name {self.server_name!r} must not begin with a dot")
+
     def context(self) -> ssl.SSLContext:
         """The client context. Raises AmiAccountError if the CA file cannot be read."""
         try:

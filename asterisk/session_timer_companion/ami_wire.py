@@ -173,7 +173,7 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
     def submit(self, requests: Iterable[Request]) -> None:
         """Send, in this order. Raises AmiUnavailable if the connection is ending."""
         if self._ending is not None or self.closed:
-            raise AmiUnavailable(f"AMI {self._account.address}: not connected: {self._ending or 'closed'}")
+            raise AmiUnavailable(f"not connected: {self._ending or self.lost.result()}")
         for request in requests:
             self.responses[request.id] = request
             request.start_deadline()

@@ -15,6 +15,7 @@ from session_timer_companion.ami import (
     AmiAccount,
     AmiAccountError,
     AmiError,
+    AmiMessage,
     AmiUnavailable,
     Backoff,
     TlsSettings,
@@ -99,6 +100,23 @@ async def test_a_host_name_that_leads_nowhere(client: Client, host: str) -> None
         await client(host=host).connect()
 
 
+async def test_an_action_right_after_the_loss_says_why(asterisk: FakeAsterisk, client: Client) -> None:
+    reasons: list[str] = []
+
+    def note(_event: AmiMessage) -> None:
+        asterisk.drop()
+
+    ami = client(events={"Hangup"}, on_event=note)
+    await ami.connect()
+    asterisk.emit("Hangup", {})
+    while not reasons:
+        try:
+            await ami.action("Ping")
+        except AmiUnavailable as error:
+            reasons.append(str(error))
+    assert "connection closed by Asterisk" in reasons[0]
+
+
 @pytest.mark.parametrize(
     "greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"Asterisk\r\n", b"HTTP/1.1 400 Bad Request\r\n"]
 )
@@ -143,6 +161,12 @@ def test_an_account_that_cannot_work_is_refused(key: str, value: object) -> None
     settings = {"name": "ast1", "host": "h", "username": "u", "secret": "s"} | {key: value}
     with pytest.raises(AmiAccountError, match=key):
         AmiAccount(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".example"])
+def test_a_tls_name_that_is_no_name(name: str) -> None:
+    with pytest.raises(AmiAccountError, match=r"tls\.server_name"):
+        TlsSettings(server_name=name)
 
 
 def test_an_account_does_not_print_its_secret() -> None:
