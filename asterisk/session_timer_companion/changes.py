@@ -1,0 +1,98 @@
+"""Learns from the edges what changed in the middle of a call: a role, an interval, a timer switched off.
+
+Such a change may come long before the next deadline that we know of. Each edge lists them for a minute; where
+its list cannot be read, the records of its calls are read one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from session_timer_companion.clocks import Clocks
+from session_timer_companion.edge import Changes, Edge, Missing
+from session_timer_companion.edges import Edges
+from session_timer_companion.keeper import Keeper, by_edge
+from session_timer_companion.measures import Measures
+
+SWEEP_RATE = 500
+"""Records a second that are read where the list of changes does not help."""
+
+
+class ChangesReader:
+    """Reads each edge's list of changes every `interval` seconds, and hands what it finds to the keepers."""
+
+    def __init__(
+        self,
+        edges: Edges,
+        clocks: Clocks,
+        keepers: Callable[[], Iterable[Keeper]],
+        measures: Measures,
+        interval: float,
+    ) -> None:
+        self._edges = edges
+        self._clocks = clocks
+        self._keepers = keepers
+        self._measures = measures
+        self._interval = interval
+        self._was_up: dict[str, bool] = {}
+        self._position: dict[str, int] = {}
+        self._log = structlog.get_logger(__name__)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.gather(*[self.read(edge) for edge in self._edges.all()])
+            await asyncio.sleep(max(0.05, began + self._interval - loop.time()))
+
+    async def read(self, edge: Edge) -> None:
+        """One round with one edge."""
+        found = await edge.changes()
+        now = asyncio.get_running_loop().time()
+        if isinstance(found, Changes):
+            self._clocks.learn(found.clocks, now)
+            for keeper in self._keepers():
+                for key, record in found.records.items():
+                    keeper.changed(key, record)
+            self._note(edge, up=True)
+            return
+        # Silence may mean that the list outgrew a datagram; a question with a short answer tells.
+        up = isinstance(await edge.record(""), Missing)
+        self._note(edge, up=up, reason=found.reason)
+        if up:
+            for name in self._clocks.names:
+                reading = await edge.clock(name)
+                if reading is not None:
+                    self._clocks.learn({name: reading}, asyncio.get_running_loop().time())
+            await self._sweep_some(edge)
+
+    def _note(self, edge: Edge, *, up: bool, reason: str = "") -> None:
+        was = self._was_up.get(edge.address)
+        self._was_up[edge.address] = up
+        self._measures.rpc_up.labels(edge.address).set(up)
+        if up and was is False:
+            self._log.info("edge answers again", edge=edge.address)
+            # What changed meanwhile may be off its list already.
+            self._position[edge.address] = 0
+            self._sweeping = asyncio.create_task(self._sweep_all(edge))
+        elif not up and was is not False:
+            self._log.error("edge does not answer", edge=edge.address, reason=reason)
+
+    async def _sweep_all(self, edge: Edge) -> None:
+        self._position[edge.address] = 0
+        while await self._sweep_some(edge):
+            await asyncio.sleep(self._interval)
+
+    async def _sweep_some(self, edge: Edge) -> bool:
+        """Read the next records of this edge's calls; False when the last one was among them."""
+        mine = by_edge(self._keepers(), edge)
+        start = self._position.get(edge.address, 0)
+        end = start + max(1, int(SWEEP_RATE * self._interval))
+        await asyncio.gather(*[keeper.reread(watch) for keeper, watch in mine[start:end]])
+        more = end < len(mine)
+        self._position[edge.address] = end if more else 0
+        return more

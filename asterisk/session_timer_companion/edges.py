@@ -1,0 +1,36 @@
+"""The edges that records are asked from, one for each address that calls name."""
+
+from __future__ import annotations
+
+import re
+
+from session_timer_companion.edge import Edge
+
+_ADDRESS = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:/\S+")
+
+
+class Edges:
+    """Opened when first needed. `default` is the configuration's `edge.rpc`; `timeout` is in seconds."""
+
+    def __init__(self, default: str = "", timeout: float = 1.0) -> None:
+        self._default = default
+        self._timeout = timeout
+        self._open: dict[str, Edge] = {}
+        if default:
+            self.at(default)
+
+    def at(self, address: str) -> Edge:
+        """The edge at `address`; at the default one if a call names none, or none that can be one."""
+        if _ADDRESS.fullmatch(address) is None:
+            address = self._default
+        edge = self._open.get(address)
+        if edge is None:
+            edge = self._open[address] = Edge(address, self._timeout)
+        return edge
+
+    def all(self) -> tuple[Edge, ...]:
+        return tuple(self._open.values())
+
+    def close(self) -> None:
+        for edge in self._open.values():
+            edge.close()

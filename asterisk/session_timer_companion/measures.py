@@ -1,0 +1,68 @@
+"""What the companion counts, as Prometheus metrics in a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from session_timer_companion import __version__
+
+
+class Measures:
+    """Every metric of the companion. Labels are few and bounded: never a Call-ID."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        Gauge("session_timer_build_info", "Always 1.", ["version"], registry=registry).labels(
+            __version__
+        ).set(1)
+        self.sessions = Gauge(
+            "session_timer_sessions", "Calls under watch.", ["asterisk", "refresher"], registry=registry
+        )
+        self.armed = Counter(
+            "session_timer_armed", "Calls taken under watch.", ["asterisk"], registry=registry
+        )
+        self.foreign = Counter(
+            "session_timer_foreign",
+            "Answered calls without our internal header: not ours.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.refreshes = Counter(
+            "session_timer_refreshes",
+            "Refreshes of ours, by how they ended.",
+            ["method", "outcome"],
+            registry=registry,
+        )
+        self.seen = Counter(
+            "session_timer_peer_refreshes", "Refreshes that the record told of.", registry=registry
+        )
+        self.expiries = Counter(
+            "session_timer_expiries", "Sessions that expired.", ["reason", "action"], registry=registry
+        )
+        self.saved = Counter(
+            "session_timer_hangups_avoided",
+            "Silent peers that a probe showed to be alive.",
+            registry=registry,
+        )
+        self.margin = Histogram(
+            "session_timer_refresh_margin_seconds",
+            "Time that was left until the deadline when a refresh was confirmed.",
+            buckets=(0, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900),
+            registry=registry,
+        )
+        self.lag = Histogram(
+            "session_timer_wake_lag_seconds",
+            "How late a call was woken.",
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+            registry=registry,
+        )
+        self.ami_up = Gauge(
+            "session_timer_ami_up", "1 while logged in to Asterisk.", ["asterisk"], registry=registry
+        )
+        self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
+        self.faults = Counter(
+            "session_timer_faults",
+            "Errors in our own code. A call that one hits goes on.",
+            registry=registry,
+        )

@@ -1,0 +1,70 @@
+"""What makes Asterisk send a refresh: the AMI actions, for each form of RFC 4028 7.4.
+
+Asterisk swallows a refresh that would change nothing, while AMI says that it was done. So each form asks
+for a change that the other side cannot see.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Mapping
+
+from session_timer.session import Method, Reason
+
+from session_timer_companion.calls import Call
+
+Action = tuple[str, Mapping[str, str]]
+"""An AMI action and its headers."""
+
+HANG_UP_CAUSE = 102
+"""Q.850: recovery on timer expiry. It shows in the CDR and in the BYE's Reason."""
+
+_run = secrets.token_hex(4)
+_count = itertools.count(1)
+
+
+class CannotRefresh(Exception):  # noqa: N818  # a fact about the call, and named for it
+    """This form of refresh would change the call: what stands against it."""
+
+
+def fresh_tag() -> str:
+    """A tag that no channel of Asterisk has had, from this process or from one before it."""
+    return f"{_run}.{next(_count)}"
+
+
+def by_connected_line(channel: str, tag: str, number: str = "") -> list[Action]:
+    """UPDATE without SDP: the connected line has a new tag, which only Asterisk sees.
+
+    `number` is set first, quietly, on a channel that has none: without one no connected line is valid.
+    """
+    actions = [_set(channel, "CONNECTEDLINE(num,i)", number)] if number else []
+    return [*actions, _set(channel, "CONNECTEDLINE(tag)", tag)]
+
+
+def by_offer(call: Call, method: Method) -> list[Action]:
+    """re-INVITE, or UPDATE with SDP: the codecs in use are offered again.
+
+    The format `none` makes the offer differ from what was negotiated, and never reaches the SDP. Raises
+    `CannotRefresh` where such an offer would change the session.
+    """
+    if call.t38:
+        raise CannotRefresh("a T.38 session is up and an offer of audio would end it")
+    if not call.codecs:
+        raise CannotRefresh("Asterisk names no audio codec of this call")
+    return [
+        _set(call.channel, "PJSIP_MEDIA_OFFER(audio)", ",".join(("!all", *call.codecs, "none"))),
+        _set(call.channel, "PJSIP_SEND_SESSION_REFRESH()", "invite" if method is Method.INVITE else "update"),
+    ]
+
+
+def hang_up(channel: str, reason: Reason) -> list[Action]:
+    """End an expired call so that its CDR says why."""
+    return [
+        _set(channel, "CDR(userfield)", f"session-timer: {reason}"),
+        ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)}),
+    ]
+
+
+def _set(channel: str, variable: str, value: str) -> Action:
+    return "Setvar", {"Channel": channel, "Variable": variable, "Value": value}
