@@ -159,7 +159,8 @@ class FragmentBuffer:
             return _datagram(moment, packet, payload)
         key = (packet.src, packet.dst, packet.id)
         first, parts = self._parts.pop(key, (moment, []))
-        parts.append((packet.offset, bool(packet.mf), payload))
+        # The header counts in units of eight octets, and dpkt leaves it so.
+        parts.append((packet.offset * 8, bool(packet.mf), payload))
         whole = _joined(parts)
         if whole is not None:
             return _datagram(moment, packet, whole)
