@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-export PYTHONPATH := pylib:kamailio:asterisk:docker
+export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help
@@ -55,7 +55,8 @@ ps: ## what runs, and whether it is healthy
 	@docker/compose ps
 
 .PHONY: clean
-clean: down ## the stack, .venv, out/ and every cache (the images stay: docker image ls 'session-timer/*')
+clean: ## remove the stack, .venv, out/ and every cache (the images stay: docker image ls 'session-timer/*')
+	@docker/compose down --remove-orphans || echo "clean: no stack was removed"
 	@rm -rf .venv out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: engine
