@@ -34,6 +34,11 @@ test-unit: .venv/installed ## the tests that need no containers, with coverage
 test-e2e: .venv/installed images ## the tests on the real stack
 	@$(PYTHON) -m pytest tests/e2e
 
+.PHONY: kemi-api
+kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kemi)
+	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
+	@PYTHONPATH=tests $(PYTHON) -m kemi.record
+
 .PHONY: images
 images: engine ## build the images of the stack, or see that they are current
 	@docker/build-images

@@ -1,0 +1,216 @@
+"""What is asked of a real Kamailio so that the fake one can be held to it: see `record.py`.
+
+A probe is an INVITE with these rows, the KSR calls made in each route, and what the far end answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Call = list[Any]
+Probe = dict[str, Any]
+
+
+def _pv(*names: str) -> list[Call]:
+    return [["pv.gete", name] for name in names]
+
+
+def _all(*headers: str) -> list[Call]:
+    return _pv(*(f"$(hdr({header})[*])" for header in headers))
+
+
+def _hexa(*headers: str) -> list[Call]:
+    return _pv(*(f"$(hdr({header})[*]{{s.encode.hexa}})" for header in headers))
+
+
+_OF_REQUEST = ("$rm", "$ci", "$ft", "$tt", "$cs", "$si", "$fd", "$nh(d)", "$du", "$ru", "$rd")
+
+PROBES: dict[str, Probe] = {
+    "rows": {
+        "rows": [
+            "Supported: a, b",
+            "k: c",
+            "Supported:",
+            "supported: d",
+            "x: 90",
+            "Min-SE: 100",
+            "MIN-SE: 200",
+            "Allow: INVITE",
+            "allow : UPDATE",
+        ],
+        "request": [
+            *_all("Supported", "Session-Expires", "x", "Min-SE", "Allow", "Require", "X-None"),
+            *_pv("$hdr(Min-SE)", "$hdr(X-None)"),
+            ["hdr.is_present", "Session-Expires"],
+            ["hdr.is_present", "x"],
+            ["hdr.is_present", "min-se"],
+            ["hdr.is_present", "X-None"],
+        ],
+    },
+    "empty": {
+        "rows": ["Supported:", "x:   ", "Min-SE:"],
+        "request": [
+            *_all("Supported", "Session-Expires", "Min-SE"),
+            ["hdr.is_present", "Supported"],
+            ["hdr.is_present", "Session-Expires"],
+            ["hdr.is_present", "Min-SE"],
+        ],
+    },
+    "folded": {
+        "rows": ["Supported: a,\r\n  timer", "Session-Expires: 1800\r\n ;refresher=uac", "Min-SE:\t90 "],
+        "request": _all("Supported", "Session-Expires", "Min-SE"),
+    },
+    "remove-long-of-compact": {
+        "rows": ["x: 90", "k: timer", "Min-SE: 100"],
+        "request": [
+            ["hdr.remove", "Session-Expires"],
+            ["hdr.remove", "Supported"],
+            ["hdr.remove", "X-None"],
+            *_all("Session-Expires"),
+            ["hdr.is_present", "Session-Expires"],
+        ],
+    },
+    "remove-compact-of-long": {
+        "rows": ["Session-Expires: 90", "Supported: timer", "Min-SE: 100"],
+        "request": [["hdr.remove", "x"], ["hdr.remove", "k"]],
+    },
+    "remove-and-append": {
+        "rows": ["Session-Expires: 90", "k: timer, a", "Supported: b", "x: 95", "min-se: 100", "X-Last: 1"],
+        "branch": [
+            ["hdr.remove", "Session-Expires"],
+            ["hdr.remove", "x"],
+            ["hdr.remove", "Supported"],
+            ["hdr.remove", "k"],
+            ["hdr.remove", "Min-SE"],
+            ["hdr.append", "Supported: a, b\r\nSession-Expires: 1800\r\n"],
+            ["hdr.append", "Min-SE: 7\r\n"],
+            *_all("Supported", "Session-Expires", "Min-SE"),
+        ],
+    },
+    "remove-again": {
+        "rows": ["X-Session-Timer: 1", "X-Other: 2", "x-session-timer: 3"],
+        "request": [["hdr.remove", "X-Session-Timer"], ["hdr.is_present", "X-Session-Timer"]],
+        "branch": [
+            ["hdr.is_present", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            ["hdr.append", "X-Session-Timer: 2\r\n"],
+        ],
+    },
+    "append-in-request-and-branch": {
+        "rows": [],
+        "request": [["hdr.append", "X-A: 1\r\n"]],
+        "branch": [["hdr.append", "X-B: 1\r\n"], *_all("X-A", "X-B")],
+    },
+    "values": {
+        "rows": [],
+        "request": _pv(*_OF_REQUEST, "$rs", "$T_branch_idx", "$T_reply_code", "$avp(nothing)"),
+        "branch": [
+            *_pv(*_OF_REQUEST, "$T_branch_idx"),
+            ["pv.sets", "$avp(kept)", "one"],
+            ["pv.sets", "$avp(kept)", "two"],
+            *_pv("$avp(kept)"),
+        ],
+        "reply": _pv("$rm", "$ci", "$rs", "$avp(kept)"),
+        "onreply": _pv("$rm", "$ci", "$ft", "$tt", "$cs", "$si", "$rs", "$T_branch_idx", "$avp(kept)"),
+    },
+    "edits-of-a-reply": {
+        "rows": ["Supported: timer"],
+        "answers": [
+            [200, ["Require: 100rel", "x: 600;refresher=uas", "X-Session-Timer: 5", "k: timer"]],
+        ],
+        "reply": [["hdr.is_present", "X-Session-Timer"], ["hdr.remove", "X-Session-Timer"]],
+        "onreply": [
+            *_all("Require", "Supported", "Session-Expires"),
+            ["hdr.is_present", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            ["hdr.remove", "Require"],
+            ["hdr.append", "Require: 100rel, timer\r\n"],
+            ["hdr.remove", "Session-Expires"],
+            ["hdr.remove", "x"],
+            ["hdr.append", "X-Session-Timer: 9\r\n"],
+        ],
+    },
+    "answered-here": {
+        "rows": ["X-Answered: here"],
+        "request": [
+            ["hdr.append_to_reply", "Min-SE: 90\r\n"],
+            ["sl.sl_send_reply", 422, "Session Interval Too Small"],
+        ],
+    },
+    "again-after-422": {
+        "rows": ["Supported: a"],
+        "answers": [[422, ["Min-SE: 300"]], [200, []]],
+        "request": [["setdsturi", "sip:127.0.0.1:5062"]],
+        "branch": [
+            *_pv("$T_branch_idx", "$avp(told)", "$du", "$nh(d)"),
+            *_all("Supported"),
+            ["hdr.append", "X-Branch: 1\r\n"],
+        ],
+        "onreply": _pv("$T_branch_idx", "$rs", "$avp(told)"),
+        "failure": [
+            *_pv("$T_reply_code", "$T_rpl($hdr(Min-SE))", "$T_rpl($hdr(X-None))", "$ru", "$rd"),
+            ["pv.sets", "$avp(told)", "300"],
+            ["seturi", "sip:b@far.example"],
+            ["setdsturi", "sip:127.0.0.1:5062"],
+            ["tm.t_on_branch", "ksr_branch_manage"],
+            ["tm.t_on_reply", "ksr_onreply_manage"],
+            ["tm.t_on_failure", "ksr_failure_manage"],
+            ["tm.t_relay"],
+        ],
+    },
+    "refused": {
+        "rows": [],
+        "answers": [[486, ["Retry-After: 5"]]],
+        "onreply": _pv("$hdr(Retry-After)", "$rs"),
+        "failure": _pv("$T_reply_code", "$T_rpl($hdr(Min-SE))"),
+    },
+    "tables": {
+        "rows": [],
+        "request": [
+            ["htable.sht_gete", "session_timer", "k"],
+            ["htable.sht_setxs", "session_timer", "k", "one", 60],
+            ["htable.sht_gete", "session_timer", "k"],
+            ["htable.sht_setxs", "session_timer", "k", "two", 60],
+            ["htable.sht_gete", "session_timer", "k"],
+            ["htable.sht_rm", "session_timer", "k"],
+            ["htable.sht_rm", "session_timer", "k"],
+            ["htable.sht_gete", "session_timer", "k"],
+            ["htable.sht_setxs", "no_such_table", "k", "one", 60],
+            ["htable.sht_gete", "no_such_table", "k"],
+            ["htable.sht_rm", "no_such_table", "k"],
+        ],
+    },
+    "statistics": {
+        "rows": [],
+        "request": [
+            ["statistics.update_stat", "session_timer_faults", 1],
+            ["statistics.update_stat", "no_such_statistic", 1],
+        ],
+    },
+    "log": {"rows": [], "request": [["info", "one\n"], ["warn", "one\n"], ["err", "one\n"]]},
+    "no-utf-8": {
+        "rows": ["Supported: timer\u00ff", "X-B: \u00ff", "X-C: \u00c3\u00a9"],
+        "request": [
+            *_all("Supported", "X-B", "X-C", "X-None"),
+            *_hexa("Supported", "X-B", "X-C", "X-None"),
+            ["pv.sets", "$avp(kept)", "\u00ff"],
+            *_pv(
+                "$avp(kept)",
+                "$(avp(kept){s.encode.hexa})",
+                "$(ci{s.encode.hexa})",
+                "$(avp(nothing){s.encode.hexa})",
+            ),
+        ],
+        "branch": [
+            ["hdr.append", "X-D: \u00e9\r\n"],
+            *_pv("$(nh(d){s.encode.hexa})", "$(du{s.encode.hexa})"),
+        ],
+        "answers": [[422, ["Min-SE: 300\u00ff"]]],
+        "failure": _pv("$T_rpl($hdr(Min-SE))", "$(T_rpl($hdr(Min-SE)){s.encode.hexa})"),
+    },
+    "no-utf-8-to-kamailio": {
+        "rows": [],
+        "request": [["pv.sets", "$avp(kept)", "\udcff"]],
+    },
+}
