@@ -22,7 +22,7 @@ from .headers import (
 Rows = Callable[[str], Sequence[str]]
 """All values of the header with this long name, in order; empty if the message has none."""
 
-_DIGITS = re.compile(r"[ \t]*([0-9]+)")
+_DIGITS = re.compile(r"[ \t]*0*([0-9]{1,11})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,6 @@ class RefreshResponse:
             supports_timer=TIMER in option_tags(rows("Supported")),
             requires_timer=TIMER in option_tags(rows("Require")),
             allows_update=allows(rows("Allow"), "UPDATE"),
-            retry_after=min(int(waits[0][:11]), LARGEST_INTERVAL) if waits else None,
+            retry_after=min(int(waits[0]), LARGEST_INTERVAL) if waits else None,
             malformed=malformed,
         )
