@@ -186,6 +186,28 @@ async def test_start_connects_as_soon_as_asterisk_is_there(asterisk: FakeAsteris
     assert ami.reconnects == 0
 
 
+async def test_connect_and_start_again_change_nothing(asterisk: FakeAsterisk, client: Client) -> None:
+    ami = client()
+    await ami.connect()
+    ami.start()
+    await ami.connect()
+    await ami.action("Ping")
+    assert asterisk.connections == 1
+
+
+async def test_the_age_of_the_last_answer_is_known_while_up(asterisk: FakeAsterisk, client: Client) -> None:
+    now = asyncio.get_running_loop().time
+    ami = client(ping_interval=0.01)
+    assert ami.answered_at is None
+    before = now()
+    await ami.connect()
+    assert before <= (ami.answered_at or 0) <= now()
+    later = now()
+    await until(lambda: (ami.answered_at or 0) > later, "a pong later than the login")
+    await asterisk.stop()
+    await until(lambda: ami.answered_at is None, "no answer from a connection that is gone")
+
+
 async def test_a_restart_of_asterisk_is_outlived(asterisk: FakeAsterisk, client: Client) -> None:
     ami = client()
     await ami.connect()
@@ -242,7 +264,7 @@ async def test_a_connection_that_dies_after_each_login_is_not_remade_in_a_hurry(
 
 
 @given(st.integers(0, 100_000), st.floats(0, 1, exclude_max=True), st.booleans())
-def test_a_wait_is_between_half_and_all_of_its_step(attempt: int, draw: float, refused: bool) -> None:  # noqa: FBT001
+def test_a_wait_is_between_half_and_all_of_its_step(attempt: int, draw: float, refused: bool) -> None:
     backoff = Backoff(first=0.25, ceiling=10.0, refused=30.0)
     step = 30.0 if refused else min(10.0, 0.25 * 2.0 ** min(attempt, 10))
     assert step / 2 <= backoff.delay(attempt, draw, refused=refused) <= step
