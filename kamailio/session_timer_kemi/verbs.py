@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from session_timer import Config, ConfigError, HeaderError, Mode, RefreshRequest, Side, proxy, uas
+from session_timer import Config, ConfigError, HeaderError, Mode, RefreshRequest, Side, uas
 
 from . import configuration, inbound, ksr, outbound, passing
 from .pending import Part, Pending
@@ -142,13 +142,9 @@ class SessionTimers:
             request = RefreshRequest.read(method, ksr.rows, policy.floor)
         except HeaderError as malformed:
             return inbound.refuse_malformed(malformed, policy)
-        decision: object
-        if policy.mode is Mode.PROXY:
-            decision = proxy.forward(request, policy)
-        else:
-            decision = uas.answer(request, policy)
-        if isinstance(decision, uas.Reject):
-            inbound.refuse(decision, source.peer)
+        refusal = uas.too_small(request, policy)
+        if refusal is not None:
+            inbound.refuse(refusal, source.peer)
             return True
         return False
 

@@ -51,6 +51,10 @@ class DialogTimer:
     """The peer has shown that it knows session timers, by Supported or by a Session-Expires of its own."""
     peer_allows_update: bool = False
 
+    def with_agreement(self, agreement: Agreement | None) -> DialogTimer:
+        """The same knowledge of the peer under another agreement."""
+        return DialogTimer(agreement, self.min_se, self.peer_supports, self.peer_allows_update)
+
     def with_min_se(self, min_se: int | None) -> DialogTimer:
         """Remember a Min-SE seen on this dialog; only ever upwards (RFC 4028 7.4)."""
         if min_se is None or (self.min_se is not None and self.min_se >= min_se):

@@ -8,7 +8,7 @@ from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest, RefreshResponse
 from .policy import Policy
-from .uas import Reject
+from .uas import Reject, too_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ def forward(
     asked = request.session_expires
     if not policy.enabled:
         return Forward(), Asked(None, request.supports_timer)
-    if asked is not None and request.supports_timer and asked.interval < policy.min_se:
-        return Reject(422, policy.min_se)
+    refusal = too_small(request, policy)
+    if refusal is not None:
+        return refusal
 
     min_se = request.min_se
     if asked is not None and not request.supports_timer and asked.interval < policy.min_se:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
@@ -34,30 +34,36 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
     """Decide on an INVITE or UPDATE from the peer; `dialog` is what holds so far, if anything does."""
     if not policy.enabled:
         return Reject(420) if request.requires_timer else Accept(DialogTimer())
-    asked = request.session_expires
-    if asked is not None and request.supports_timer and asked.interval < policy.min_se:
-        return Reject(422, policy.min_se)
+    refusal = too_small(request, policy)
+    if refusal is not None:
+        return refusal
 
     known = remember(request, dialog or DialogTimer())
     interval = _interval(request, policy, known.agreement)
     if interval is None:
-        return Accept(replace(known, agreement=_private(policy, known)))
+        return Accept(known.with_agreement(_private(policy, known)))
     role = _refresher(request, policy, known.agreement)
     return Accept(
-        dialog=replace(known, agreement=Agreement(interval, Side.of(role, sender=Side.REMOTE))),
+        dialog=known.with_agreement(Agreement(interval, Side.of(role, sender=Side.REMOTE))),
         session_expires=SessionExpires.of(interval, role),
         require_timer=request.supports_timer,
     )
 
 
+def too_small(request: RefreshRequest, policy: Policy) -> Reject | None:
+    """The 422 for an interval below our minimum; only who claims support can be told (RFC 4028 8.1, 9)."""
+    asked = request.session_expires
+    if asked is None or not request.supports_timer or asked.interval >= policy.min_se:
+        return None
+    return Reject(422, policy.min_se)
+
+
 def remember(request: RefreshRequest, dialog: DialogTimer) -> DialogTimer:
     """What a received refresh request teaches about the peer, whatever becomes of it (RFC 4028 7.4)."""
-    return replace(
-        dialog.with_min_se(request.min_se),
-        peer_supports=dialog.peer_supports or request.supports_timer,
-        peer_allows_update=dialog.peer_allows_update
-        if request.allows_update is None
-        else request.allows_update,
+    seen = dialog.with_min_se(request.min_se)
+    allows_update = seen.peer_allows_update if request.allows_update is None else request.allows_update
+    return DialogTimer(
+        seen.agreement, seen.min_se, seen.peer_supports or request.supports_timer, allows_update
     )
 
 

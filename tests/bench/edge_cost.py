@@ -1,0 +1,260 @@
+"""What session timers cost at the edge: the CPU time of Kamailio for the same calls, five ways.
+
+    make bench-edge                       seven interleaved rounds, the ratios, the highest rate, full tables
+    python -m bench.edge_cost --rounds 3 --no-rates --no-tables
+
+Kamailio, the caller and the called side are containers of their own; Kamailio's CPU time is what the
+kernel counted for its container, less what it uses when idle. These machines are noisy, so variants are
+interleaved in each round and compared in pairs; medians are reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+NET = "198.19.77"
+EDGE, UAC, UAS = f"{NET}.10", f"{NET}.20", f"{NET}.30"
+IDLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to run the same routing."""
+
+    name: str
+    defines: tuple[str, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        return "TIMERS" in self.defines
+
+
+VARIANTS = (
+    Variant("native"),
+    Variant("native+timers", ("TIMERS",)),
+    Variant("native+sst", ("SST",)),
+    Variant("kemi", ("KEMI",)),
+    Variant("kemi+timers", ("KEMI", "TIMERS")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One load run through one variant."""
+
+    cpu: float
+    """Seconds of CPU time of all of Kamailio's processes, without their idle share."""
+    lost: int
+    """Calls that failed."""
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        sys.exit(f"bench-edge: docker {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def remove(*names: str) -> None:
+    docker("rm", "-f", *(f"bench-{name}" for name in names), check=False)
+
+
+@contextmanager
+def stage() -> Iterator[None]:
+    """The network and the two ends of the load."""
+    remove("edge", "uac", "uas")
+    docker("network", "rm", "bench-edge", check=False)
+    docker("network", "create", "--subnet", f"{NET}.0/24", "bench-edge")
+    try:
+        for name, address in (("uac", UAC), ("uas", UAS)):
+            docker(
+                "run", "-d", "--init", "--name", f"bench-{name}", "--network", "bench-edge", "--ip", address,
+                "-v", f"{HERE / 'edge'}:/bench:ro", "session-timer/carrier:trixie", "sleep", "infinity",
+            )  # fmt: skip
+        yield
+    finally:
+        remove("edge", "uac", "uas")
+        docker("network", "rm", "bench-edge", check=False)
+
+
+@contextmanager
+def edge(variant: Variant, suite: str) -> Iterator[None]:
+    """Kamailio, run as `variant`, from Debian's `suite`."""
+    remove("edge")
+    defines = " ".join(f"-A {define}" for define in variant.defines)
+    prepare = (
+        f"mkdir -p /run/bench && cp /kamailio/session-timer.py /run/bench/ && "
+        f"sed s/BENCH_UAS/{UAS}/ /bench/session-timer.yaml >/run/bench/session-timer.yaml && "
+        f"sed -e s/BENCH_UAS/{UAS}/ /bench/kamailio.cfg >/run/bench/kamailio.cfg && "
+        "sed 's#\"session-timer.py\"#\"/kamailio/session-timer.py\"#' "
+        "/kamailio/session-timer-native.cfg >/run/bench/native.cfg && "
+        "sed -i 's#/kamailio/session-timer-native.cfg#/run/bench/native.cfg#' /run/bench/kamailio.cfg && "
+        "sed -i 's#\"session-timer.cfg\"#\"/kamailio/session-timer.cfg\"#' /run/bench/native.cfg && "
+        f"exec kamailio -DD -E -m 1024 -M 16 {defines} -f /run/bench/kamailio.cfg"
+    )
+    docker(
+        "run", "-d", "--name", "bench-edge", "--network", "bench-edge", "--ip", EDGE,
+        "-v", f"{HERE / 'edge'}:/bench:ro", "-v", f"{ROOT / 'kamailio'}:/kamailio:ro",
+        "-v", f"{ROOT / 'pylib'}:/pylib:ro",
+        "-e", "PYTHONPATH=/pylib:/kamailio", "-e", "PYTHONDONTWRITEBYTECODE=1",
+        "-e", f"BENCH_UAS={UAS}", "-e", f"BENCH_TIMERS={int(variant.timed)}",
+        "-e", "SESSION_TIMER_CONFIG=/run/bench/session-timer.yaml",
+        f"session-timer/edge:{suite}", "bash", "-c", prepare,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 15
+        while "Listening on" not in (log := docker_logs()) or cpu_seconds() == 0.0:
+            if time.monotonic() > deadline or docker("inspect", "-f", "{{.State.Running}}", "bench-edge").strip() != "true":
+                sys.exit(f"bench-edge: Kamailio ({variant.name}) did not start:\n{log[-1500:]}")
+            time.sleep(0.2)
+        yield
+    finally:
+        remove("edge")
+
+
+def docker_logs() -> str:
+    done = subprocess.run(
+        ["docker", "logs", "bench-edge"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return done.stdout
+
+
+def cpu_seconds() -> float:
+    """The CPU time that the container has used so far."""
+    # cgroup 1 counts nanoseconds, cgroup 2 microseconds.
+    counters = "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || cat /sys/fs/cgroup/cpu.stat"
+    usage = docker("exec", "bench-edge", "sh", "-c", counters, check=False)
+    if usage.strip().isdigit():
+        return int(usage) / 1e9
+    found = re.search(r"usage_usec (\d+)", usage)
+    return int(found[1]) / 1e6 if found else 0.0
+
+
+def load(rate: int, calls: int) -> int:
+    """Run the load; returns the calls that failed."""
+    called = subprocess.Popen(
+        ["docker", "exec", "bench-uas", "sipp", "-sf", "/bench/uas.xml", "-i", UAS, "-nostdin", "-m", str(calls),
+         "-timeout", str(calls // rate + 20)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(0.5)
+    caller = subprocess.run(
+        ["docker", "exec", "bench-uac", "sipp", "-sf", "/bench/uac.xml", "-i", UAC, "-nostdin", "-r", str(rate),
+         "-m", str(calls), "-timeout", str(calls // rate + 15), "-trace_stat", "-stf", "/tmp/stat.csv", "-fd", "1", f"{EDGE}:5060"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    docker("exec", "bench-uas", "pkill", "sipp", check=False)
+    called.wait()
+    table = docker("exec", "bench-uac", "sh", "-c", "head -1 /tmp/stat.csv; tail -1 /tmp/stat.csv; rm /tmp/stat.csv").splitlines()
+    if len(table) < 2:
+        sys.exit(f"bench-edge: SIPp told nothing: {caller.stderr[-400:]}")
+    row = dict(zip(table[0].split(";"), table[1].split(";"), strict=False))
+    return calls - int(row["SuccessfulCall(C)"])
+
+
+def measure(variant: Variant, suite: str, rate: int, calls: int, records: int = 0) -> Result:
+    with edge(variant, suite):
+        if records:
+            fill(records)
+        start, at = cpu_seconds(), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        idle = (cpu_seconds() - start) / (time.monotonic() - at)
+        start, at = cpu_seconds(), time.monotonic()
+        lost = load(rate, calls)
+        used, wall = cpu_seconds() - start, time.monotonic() - at
+        return Result(used - idle * wall, lost)
+
+
+FILL = """
+import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("/tmp/fill.sock")
+os.chmod("/tmp/fill.sock", 0o777)
+value = "v=1;interval=1800;refresher=remote;one_sided=0;min_se=0;supports=1;update=1;refreshes=0;clock=fill;at=1.000;last=;local=x;peer="
+for n in range(int(sys.argv[1])):
+    ask = {"jsonrpc": "2.0", "id": n, "method": "htable.sets", "params": ["session_timer", f"fill{n}@load;a{n};b{n}", value]}
+    s.sendto(json.dumps(ask).encode(), "/tmp/kamailio_rpc.sock")
+    s.recv(65535)
+os.unlink("/tmp/fill.sock")
+"""
+
+
+def fill(records: int) -> None:
+    """Put other calls' records into the table first."""
+    docker("exec", "bench-edge", "python3", "-c", FILL, str(records))
+
+
+def highest_rate(variant: Variant, suite: str, rates: range) -> int:
+    """The highest rate (calls a second) that passes without a lost call, trying upwards."""
+    best = 0
+    for rate in rates:
+        with edge(variant, suite):
+            if load(rate, rate * 8):
+                break
+            best = rate
+    return best
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rate", type=int, default=200, help="calls a second")
+    parser.add_argument("--calls", type=int, default=3000, help="calls a run")
+    parser.add_argument("--suite", default="trixie", help="the edge's Debian")
+    parser.add_argument("--no-rates", action="store_true")
+    parser.add_argument("--no-tables", action="store_true")
+    options = parser.parse_args()
+
+    results: dict[str, list[Result]] = {variant.name: [] for variant in VARIANTS}
+    with stage():
+        for turn in range(options.rounds):
+            # Every other round runs backwards, so that a drift of the machine favours nobody.
+            for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
+                result = measure(variant, options.suite, options.rate, options.calls)
+                results[variant.name].append(result)
+                print(
+                    f"round {turn + 1}/{options.rounds} {variant.name:14} {result.cpu / options.calls * 1e6:7.0f} us/call"
+                    f"  lost {result.lost}",
+                    flush=True,
+                )
+        for name, runs in results.items():
+            cost = statistics.median(run.cpu for run in runs) / options.calls * 1e6
+            print(f"median {name:14} {cost:7.0f} us/call")
+        if not options.no_tables:
+            for records in (0, 10_000, 100_000):
+                result = measure(VARIANTS[1], options.suite, options.rate, options.calls, records)
+                print(
+                    f"native+timers with {records:6} records in the table: "
+                    f"{result.cpu / options.calls * 1e6:.0f} us/call, lost {result.lost}",
+                    flush=True,
+                )
+        if not options.no_rates:
+            for variant in VARIANTS:
+                rate = highest_rate(variant, options.suite, range(400, 4001, 200))
+                print(f"highest rate without loss, {variant.name}: {rate} calls/s", flush=True)
+
+    def ratio(over: str, under: str) -> float:
+        pairs = zip(results[over], results[under], strict=True)
+        return statistics.median(a.cpu / b.cpu for a, b in pairs)
+
+    lost = sum(run.lost for runs in results.values() for run in runs)
+    print(
+        f"edge: native+timers/native+sst {ratio('native+timers', 'native+sst'):.2f}, "
+        f"kemi+timers/kemi {ratio('kemi+timers', 'kemi'):.2f}, lost {lost}"
+    )
+
+
+if __name__ == "__main__":
+    main()
