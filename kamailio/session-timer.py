@@ -47,6 +47,10 @@ class Routes:
         self.timers.on_tick()
         return GO_ON
 
+    def on_expired(self, msg: object) -> int:
+        self.timers.on_expired()
+        return GO_ON
+
 
 def mod_init() -> Routes:
     """Kamailio: the script is loaded. The object that is returned has the methods."""

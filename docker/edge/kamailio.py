@@ -88,6 +88,12 @@ class Edge:
         """Kamailio: any message about to be sent. Has to exist, as above."""
         return DONE
 
+    def ksr_session_timer_expired(self, msg: object, evname: str) -> int:
+        """Kamailio's htable: an entry's lifetime is over."""
+        if evname == "htable:expired:session_timer":
+            self.timers.on_expired()
+        return DONE
+
     def _acceptable(self) -> bool:
         if KSR.maxfwd.process_maxfwd(10) < 0:
             KSR.sl.sl_send_reply(483, "Too Many Hops")

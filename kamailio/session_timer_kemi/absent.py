@@ -31,3 +31,6 @@ class SessionTimers:
 
     def on_tick(self) -> None:
         pass
+
+    def on_expired(self) -> None:
+        pass

@@ -33,4 +33,4 @@ def add_tag(header: str) -> None:
         return
     if present:
         ksr.remove(header)
-    ksr.append((f"{header}: {', '.join((*present, TIMER))}",))
+    ksr.append((f"{header}: {', '.join(tags for tags in (*present, TIMER) if tags)}",))

@@ -26,13 +26,19 @@ def info(text: str) -> None:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    return str(KSR.pv.gete(name))
+    try:
+        return str(KSR.pv.gete(name))
+    except UnicodeDecodeError:
+        # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
+        # as latin-1 every byte becomes a character that can also be handed back.
+        bare = name[2:-1] if name.startswith("$(") else name[1:]
+        return bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
 
 
 def rows(header: str) -> Sequence[str]:
     """All values of a header, compact name included; repeated rows come as one, between commas."""
-    text = str(KSR.pv.gete(f"$(hdr({header})[*])"))
-    return (text,) if text else ()
+    text = pv(f"$(hdr({header})[*])")
+    return (text,) if text or has(header) else ()
 
 
 def has(header: str) -> bool:
@@ -94,3 +100,15 @@ def table_remove(table: str, key: str) -> None:
 def count(name: str) -> None:
     """One more in a statistic (``session_timer`` group of the statistics module)."""
     KSR.statistics.update_stat(name, 1)
+
+
+def watch_dialog() -> None:
+    """Let the dialog module follow the call that this initial INVITE begins."""
+    KSR.dialog.dlg_manage()
+
+
+def end_dialog(call_id: str, from_tag: str, to_tag: str) -> bool:
+    """BYE to both sides of a dialog that the dialog module follows; False if it follows none."""
+    if KSR.dialog.dlg_get(call_id, from_tag, to_tag) < 0:
+        return False
+    return bool(KSR.dialog.dlg_bye("all") > 0)

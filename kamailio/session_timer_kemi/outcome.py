@@ -42,7 +42,7 @@ def failed(transaction: Transaction, code: int, at: At) -> Record | None:
         return None
     wait = ksr.pv("$hdr(Retry-After)").split(";")[0].split("(")[0].strip()
     failure = Failure(
-        code, transaction.sender, at[0], int(wait) if wait.isdigit() and len(wait) < 7 else None
+        code, transaction.sender, at[0], int(wait) if wait.isdecimal() and len(wait) < 7 else None
     )
     ksr.count("session_timer_refreshes_failed")
     ksr.info(

@@ -40,10 +40,16 @@ class Records:
             ksr.warn(f"session timer: {call_id}: {error}")
             return None
 
-    def write(self, call_id: str, other_tag: str, record: Record, before: Record | None) -> None:
-        """Store `record`; a change of what was agreed `before` is listed for the companion too."""
+    def write(
+        self, call_id: str, other_tag: str, record: Record, before: Record | None, *, drop_at_expiry: bool
+    ) -> None:
+        """Store `record`; a change of what was agreed `before` is listed for the companion too.
+
+        `drop_at_expiry`: nobody will ask after the session has expired (a proxy's record, RFC 4028 8.3).
+        """
         agreed = record.dialog.agreement
-        lifetime = (agreed.interval if agreed else 0) + GRACE
+        interval = agreed.interval if agreed else 0
+        lifetime = interval if interval and drop_at_expiry else interval + GRACE
         name = key(call_id, record.local_tag, other_tag)
         text = record.encode()
         if not ksr.table_set(RECORDS, name, text, lifetime):
@@ -71,7 +77,7 @@ class LearnedMinSE:
     def get(self, destination: str) -> int | None:
         """Seconds; None if this destination has told nothing lately."""
         text = ksr.table_get(LEARNED, destination)
-        return int(text) if text.isdigit() else None
+        return int(text) if text.isdecimal() else None
 
     def put(self, destination: str, min_se: int) -> None:
         ksr.table_set(LEARNED, destination, str(min_se), self._lifetime)

@@ -96,6 +96,10 @@ class SessionTimers:
         """About every second, in one process."""
         self._guarded(lambda: self._records.publish_clock(self._clock_id, self._clock()), otherwise=None)
 
+    def on_expired(self) -> None:
+        """In htable's event for an entry of the table ``session_timer`` whose lifetime is over."""
+        self._guarded(self._expired, otherwise=None)
+
     def _guarded(self, verb: Callable[[], _Result], otherwise: _Result) -> _Result:
         try:
             return verb()
@@ -146,7 +150,17 @@ class SessionTimers:
         if refusal is not None:
             inbound.refuse(refusal, source.peer)
             return True
+        if self._config.edge.bye_on_expiry and policy.mode is Mode.PROXY and not ksr.pv("$tt"):
+            ksr.watch_dialog()
         return False
+
+    def _expired(self) -> None:
+        call_id, one_tag, other_tag = ksr.pv("$shtrecord(key)").rsplit(";", 2)
+        ksr.count("session_timer_expired")
+        ended = self._config.edge.bye_on_expiry and ksr.end_dialog(call_id, one_tag, other_tag)
+        ksr.info(
+            f"session timer: {call_id}: expired, {'BYE sent to both sides' if ended else 'record dropped'}"
+        )
 
     def _branch(self) -> None:
         ids = MessageIds.read()
@@ -217,7 +231,8 @@ class SessionTimers:
         else:
             new = passing.answer(transaction, pending, code, at)
         if new is not None and new is not record:
-            self._records.write(ids.call_id, transaction.other_tag, new, record)
+            proxied = pending.part is Part.PROXY
+            self._records.write(ids.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
 
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
