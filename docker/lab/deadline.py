@@ -90,7 +90,7 @@ def note(deadline: Deadline, start: float) -> Note:
     """What a deadline means, in words; ``start`` is the capture's time from which the ladder counts."""
     at = f"{deadline.at - start:.1f} s"
     if deadline.due is Due.OUR_REFRESH:
-        words = f"N = {deadline.interval} s, Asterisk refreshes: at {at}, half the interval"
+        words = f"N = {deadline.interval} s, Asterisk refreshes: by {at}, half the interval"
     else:
         words = f"N = {deadline.interval} s, the carrier refreshes: if it does not, BYE at {at}"
     return Note(deadline.since - start, words)

@@ -121,5 +121,5 @@ def countdown(deadline: Deadline | None, now: float) -> Text:
     )
     line = Text(" " * 10)
     line.append("━" * filled, "cyan")
-    line.append("━" * (_BAR - filled), "dim")
+    line.append("┄" * (_BAR - filled), "dim")
     return line.append(f"  {left:4.1f} s  {words}")

@@ -67,7 +67,7 @@ def test_notes_stand_where_a_deadline_is_set() -> None:
     found = notes(the_call(), EDGE, CARRIER)
 
     assert [(round(note.time, 2), note.text) for note in found] == [
-        (0.21, "N = 12 s, Asterisk refreshes: at 6.2 s, half the interval"),
-        (6.72, "N = 12 s, Asterisk refreshes: at 12.7 s, half the interval"),
+        (0.21, "N = 12 s, Asterisk refreshes: by 6.2 s, half the interval"),
+        (6.72, "N = 12 s, Asterisk refreshes: by 12.7 s, half the interval"),
         (12.01, "N = 12 s, the carrier refreshes: if it does not, BYE at 20.0 s"),
     ]
