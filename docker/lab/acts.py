@@ -264,7 +264,7 @@ ACTS = (
         4,
         "The carrier is the refresher and falls silent",
         f"It refreshes once and dies. Just before N - min(32, N/3), {INTERVAL - guard(INTERVAL):g} s after "
-        "that refresh, Asterisk asks by a refresh of its own, gets no answer and hangs up; the CDR shows why.",
+        "that refresh, Asterisk sends a refresh itself, gets no answer and hangs up; the CDR shows why.",
         (
             Call(
                 "act-4",

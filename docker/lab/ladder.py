@@ -167,7 +167,8 @@ def label(message: SipMessage) -> str:
 def details(message: SipMessage) -> tuple[str, ...]:
     """The headers of the session timer that the message carries, as they are written.
 
-    The internal header between edge and Asterisk is cut to what it says about the timer.
+    The internal header between edge and Asterisk is cut to what it says about the timer, Reason to its
+    number.
     """
     shown = [f"{name}: {_brief(name, value)}" for name in TIMER_HEADERS for value in message.rows(name)]
     if "timer" in message.tokens("Require"):
@@ -177,6 +178,8 @@ def details(message: SipMessage) -> tuple[str, ...]:
 
 def _brief(name: str, value: str) -> str:
     parameters = value.split(";")
+    if name == "Reason":
+        return ";".join(each for each in parameters if not each.strip().startswith("text="))
     if name == INTERNAL_HEADER and len(parameters) > 2:
         return ";".join(parameters[:2]) + ";…"
     return value

@@ -58,6 +58,9 @@ def the_call() -> list[Packet]:
             12.01, EDGE, CARRIER, wire.response("200 OK", "INVITE", "CSeq: 3 INVITE", uac, "Require: timer")
         ),
         packet(
-            20.01, EDGE, CARRIER, wire.request("BYE", "CSeq: 2 BYE", *_IN_DIALOG, "Reason: Q.850;cause=102")
+            20.01,
+            EDGE,
+            CARRIER,
+            wire.request("BYE", "CSeq: 2 BYE", *_IN_DIALOG, 'Reason: Q.850;cause=102;text="Expired"'),
         ),
     ]
