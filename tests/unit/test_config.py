@@ -1,0 +1,182 @@
+"""The configuration that edge and companion share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from session_timer import Config, ConfigError, Edge, ExpiryAction, Mode, Peer, Policy, Role, validate
+
+FULL: dict[str, Any] = {
+    "session_timer": {
+        "enabled": True,
+        "default_expires": 3600,
+        "min_se": 120,
+        "max_expires": 7200,
+        "prefer_refresher": "uas",
+        "use_update": False,
+    },
+    "asterisk": ["198.18.0.20", "PBX.example"],
+    "peers": [
+        {
+            "name": "carrier-a",
+            "match": {"address": ["198.18.0.41/32"], "domain": ["Carrier-A.example"], "name": ["a", "b"]},
+            "session_timer": {"min_se": 300, "mode": "proxy", "expiry": "report", "expiry_guard": 10},
+        },
+        {"name": "carrier-b", "match": {"address": ["198.18.0.0/24", "2001:db8::/32"]}},
+        {"name": "carrier-c"},
+    ],
+    "edge": {"rpc": "udp:198.18.0.10:8090", "header": "X-Timer", "learned_min_se": 60, "bye_on_expiry": True},
+    "companion": {"ami": [{"name": "ast1"}]},
+}
+
+
+def problems(data: object) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        validate(data, "etc/session-timer.yaml")
+    assert all(line.startswith("etc/session-timer.yaml: ") for line in str(caught.value).splitlines())
+    return {problem.path: problem.reason for problem in caught.value.problems}
+
+
+@pytest.mark.requirement("SE-4-04", "UAC-7.1-05", "PRX-8.1-23", "MSE-5-03")
+@pytest.mark.parametrize("data", [None, {}, {"session_timer": None, "edge": None, "companion": None}])
+def test_without_a_word_the_rfcs_values_hold(data: object) -> None:
+    config = validate(data, "x")
+    assert config == Config()
+    policy = config.policy
+    assert (policy.default_expires, policy.min_se, policy.floor) == (1800, 90, 90)
+    assert (policy.require_timer, policy.proxy_require_timer, policy.prefer_refresher) == (
+        False,
+        False,
+        Role.UAC,
+    )
+
+
+@pytest.mark.requirement("DEF-2-02")
+def test_every_key() -> None:
+    config = validate(FULL, "x")
+    general = Policy(
+        default_expires=3600, min_se=120, max_expires=7200, prefer_refresher=Role.UAS, use_update=False
+    )
+    assert config.policy == general
+    assert config.asterisk == {"198.18.0.20", "pbx.example"}
+    assert config.edge == Edge("udp:198.18.0.10:8090", "X-Timer", 60, bye_on_expiry=True)
+    assert config.companion == {"ami": [{"name": "ast1"}]}
+    first, second, third = config.peers
+    assert first.policy == Policy(
+        default_expires=3600, min_se=300, max_expires=7200, prefer_refresher=Role.UAS, use_update=False,
+        mode=Mode.PROXY, expiry=ExpiryAction.REPORT, expiry_guard=10,
+    )  # fmt: skip
+    assert second.policy == third.policy == general
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"name": "carrier-c"}, "carrier-c"),
+        ({"name": "b", "address": "198.18.0.9"}, "carrier-a"),
+        ({"address": "198.18.0.41"}, "carrier-a"),
+        ({"address": "198.18.0.42"}, "carrier-b"),
+        ({"address": "[2001:db8::7]"}, "carrier-b"),
+        ({"address": "192.0.2.1"}, ""),
+        ({"domain": "CARRIER-A.example"}, "carrier-a"),
+        ({"domain": "carrier-a.example", "address": "198.18.0.42"}, "carrier-a"),
+        ({"name": "nobody", "address": "198.18.0.42"}, "carrier-b"),
+        ({"address": "no address", "domain": "elsewhere.example"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_first_profile_that_matches(asked: dict[str, str], found: str) -> None:
+    config = validate(FULL, "x")
+    peer = config.peer(**asked)
+    assert peer.name == found
+    if not found:
+        assert peer == Peer("", config.policy)
+
+
+@pytest.mark.requirement("SE-4-03", "MSE-5-02", "PRX-8.1-12", "UAS-9-04")
+@pytest.mark.parametrize("name", ["default_expires", "min_se", "max_expires"])
+@pytest.mark.parametrize("value", [89, 0, -1, 2**32, pytest.param(10**5000, id="10^5000")])
+def test_an_interval_below_90_is_refused(name: str, value: int) -> None:
+    assert (
+        "expected 90 to 4294967295 seconds"
+        in problems({"session_timer": {name: value}})[f"session_timer.{name}"]
+    )
+
+
+@pytest.mark.requirement("SE-4-03")
+def test_the_lab_says_that_it_is_unsafe() -> None:
+    config = validate(
+        {"unsafe_lab_intervals": True, "session_timer": {"default_expires": 6, "min_se": 4}}, "x"
+    )
+    assert (config.policy.default_expires, config.policy.min_se, config.policy.floor) == (6, 4, 1)
+    assert problems({"unsafe_lab_intervals": "yes"}) == {
+        "unsafe_lab_intervals": "expected true or false, got 'yes'"
+    }
+    assert "session_timer.min_se" in problems({"unsafe_lab_intervals": False, "session_timer": {"min_se": 4}})
+
+
+@pytest.mark.requirement("UAC-7.1-09")
+def test_intervals_must_fit_each_other() -> None:
+    found = problems(
+        {
+            "session_timer": {"default_expires": 600, "max_expires": 300},
+            "peers": [{"name": "a", "session_timer": {"min_se": 601}}],
+        }
+    )
+    assert "below default_expires 600" in found["session_timer.max_expires"]
+    assert "600 is below min_se 601" in found["peers[0].session_timer.default_expires"]
+
+
+def test_every_problem_at_once_with_its_path() -> None:
+    found = problems(
+        {
+            "session_timers": {},
+            "session_timer": {"enabled": 1, "min_se": True, "prefer_refresher": "us", "mode": None, "sse": 1},
+            "asterisk": "198.18.0.20",
+            "peers": [
+                {"match": {"address": ["198.18.0.300", "198.18.0.1/24"], "domian": []}},
+                {"name": "a"},
+                {"name": "a", "match": []},
+                7,
+                {"name": ""},
+                {"name": "b", "match": {"domain": [3], "name": "x"}},
+            ],
+            "edge": {"rpc": "tcp:here", "header": "X Y", "learned_min_se": 0, "bye_on_expiry": "no", "x": 1},
+            "companion": ["ami"],
+        }
+    )
+    assert set(found) == {
+        "session_timers", "session_timer.enabled", "session_timer.min_se", "session_timer.prefer_refresher",
+        "session_timer.mode", "session_timer.sse", "asterisk", "peers[0].name", "peers[0].match.address[0]",
+        "peers[0].match.address[1]", "peers[0].match.domian", "peers[2].name", "peers[2].match", "peers[3]",
+        "peers[3].name", "peers[4].name", "peers[5].match.domain[0]", "peers[5].match.name", "edge.rpc",
+        "edge.header", "edge.learned_min_se", "edge.bye_on_expiry", "edge.x", "companion",
+    }  # fmt: skip
+    assert found["session_timers"].startswith("unknown key; known here: asterisk, companion, edge")
+    assert found["session_timer.prefer_refresher"] == "expected uac or uas, got 'us'"
+    assert found["peers[0].name"].startswith("a profile needs a name")
+    assert found["peers[2].name"] == "'a' is taken by an earlier profile"
+    assert found["companion"] == "expected keys and values, got a list"
+
+
+@pytest.mark.parametrize("data", [[], "text", 7, True])
+def test_a_file_that_holds_something_else(data: object) -> None:
+    assert problems(data)["(top level)"].startswith("expected keys and values, got")
+
+
+@pytest.mark.parametrize("data", [None, {}, "x"])
+def test_peers_that_are_no_list(data: object) -> None:
+    assert problems({"peers": data})["peers"].startswith("expected a list of profiles, got")
+
+
+@pytest.mark.parametrize(
+    "rpc", ["udp:198.18.0.10:8090", "udp:[2001:db8::1]:8090", "udp:edge.example:1", "unix:/run/k"]
+)
+def test_addresses_of_the_edge(rpc: str) -> None:
+    assert validate({"edge": {"rpc": rpc}}, "x").edge.rpc == rpc
+
+
+@pytest.mark.parametrize("rpc", ["", "198.18.0.10", "udp:198.18.0.10", "unix:relative", "udp:a:b:1"])
+def test_what_is_no_address_of_the_edge(rpc: str) -> None:
+    assert set(problems({"edge": {"rpc": rpc}})) == {"edge.rpc"}
