@@ -1,0 +1,57 @@
+"""What the docs show is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from session_timer import Edge, Policy, validate
+from session_timer.config import _POLICY_KEYS
+
+ROOT = Path(__file__).parents[2]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[ak]*/README.md"))]
+CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
+
+
+def keys(section: str) -> dict[str, str]:
+    """The first two columns of a section's table."""
+    text = CONFIGURATION.split(f"## `{section}`", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", text, re.MULTILINE))
+
+
+def test_every_key_of_a_profile_is_documented() -> None:
+    assert set(keys("session_timer")) == set(_POLICY_KEYS)
+
+
+def test_the_documented_defaults_are_the_defaults() -> None:
+    defaults = {name: str(getattr(Policy(), name)).lower() for name in _POLICY_KEYS}
+    shown = {"none": "none", "RFC": "none"}
+    assert {name: shown.get(value, value) for name, value in keys("session_timer").items()} == defaults
+
+
+def test_every_key_of_the_edge_is_documented() -> None:
+    assert set(keys("edge")) == set(Edge.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_yaml_in_the_docs_is_valid(path: Path) -> None:
+    for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+        data = yaml.safe_load(block)
+        if isinstance(data, dict) and "session_timer" in data:
+            validate(data, str(path))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_make_targets_in_the_docs_exist(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"^(?:    )?make ([a-z0-9-]+)|`make ([a-z0-9-]+)", path.read_text(), re.MULTILINE))
+    assert {one or other for one, other in named} <= targets
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text())
+    missing = [link for link in links if not (path.parent / link).exists()]
+    assert not missing
