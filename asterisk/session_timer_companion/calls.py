@@ -73,7 +73,7 @@ def endpoint(channel: str) -> str:
 
 
 def variables(header: str) -> str:
-    """What a `Status` action must ask for so that `read` understands it; `header`: the internal one's name."""
+    """What a `Status` action must ask for so that `read` understands it; `header` names our own."""
     inbound, outbound = _header_variables(header)
     return ",".join((_CALL_ID, _LOCAL_TAG, _REMOTE_TAG, inbound, outbound, _CODECS, _T38))
 

@@ -426,7 +426,8 @@ class Keeper:
         attempt = watch.attempt
         if attempt is not None:
             poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            wake = poll if wake is None else min(wake, poll)
+            second = self._second_form_due(watch, attempt)
+            wake = min(time for time in (wake, poll, second) if time is not None)
         self._agenda.put(watch, wake)
 
     async def _send(self, watch: Watch, before: Session, method: Method) -> Step | None:
@@ -481,21 +482,30 @@ class Keeper:
             await self._second_form(watch, attempt)
         return None
 
-    async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
-        """Where nothing shows that a form of refresh ever leaves this endpoint, silence proves nothing.
+    def _left_for_sure(self, watch: Watch, attempt: Attempt) -> bool:
+        """Whether a refresh of this form surely left Asterisk, so that silence is the peer's.
 
         Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and says Success.
+        So a form counts from its first answer on; an offer with a changed format always leaves.
         """
-        wake = watch.session.wake
-        if (
+        return (
             attempt.other_form
             or attempt.method is Method.INVITE
             or (watch.endpoint, attempt.method) in self._proven
-            or wake is None
-            or self._now() < (attempt.sent + wake) / 2
-        ):
+        )
+
+    def _second_form_due(self, watch: Watch, attempt: Attempt) -> float | None:
+        wake = watch.session.wake
+        if wake is None or attempt.second_tried or self._left_for_sure(watch, attempt):
+            return None
+        return (attempt.sent + wake) / 2
+
+    async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
+        """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
+        due = self._second_form_due(watch, attempt)
+        if due is None or self._now() < due:
             return
-        attempt.other_form = True
+        attempt.second_tried = True
         self._log.warning(
             "no sign that the refresh left Asterisk: trying the other form",
             call_id=watch.call_id,
@@ -505,6 +515,8 @@ class Keeper:
             await self._transmit(watch, Method.INVITE)
         except (AmiError, refreshing.CannotRefresh) as error:
             self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))
+        else:
+            attempt.other_form = True
 
     async def _ask(self, watch: Watch) -> Step | None:
         answer = await watch.edge.record(watch.key)
@@ -519,7 +531,9 @@ class Keeper:
                     return step
                 if watch.session.state is not State.ASKING:
                     return None
-                return session.silent(watch.session, now)
+                if attempted is None or self._left_for_sure(watch, attempted):
+                    return session.silent(watch.session, now)
+                self._log.warning("no sign that any refresh left Asterisk", call_id=watch.call_id)
             case Missing():
                 self._log.warning("the edge has no record of this call", call_id=watch.call_id)
             case Unreachable(reason):

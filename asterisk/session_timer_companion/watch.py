@@ -28,6 +28,7 @@ class Attempt:
     sent: float
     polls: int = 0
     """How often the record was read since."""
+    second_tried: bool = False
     other_form: bool = False
     """A second form of refresh was sent too, because nothing shows that the first ever left."""
 

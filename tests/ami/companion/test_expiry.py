@@ -1,0 +1,123 @@
+"""Calls that the peer must refresh: asked about, probed, hung up on evidence only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ami.companion.accelerated import accelerated
+from ami.companion.world import Agreement, Side, answers, key, silence, world
+
+THEIRS = Agreement(12, Side.REMOTE)
+
+
+@pytest.mark.requirement("REF-10-07", "REF-10-08")
+@accelerated(20)
+async def test_a_silent_peer_is_asked_about_then_probed_then_hung_up(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        answered = it.now
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: not it.alive(call))
+        assert 8.0 <= it.now - answered < 9.0
+        assert it.refreshes(call), "the peer was not probed"
+        asked = [params for method, *params in it.edge.asked if method == "htable.get"]
+        assert ["session_timer", key(call)] in asked
+        told = [action for action in it.asterisk.seen("Setvar") if action["Variable"] == "CDR(userfield)"]
+        assert [action["Value"] for action in told] == ["session-timer: the peer sent no refresh"]
+
+
+@accelerated(20)
+async def test_a_peer_that_keeps_its_word_is_left_alone(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", THEIRS)
+        for refreshes in range(1, 5):
+            written = it.now
+            await it.until_after(written + 6)
+            it.edge.refresh(key(call))
+            assert it.edge.records[key(call)].refreshes == refreshes
+        await it.until(lambda: it.watch(call).refreshes == 4)
+        assert it.alive(call)
+        assert not it.refreshes(call)
+        assert not it.asterisk.seen("Hangup")
+
+
+@accelerated(20)
+async def test_a_peer_that_is_late_but_answers_the_probe_lives(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=answers(200)) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.edge.records[key(call)].refreshes == 2)
+        assert it.alive(call)
+        assert len(it.refreshes(call)) == 2
+
+
+@accelerated(20)
+async def test_a_profile_without_probe_hangs_up_on_the_records_word(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence(), policy={"probe": False}) as it:
+        answered = it.now
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: not it.alive(call))
+        assert 8.0 <= it.now - answered < 9.0
+        assert not it.refreshes(call)
+
+
+@accelerated(20)
+async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence(), policy={"expiry": "report"}) as it:
+        call = it.call("call-1", THEIRS)
+        reported = (
+            "session_timer_expiries_total",
+            {"reason": "the peer sent no refresh", "action": "reported"},
+        )
+        assert it.companion is not None
+        registry = it.companion.measures.registry
+        await it.until(lambda: (registry.get_sample_value(*reported) or 0) >= 2)
+        assert it.alive(call)
+        assert not it.asterisk.seen("Hangup")
+
+
+@accelerated(20)
+async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        theirs = it.call("call-1", THEIRS)
+        ours = it.call("call-2", Agreement(12, Side.LOCAL))
+        await it.until(lambda: it.watched(theirs) and it.watched(ours))
+        it.edge.silent = True
+        began = it.now
+        await it.until(lambda: len(it.refreshes(theirs)) >= 2, 300)
+        await it.until(lambda: it.now > began + 100, 300)
+        assert it.alive(theirs)
+        assert it.alive(ours)
+        assert not it.asterisk.seen("Hangup")
+
+
+@accelerated(20)
+async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        it.edge.records.clear()
+        began = it.now
+        await it.until(lambda: it.now > began + 60)
+        assert it.alive(call)
+        assert it.refreshes(call)
+
+
+@accelerated(20)
+async def test_a_record_of_another_version_never_costs_a_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        it.edge.texts[key(call)] = "v=99;whatever"
+        began = it.now
+        await it.until(lambda: it.now > began + 60)
+        assert it.alive(call)
+
+
+@accelerated(20)
+async def test_a_hang_up_that_ami_lost_is_made_up_for(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        it.asterisk.drop_on = frozenset({"Hangup"})
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: bool(it.asterisk.seen("Hangup")))
+        it.asterisk.drop_on = frozenset()
+        await it.until(lambda: not it.alive(call))

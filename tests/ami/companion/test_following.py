@@ -1,0 +1,204 @@
+"""Following the call: restarts, reconnects, transfers, changes in the middle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ami.companion.accelerated import accelerated
+from ami.companion.world import Agreement, Side, key, silence, world
+from ami.fake_channel import Channel
+
+OURS = Agreement(12, Side.LOCAL)
+THEIRS = Agreement(12, Side.REMOTE)
+
+
+@accelerated(20)
+async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS, ring=True)
+        assert not it.watched(call)
+        it.asterisk.answer(call)
+        answered = it.now
+        await it.until(lambda: it.watched(call))
+        assert it.now - answered < 1.0
+
+
+@accelerated(20)
+async def test_a_call_without_internal_header_is_not_touched(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        stranger = it.asterisk.add(Channel("PJSIP/other-1", "1.9", "call-9", state=4))
+        it.asterisk.answer(stranger)
+        ours = it.call("call-1", OURS)
+        await it.until(lambda: it.edge.records[key(ours)].refreshes == 2)
+        assert not it.watched(stranger)
+        assert {action["Channel"] for action in it.asterisk.seen("Setvar")} == {ours.name}
+
+
+@accelerated(20)
+async def test_a_restarted_companion_finds_the_calls_and_how_far_their_intervals_have_run(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, start=False) as it:
+        ours = it.call("call-1", OURS, age=4.0)
+        theirs = it.call("call-2", THEIRS, age=3.0)
+        began = it.now
+        await it.start()
+        assert it.now - began < 1.0
+        due = it.watch(ours).session.since
+        assert began - 4.0 - 0.5 <= due <= began - 4.0 + 1.5
+        assert began - 3.5 <= it.watch(theirs).session.since <= began - 1.5
+        await it.until(lambda: len(it.refreshes(ours)) == 1)
+        assert it.now - began < 4.0
+
+
+@accelerated(20)
+async def test_a_restart_while_the_edge_is_away_refreshes_what_is_ours_and_hangs_nothing_up(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, start=False) as it:
+        it.edge.silent = True
+        ours = it.call("call-1", OURS, age=100.0)
+        theirs = it.call("call-2", THEIRS, age=100.0)
+        began = it.now
+        await it.start()
+        await it.until(lambda: len(it.refreshes(ours)) >= 1)
+        it.edge.silent = False
+        await it.until(lambda: it.confirmed(theirs) >= 0)
+        await it.until(lambda: it.now > began + 40)
+        assert it.alive(ours)
+        assert it.alive(theirs)
+
+
+@accelerated(20)
+async def test_calls_that_came_and_went_while_ami_was_away_are_found_and_forgotten(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        stays = it.call("call-1", OURS)
+        goes = it.call("call-2", OURS)
+        await it.until(lambda: it.watched(stays) and it.watched(goes))
+        session = it.watch(stays).session
+        await it.asterisk.stop()
+        del it.asterisk.channels[goes.name]
+        comes = it.call("call-3", OURS)
+        await it.until(lambda: not it.keeper.ready)
+        await it.asterisk.start()
+        await it.until(lambda: it.keeper.ready)
+        assert it.watched(comes)
+        assert not it.watched(goes)
+        assert it.watch(stays).session is session
+        await it.until(lambda: it.edge.records[key(stays)].refreshes == 1)
+        await it.until(lambda: it.edge.records[key(comes)].refreshes == 1)
+
+
+@accelerated(20)
+async def test_nothing_is_sent_or_ended_while_ami_is_away(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        await it.asterisk.stop()
+        gone = it.now
+        await it.until(lambda: it.now > gone + 30)
+        await it.asterisk.start()
+        await it.until(lambda: it.edge.records[key(call)].refreshes >= 1)
+        assert it.alive(call)
+
+
+@accelerated(20)
+async def test_a_dialog_that_moves_to_another_channel_keeps_its_session(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        watch = it.watch(call)
+        it.asterisk.rename(call, "PJSIP/desk-000000ff")
+        await it.until(lambda: watch.channel == "PJSIP/desk-000000ff")
+        assert it.watch(call) is watch
+        await it.until(lambda: it.edge.records[key(call)].refreshes == 1)
+        assert it.asterisk.seen("Setvar")[-1]["Channel"] == "PJSIP/desk-000000ff"
+        it.asterisk.hangup(call)
+        await it.until(lambda: not it.watched(call))
+
+
+@accelerated(20)
+async def test_two_dialogs_that_swap_their_channels_are_both_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        one, two = it.call("call-1", OURS), it.call("call-2", OURS)
+        await it.until(lambda: it.watched(one) and it.watched(two))
+        first, second = one.name, two.name
+        it.asterisk.rename(one, first + "<MASQ>")
+        it.asterisk.rename(two, first)
+        it.asterisk.rename(one, second)
+        await it.until(lambda: it.watch(one).channel == second and it.watch(two).channel == first)
+        await it.until(lambda: all(it.edge.records[key(call)].refreshes == 1 for call in (one, two)))
+
+
+@accelerated(20)
+async def test_a_masquerade_ends_the_dialog_that_loses_its_channel(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        stays, goes = it.call("call-1", OURS), it.call("call-2", OURS)
+        await it.until(lambda: it.watched(stays) and it.watched(goes))
+        name = goes.name
+        it.asterisk.rename(goes, name + "<ZOMBIE>")
+        it.asterisk.hangup(goes)
+        await it.until(lambda: not it.watched(goes))
+        assert it.watched(stays)
+
+
+@pytest.mark.requirement("UAC-7.4-11")
+@accelerated(20)
+async def test_a_role_that_the_peer_hands_us_is_taken_up_within_seconds(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        it.edge.refresh(key(call), Agreement(12, Side.LOCAL))
+        handed = it.now
+        await it.until(lambda: str(it.watch(call).session.state) == "ours")
+        assert it.now - handed < 3.0
+        await it.until(lambda: len(it.refreshes(call)) == 1)
+        assert it.now - handed < 7.0
+
+
+@accelerated(20)
+async def test_a_timer_that_the_peer_switches_off_is_off(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        it.edge.refresh(key(call), None)
+        await it.until(lambda: str(it.watch(call).session.state) == "off")
+        assert it.watch(call).session.wake is None
+
+
+@accelerated(20)
+async def test_a_list_of_changes_that_outgrew_a_datagram_is_made_up_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        it.edge.largest = 1000
+        it.edge.changes["filler"] = "x" * 2000
+        it.edge.refresh(key(call), Agreement(12, Side.LOCAL))
+        await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
+
+
+@accelerated(20)
+async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        it.edge.stop()
+        assert it.companion is not None
+        edge = it.companion.edges.all()[0]
+        await it.until(lambda: edge.up is False)
+        it.edge.refresh(key(call), Agreement(12, Side.LOCAL), listed=False)
+        await it.edge.start()
+        await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
+
+
+@accelerated(20)
+async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        await it.stop()
+        stopped = it.now
+        await it.until(lambda: it.now > stopped + 20)
+        await it.start()
+        await it.until(lambda: not it.alive(call), 30)
