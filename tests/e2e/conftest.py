@@ -1,0 +1,101 @@
+"""One stack for all end-to-end tests, a carrier that does what each test says, and eyes on the edge.
+
+The stack has a name and a network of its own, so that it stands beside one that `make up` started. With
+COMPOSE_PROJECT_NAME and LAB_NET set, that stack is used; if it is up already it is left up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.lab_sockets import LabSockets
+from e2e.observed_edge import Kamailio, Wire
+from e2e.user_agent import Call, Originate, Peer, UserAgent
+from lab.sip import SipMessage
+from lab.stack import ROOT, LabError, Stack
+
+
+def _stack() -> Stack:
+    if os.environ.get("COMPOSE_PROJECT_NAME"):
+        return Stack.from_environment()
+    return Stack("session-timer-e2e", "198.19.77", "0")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The stack, healthy. Without Docker every test that needs it fails."""
+    found = _stack()
+    try:
+        was_up = found.is_up()
+        found.up()
+    except LabError as error:
+        pytest.fail(f"end-to-end tests need the container stack: {error}", pytrace=False)
+    yield found
+    if not was_up:
+        found.down()
+
+
+@pytest.fixture(scope="session")
+def sockets(stack: Stack) -> Iterator[LabSockets]:
+    opened = LabSockets(stack)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def wire(stack: Stack) -> Iterator[Wire]:
+    """What passes the edge, from the first test to the last; kept in out/e2e/."""
+    path: Path = ROOT / "out" / "e2e" / f"{stack.project}.pcap"
+    with stack.capture(path):
+        seen = Wire.of(path, stack)
+        yield seen
+        seen.reader.close()
+
+
+@pytest.fixture(scope="session")
+def edge(stack: Stack, sockets: LabSockets) -> Kamailio:
+    return Kamailio.of(sockets, stack)
+
+
+@pytest.fixture(scope="session")
+def peer(stack: Stack, sockets: LabSockets, wire: Wire) -> Peer:
+    """A user agent at one of the carrier's addresses, by the last number; docker/config has the profiles."""
+    assert wire  # captured from the first message on
+    agents: dict[int, UserAgent] = {}
+
+    def at(host: int) -> UserAgent:
+        if host not in agents:
+            agents[host] = UserAgent(sockets, stack.address(host), stack.edge)
+        return agents[host]
+
+    return at
+
+
+@pytest.fixture(scope="session")
+def originate(stack: Stack) -> Originate:
+    """Make Asterisk call a user agent; gives the call and its INVITE as they come in there."""
+    numbers = itertools.count(1)
+
+    def to(agent: UserAgent, prefix: str = "callee") -> tuple[Call, SipMessage]:
+        user = f"{prefix}{os.getpid()}x{next(numbers)}"
+        stack.ami(
+            "Originate",
+            Channel=f"PJSIP/edge/sip:{user}@{agent.address}",
+            Context="calls",
+            Exten="wait",
+            Priority="1",
+            Async="true",
+        )
+        return agent.called(user)
+
+    return to
+
+
+@pytest.fixture(scope="session")
+def stack_rpc(stack: Stack) -> str:
+    """Where the edge says that it can be asked."""
+    return f"udp:{stack.edge}:8090"

@@ -1,0 +1,140 @@
+"""What the edge did, seen from beside it: the messages on both its sides, its hash tables, its counters."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from e2e.lab_sockets import Address, LabSockets
+from lab.capture import CaptureReader, Packet
+from lab.sip import SipMessage
+from lab.stack import Stack
+from lab.waiting import wait_until
+
+_RPC = 8090
+
+
+@dataclass(slots=True)
+class Wire:
+    """Every SIP message that passed the edge since the capture began."""
+
+    reader: CaptureReader
+    stack: Stack
+    _packets: list[Packet] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, path: Path, stack: Stack) -> Wire:
+        return cls(CaptureReader(path), stack)
+
+    def packets(self, call_id: str) -> list[Packet]:
+        """Those of one call, retransmissions left out."""
+        self._packets += self.reader.poll()
+        return [
+            each for each in self._packets if each.message.call_id == call_id and not each.retransmission
+        ]
+
+    def to_asterisk(self, call_id: str) -> list[SipMessage]:
+        """What Asterisk was sent of this call."""
+        return self._towards(self.stack.asterisk, call_id)
+
+    def from_asterisk(self, call_id: str) -> list[SipMessage]:
+        """What Asterisk sent of this call."""
+        return [p.message for p in self.packets(call_id) if p.source.address == self.stack.asterisk]
+
+    def reached_asterisk(self, call_id: str, what: str | int, count: int = 1) -> SipMessage:
+        """The ``count``-th request of this method, or answer of this status, that Asterisk was sent."""
+        return self._nth(self.stack.asterisk, call_id, what, count)
+
+    def reached(self, address: str, call_id: str, what: str | int, count: int = 1) -> SipMessage:
+        """The same for any address."""
+        return self._nth(address, call_id, what, count)
+
+    def _towards(self, address: str, call_id: str) -> list[SipMessage]:
+        return [p.message for p in self.packets(call_id) if p.destination.address == address]
+
+    def _nth(self, address: str, call_id: str, what: str | int, count: int) -> SipMessage:
+        def matching() -> list[SipMessage]:
+            return [
+                each
+                for each in self._towards(address, call_id)
+                if (each.status == what if isinstance(what, int) else each.is_request(what))
+            ]
+
+        found = wait_until(
+            matching,
+            8,
+            f"{count} of {what} to {address} in {call_id}",
+            holds=lambda seen: len(seen) >= count,
+            pause=0.03,
+        )
+        return found[count - 1]
+
+
+@dataclass(slots=True)
+class Kamailio:
+    """The edge's own state, by JSON-RPC over its datagram socket."""
+
+    sockets: LabSockets
+    own: Address
+    edge: Address
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    @classmethod
+    def of(cls, sockets: LabSockets, stack: Stack) -> Kamailio:
+        return cls(sockets, (stack.address(40), 7090), (stack.edge, _RPC))
+
+    def rpc(self, method: str, *parameters: str | int) -> dict[str, Any]:
+        """The answer, ``result`` or ``error`` in it."""
+        number = next(self._ids)
+        question = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
+        self.sockets.send(self.own, self.edge, json.dumps(question).encode())
+        got = self.sockets.receive(
+            lambda each: each.own == self.own and json.loads(each.data)["id"] == number, f"answer to {method}"
+        )
+        answer: dict[str, Any] = json.loads(got.data)
+        return answer
+
+    def record_texts(self, call_id: str) -> dict[str, str]:
+        """The records of one call as they stand in the table, by key."""
+        slots = self.rpc("htable.dump", "session_timer")["result"]
+        entries = {item["name"]: str(item["value"]) for slot in slots for item in slot["slot"]}
+        return {key: value for key, value in entries.items() if key.startswith(f"{call_id};")}
+
+    def records(self, call_id: str, count: int = 1) -> list[dict[str, str]]:
+        """The fields of each record of one call; waits until there are ``count``."""
+        texts = wait_until(
+            lambda: self.record_texts(call_id),
+            5,
+            f"{count} records of {call_id}",
+            holds=lambda seen: len(seen) == count,
+            pause=0.03,
+        )
+        return [fields(text) for text in texts.values()]
+
+    def record(self, call_id: str, **holds: str) -> dict[str, str]:
+        """The fields of the only record of a call; waits until they hold these values."""
+
+        def look() -> dict[str, str]:
+            texts = self.record_texts(call_id)
+            return fields(next(iter(texts.values()))) if len(texts) == 1 else {}
+
+        return wait_until(
+            look,
+            5,
+            f"the record of {call_id} with {holds}",
+            holds=lambda seen: bool(seen) and all(seen.get(name) == text for name, text in holds.items()),
+            pause=0.03,
+        )
+
+    def counter(self, name: str) -> int:
+        """One of the edge's statistics."""
+        (line,) = self.rpc("stats.get_statistics", f"session_timer_{name}")["result"]
+        return int(str(line).partition("=")[2])
+
+
+def fields(record: str) -> dict[str, str]:
+    """A record's ``key=value`` pairs."""
+    return dict(pair.split("=", 1) for pair in record.split(";"))
