@@ -56,7 +56,6 @@ class Event(StrEnum):
     NEVER = "answer: not so"
     GONE = "answer: no such dialog"
     SILENT = "no news"
-    UNKNOWN = "no evidence"
 
 
 _ANY = (
@@ -69,7 +68,8 @@ _ANY = (
     State.ASKING,
     State.PROBING,
 )
-_UNDER_WAY = (State.REFRESHING, State.WAITING, State.REFUSED, State.ASKING, State.PROBING)
+_OPEN = (State.REFRESHING, State.ASKING, State.PROBING)
+"""Where a refresh of ours may still be without an answer."""
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     # Only a 2xx moves the deadline, and it does so from everywhere (RFC 4028 sections 2 and 10).
@@ -79,10 +79,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.OURS, Event.DUE): State.REFRESHING,
     (State.WAITING, Event.DUE): State.REFRESHING,
     (State.THEIRS, Event.DUE): State.ASKING,
-    **{(state, Event.AGAIN): State.REFRESHING for state in _UNDER_WAY},
-    **{(state, Event.LATER): State.WAITING for state in _UNDER_WAY},
-    **{(state, Event.NEVER): State.REFUSED for state in _UNDER_WAY},
-    **{(state, Event.GONE): State.OVER for state in _UNDER_WAY},
+    **{(state, Event.AGAIN): State.REFRESHING for state in _OPEN},
+    **{(state, Event.LATER): State.WAITING for state in _OPEN},
+    **{(state, Event.NEVER): State.REFUSED for state in _OPEN},
+    **{(state, Event.GONE): State.OVER for state in _OPEN},
     (State.REFRESHING, Event.LATE): State.ASKING,
     (State.PROBING, Event.LATE): State.ASKING,
     (State.WAITING, Event.DEADLINE): State.ASKING,
@@ -366,7 +366,7 @@ def _verdict(session: Session, sent: float) -> float:
 def _is_news(session: Session, answer: RefreshResponse) -> bool:
     """Whether a retry may fare better: not the same error again, a 422 only with a larger Min-SE."""
     if answer.code == 422 and answer.min_se is not None:
-        return answer.min_se > max(session.interval, session.dialog.min_se or 0)
+        return answer.min_se > (session.dialog.min_se or 0)
     return answer.code not in session.refused
 
 

@@ -216,8 +216,8 @@ def test_a_retry_after_422_raises_both_headers() -> None:
     ("answer", "sent", "retries"),
     [
         (told(None), ASKED, 0),
-        (told(1800), ASKED, 0),
-        (told(90), ASKED, 0),
+        (told(3600), TimerHeaders(SessionExpires.of(3600), 3600), 1),
+        (told(90), TimerHeaders(SessionExpires.of(1800), 90), 1),
         (told(4000), TimerHeaders(SessionExpires.of(3600), 4000), 1),
         (told(9999), ASKED, uac.MOST_422_RETRIES),
     ],
@@ -228,8 +228,11 @@ def test_a_422_that_asks_for_nothing_new_is_not_retried(
     assert uac.retry_with(answer, sent, retries) is None
 
 
-def test_a_422_to_a_request_that_asked_for_nothing_can_still_be_met() -> None:
-    assert uac.retry_with(told(120), TimerHeaders(), 0) == 120
+@pytest.mark.parametrize("sent", [TimerHeaders(), ASKED])
+@pytest.mark.parametrize("min_se", [90, 120, 1800])
+def test_a_422_to_a_request_without_min_se_can_be_met(sent: TimerHeaders, min_se: int) -> None:
+    """A proxy may have reduced our interval to below what the next one wants; a Min-SE keeps it from that."""
+    assert uac.retry_with(told(min_se), sent, 0) == min_se
 
 
 @pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04")

@@ -1,0 +1,156 @@
+"""The ledger of requirements tells the truth, or fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conformance import ledger, results
+from conformance.ledger import Gap, Requirement
+from conformance.results import Outcome, Recorder, merged, read
+
+pytest_plugins = ["pytester"]
+
+GAP = Gap("G-01", "What now?", "This.")
+SHOWN = Requirement("UAS-9-05", 4028, "text", "Copy | the value.", ("library",), "")
+DECLINED = Requirement("SEC-11-03", 4028, "text", "Explains.", ("kamailio",), "It asks nothing.")
+COMPANION_RFC = Requirement("S61-14.1-04", 3261, "SHOULD", "Back off.", ("library", "asterisk"), "")
+
+UNIT = "tests/unit/test_uas.py::test_copy"
+WIRE = "tests/e2e/01-call/test_call.py::test_call"
+
+
+def outcome(test: str, *requirements: str, result: str = "passed") -> Outcome:
+    return Outcome(test, frozenset(requirements), frozenset({result}))
+
+
+def drawn(*outcomes: Outcome) -> ledger.Ledger:
+    return ledger.draw_up((GAP,), (SHOWN, DECLINED, COMPANION_RFC), (outcome(UNIT, "G-01"), *outcomes))
+
+
+def test_the_requirements_are_the_227_and_the_gaps_17() -> None:
+    gaps, requirements = ledger.load()
+    assert len({gap.id for gap in gaps}) == len(gaps) == 17
+    assert len({row.id for row in requirements}) == len(requirements) == 227
+    assert sum(row.rfc == 4028 for row in requirements) == 167
+    assert {who for row in requirements for who in row.who} <= {
+        "library",
+        "edge",
+        "companion",
+        "asterisk",
+        "kamailio",
+    }
+    assert all(row.asks and row.who for row in requirements)
+
+
+def test_what_is_shown_and_where() -> None:
+    found = drawn(
+        outcome(WIRE, "UAS-9-05", "S61-14.1-04"), outcome("tests/kemi/test_x.py::test_y", "UAS-9-05")
+    )
+    assert found.problems == ()
+    assert found.summary() == "conformance: 2 of 3 shown (1 library, 2 on the wire), 1 declined, 0 missing"
+    text = found.as_text()
+    row = (
+        "| UAS-9-05 | 9 | text | Copy \\| the value. | library | library, wire "
+        "| `e2e/01-call/test_call.py::test_call`<br>`kemi/test_x.py::test_y` |\n"
+    )
+    assert row in text
+    assert "| SEC-11-03 | 11 | text | Explains. | kamailio | declined: It asks nothing. |  |\n" in text
+    assert "| G-01 | What now? | This. | `unit/test_uas.py::test_copy` |\n" in text
+    assert text.index("## RFC 4028, session timers") < text.index("UAS-9-05") < text.index("## RFC 3261, SIP")
+
+
+def test_what_nobody_shows_is_missing() -> None:
+    found = drawn()
+    assert found.summary() == "conformance: 0 of 3 shown (0 library, 0 on the wire), 1 declined, 2 missing"
+    assert "**missing**" in found.as_text()
+    assert found.not_run == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (outcome(UNIT, "UAS-9-99"), f"UAS-9-99: no such requirement, but {UNIT} names it"),
+        (outcome("tests/ami/t.py::t", "UAS-9-05", result="failed"), "tests/ami/t.py::t: failed"),
+        (outcome("tests/ami/t.py::t", "UAS-9-05", result="skipped"), "tests/ami/t.py::t: skipped"),
+        (outcome("tests/ami/t.py::t", "UAS-9-05", result=results.NOT_RUN), "tests/ami/t.py::t: not run"),
+        (outcome(WIRE, "UAS-9-05", result="failed"), f"{WIRE}: failed"),
+        (outcome(UNIT, "SEC-11-03"), f"SEC-11-03: declined, yet {UNIT} shows it"),
+    ],
+)
+def test_what_is_wrong_is_named(bad: Outcome, problem: str) -> None:
+    assert drawn(bad).problems == (problem,)
+
+
+def test_a_decision_without_a_test_is_wrong() -> None:
+    found = ledger.draw_up((GAP,), (SHOWN,), ())
+    assert found.problems == ("G-01: decided, but no test shows the decision",)
+
+
+def test_a_wire_test_that_was_left_out_shows_nothing_and_is_no_error() -> None:
+    found = drawn(outcome(WIRE, "UAS-9-05", result=results.NOT_RUN))
+    assert found.problems == ()
+    assert [row.requirement.id for row in found.not_run] == ["UAS-9-05"]
+    assert found.summary().endswith("1 declined, 2 missing")
+    assert "| wire |" in found.as_text()
+
+
+def test_cases_of_one_function_count_together(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(
+        json.dumps(
+            {
+                "tests/unit/t.py::t[a-1]": {"requirements": ["X"], "result": "passed"},
+                "tests/unit/t.py::t[b]": {"requirements": ["Y"], "result": "failed"},
+            }
+        )
+    )
+    (found,) = read(file).values()
+    assert found == Outcome("tests/unit/t.py::t", frozenset("XY"), frozenset({"passed", "failed"}))
+    assert found.ran
+    assert not found.passed
+
+
+def test_what_ran_counts_as_it_ended_and_the_rest_as_not_run() -> None:
+    ran, known = outcome(UNIT, "A"), outcome(UNIT, "A", result=results.NOT_RUN)
+    other = outcome(WIRE, "B", result=results.NOT_RUN)
+    assert list(merged({UNIT: ran}, {UNIT: known, WIRE: other})) == [ran, other]
+
+
+def test_a_run_is_recorded(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.requirement("A", "B")
+        def test_good(): pass
+
+        @pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.requirement("C"))])
+        def test_bad(n): assert n == 1
+
+        @pytest.fixture
+        def broken():
+            yield
+            raise RuntimeError
+
+        def test_teardown(broken): pass
+
+        @pytest.mark.skip
+        def test_skipped(): pass
+        """
+    )
+    pytester.makeini("[pytest]\nmarkers = requirement\nasyncio_default_fixture_loop_scope = function")
+    file = pytester.path / "out" / "results.json"
+    pytester.inline_run("-p", "no:cacheprovider", plugins=[Recorder(file)])
+    name = "test_a_run_is_recorded.py::"
+    assert {
+        test.removeprefix(name): (facts["requirements"], facts["result"])
+        for test, facts in json.loads(file.read_text()).items()
+    } == {
+        "test_good": (["A", "B"], "passed"),
+        "test_bad[1]": ([], "passed"),
+        "test_bad[2]": (["C"], "failed"),
+        "test_teardown": ([], "failed"),
+        "test_skipped": ([], "skipped"),
+    }
