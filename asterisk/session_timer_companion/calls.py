@@ -102,7 +102,7 @@ def read(entry: StatusEntry, header: str) -> Call | None:
         header=internal,
         malformed=malformed,
         outbound=not told.get(inbound, "") and bool(told.get(outbound, "")),
-        codecs=tuple(_CODEC.findall(told.get(_CODECS, ""))),
+        codecs=tuple(name for name in _CODEC.findall(told.get(_CODECS, "")) if name != "nothing"),
         t38=told.get(_T38, "") == "ENABLED",
         connected=entry.text("connectedlinenum") not in _NOBODY,
         number=entry.text("dnid") or entry.text("exten"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -133,7 +133,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         settings, accounts = _companion(data.get("companion"), path, environment, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
-    return Configuration(shared, settings, accounts)
+    # The section has been read; kept as it came, it would show its passwords.
+    return Configuration(replace(shared, companion={}), settings, accounts)
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -161,12 +162,13 @@ def _read(path: Path) -> object:
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     try:
-        return yaml.load(text, _UniqueKeys)  # noqa: S506  # a SafeLoader that also minds double keys
+        data = yaml.load(text, _UniqueKeys)  # noqa: S506  # a SafeLoader that also minds double keys
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
         reason = getattr(error, "problem", None) or str(error)
         raise ConfigError(str(path), (Problem(where, f"not YAML: {reason}"),)) from None
+    return {} if data is None else data
 
 
 def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:

@@ -1,0 +1,131 @@
+"""Calls as AMI shows them, and the actions that refresh them."""
+
+from __future__ import annotations
+
+import pytest
+from session_timer import Agreement, Side
+from session_timer.session import Method, Reason
+from session_timer_companion import calls, refreshing
+from session_timer_companion.ami import AmiMessage
+
+HEADER = "X-Session-Timer"
+VALUE = '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";v=1'
+
+
+def entry(
+    *,
+    inbound: str = VALUE,
+    outbound: str = "",
+    codecs: str = "(ulaw|alaw)",
+    t38: str = "DISABLED",
+    **headers: str,
+) -> AmiMessage:
+    """A Status entry as Asterisk 22 writes it."""
+    lines = {
+        "Event": "Status",
+        "Channel": "PJSIP/carrier-0000001a",
+        "ChannelState": "6",
+        "ConnectedLineNum": "<unknown>",
+        "DNID": "1000",
+        "Exten": "s",
+        **headers,
+    }
+    told = {
+        "CHANNEL(pjsip,call-id)": "1-1056@198.18.0.40",
+        "CHANNEL(pjsip,local_tag)": "216c8077",
+        "CHANNEL(pjsip,remote_tag)": "1056c1",
+        "CHANNEL(audionativeformat)": codecs,
+        "CHANNEL(pjsip,t38state)": t38,
+        f"PJSIP_HEADER(read,{HEADER})": inbound,
+        f"PJSIP_RESPONSE_HEADER(read,{HEADER})": outbound,
+    }
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    text += "".join(f"Variable: {name}={value}\r\n" for name, value in told.items())
+    message = AmiMessage.from_line(text)
+    assert isinstance(message, AmiMessage)
+    return message
+
+
+def test_an_inbound_call_is_read_whole() -> None:
+    call = calls.read(entry(), HEADER)
+    assert call is not None
+    assert call.key == "1-1056@198.18.0.40;1056c1;216c8077"
+    assert call.call_id == "1-1056@198.18.0.40"
+    assert call.header is not None
+    assert call.header.agreement == Agreement(1800, Side.LOCAL)
+    assert call.codecs == ("ulaw", "alaw")
+    assert (call.outbound, call.connected, call.number, call.t38) == (False, False, "1000", False)
+    assert call.endpoint == "carrier"
+
+
+def test_an_outbound_call_has_the_header_in_its_response() -> None:
+    call = calls.read(entry(inbound="", outbound=VALUE, ConnectedLineNum="200"), HEADER)
+    assert call is not None
+    assert call.outbound
+    assert call.connected
+    assert call.header is not None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ChannelState": "4"}, {"Channel": "Local/100@default-00000001;1"}, {"Channel": ""}]
+)
+def test_what_is_no_answered_sip_channel_is_no_call(headers: dict[str, str]) -> None:
+    assert calls.read(entry(**headers), HEADER) is None
+
+
+def test_a_call_without_header_is_not_ours_and_a_broken_header_is_told() -> None:
+    stranger = calls.read(entry(inbound=""), HEADER)
+    assert stranger is not None
+    assert stranger.header is None
+    assert not stranger.malformed
+    broken = calls.read(entry(inbound="soon;refresher=me"), HEADER)
+    assert broken is not None
+    assert broken.header is None
+    assert "expected a number of seconds" in broken.malformed
+
+
+def test_an_endpoint_may_have_dashes() -> None:
+    assert calls.endpoint("PJSIP/carrier-north-1-0000001a") == "carrier-north-1"
+
+
+def test_a_call_id_may_have_semicolons_before_its_tags() -> None:
+    assert calls.call_id("odd;call;tag1;tag2") == "odd;call"
+
+
+def test_update_without_sdp_is_a_connected_line_with_a_tag_never_used_before() -> None:
+    first, second = refreshing.fresh_tag(), refreshing.fresh_tag()
+    assert first != second
+    assert refreshing.by_connected_line("PJSIP/a-1", first) == [
+        ("Setvar", {"Channel": "PJSIP/a-1", "Variable": "CONNECTEDLINE(tag)", "Value": first})
+    ]
+    number, tag = refreshing.by_connected_line("PJSIP/a-1", first, "1000")
+    assert number[1]["Variable"] == "CONNECTEDLINE(num,i)"
+    assert tag[1]["Variable"] == "CONNECTEDLINE(tag)"
+
+
+@pytest.mark.parametrize(("method", "word"), [(Method.INVITE, "invite"), (Method.UPDATE_SDP, "update")])
+def test_an_offer_names_the_codecs_in_use_and_one_that_never_shows(method: Method, word: str) -> None:
+    call = calls.read(entry(), HEADER)
+    assert call is not None
+    offer, send = refreshing.by_offer(call, method)
+    assert offer[1]["Variable"] == "PJSIP_MEDIA_OFFER(audio)"
+    assert offer[1]["Value"] == "!all,ulaw,alaw,none"
+    assert (send[1]["Variable"], send[1]["Value"]) == ("PJSIP_SEND_SESSION_REFRESH()", word)
+
+
+@pytest.mark.parametrize(("codecs", "t38"), [("(ulaw)", "ENABLED"), ("(nothing)", "DISABLED"), ("", "")])
+def test_a_fax_session_and_a_call_without_audio_are_not_offered_audio(codecs: str, t38: str) -> None:
+    call = calls.read(entry(codecs=codecs, t38=t38), HEADER)
+    assert call is not None
+    with pytest.raises(refreshing.CannotRefresh):
+        refreshing.by_offer(call, Method.INVITE)
+
+
+def test_a_hang_up_says_why_before_it_ends_the_call() -> None:
+    why, end = refreshing.hang_up("PJSIP/a-1", Reason.SILENT)
+    assert why[1] == {
+        "Channel": "PJSIP/a-1",
+        "Variable": "CDR(userfield)",
+        "Value": "session-timer: the peer sent no refresh",
+    }
+    assert end == ("Hangup", {"Channel": "PJSIP/a-1", "Cause": "102"})

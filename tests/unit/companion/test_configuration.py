@@ -1,0 +1,159 @@
+"""The companion's configuration: what is taken, and what each mistake is answered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from session_timer import ConfigError
+from session_timer_companion.configuration import Configuration, load
+
+GOOD = """
+session_timer: {min_se: 90}
+edge: {rpc: "udp:198.18.0.10:8090"}
+companion:
+  ami:
+    - {name: ast1, host: 198.18.0.20, secret: pass-word}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "session-timer.yaml"
+    file.write_text(text)
+    return file
+
+
+def read(folder: Path, text: str, **environment: str) -> Configuration:
+    return load(written(folder, text), environment)
+
+
+def problems(folder: Path, text: str, **environment: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text, **environment)
+    assert all(line.startswith(f"{folder}/session-timer.yaml: ") for line in str(caught.value).splitlines())
+    return {problem.path: problem.reason for problem in caught.value.problems}
+
+
+def test_a_small_file_is_enough(tmp_path: Path) -> None:
+    configuration = read(tmp_path, GOOD)
+    (account,) = configuration.accounts
+    assert (account.name, account.host, account.port) == ("ast1", "198.18.0.20", 5038)
+    assert (account.username, account.secret) == ("session-timer", "pass-word")
+    assert configuration.shared.edge.rpc == "udp:198.18.0.10:8090"
+    assert configuration.settings.http.host == "127.0.0.1"
+
+
+def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        """
+        session_timer: {min_se: 30, colour: red}
+        companion:
+          ami:
+            - {name: "a b", host: h, secret: s, prot: 5038}
+            - {name: b, host: h, port: 70000}
+          http: {port: eighty}
+          log: {format: xml}
+          poll_interval: 0
+        """,
+    )
+    assert found["session_timer.min_se"] == "expected 90 to 4294967295 seconds, got 30"
+    assert found["session_timer.colour"].startswith("unknown key")
+    assert found["companion.ami[0].prot"] == "unknown key"
+    assert found["companion.ami[0].name"] == "only letters, digits, '.', '_' and '-' can be used"
+    assert "less than or equal to 65535" in found["companion.ami[1].port"]
+    assert found["companion.http.port"] == "expected valid integer"
+    assert found["companion.log.format"] == "expected 'logfmt' or 'json'"
+    assert "greater than or equal to 0.1" in found["companion.poll_interval"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ("companion: [", "line 1, column 13", "not YAML"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1", "the key 'a' is here twice"),
+        ("", "companion", "is missing"),
+        ("- 1\n", "(top level)", "expected keys and values"),
+        ("companion: {}", "companion.ami", "is missing"),
+        ("companion: {ami: []}", "companion.ami", "expected at least 1 entry"),
+        ("companion: {ami: [{name: a, host: h}]}", "companion.ami[0]", "give the password once"),
+        (
+            "companion: {ami: [{name: a, host: h, secret: x, secret_file: y}]}",
+            "companion.ami[0]",
+            "give the password once",
+        ),
+        (
+            "companion: {ami: [{name: a, host: h, secret: x}, {name: a, host: i, secret: x}]}",
+            "companion.ami",
+            "two servers are called 'a'",
+        ),
+        (
+            "companion: {ami: [{name: a, host: h, secret: x, tls: {ca_file: /nowhere/ca.pem}}]}",
+            "companion.ami[0]",
+            "/nowhere/ca.pem",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, path: str, reason: str) -> None:
+    assert reason in problems(tmp_path, text)[path]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: \(file\): cannot be read: No such file"):
+        load(tmp_path / "nowhere.yaml", {})
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
+    with pytest.raises(ConfigError, match="is not UTF-8 at byte 3"):
+        load(tmp_path / "latin.yaml", {})
+
+
+def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "ami-secret").write_text("from-file\n")
+    text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
+    assert read(tmp_path, text).accounts[0].secret == "from-file"  # noqa: S105
+
+
+def test_the_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
+    (tmp_path / "ami").write_text("from-systemd")
+    text = GOOD.replace("secret: pass-word", "secret_credential: ami")
+    (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).accounts
+    assert account.secret == "from-systemd"  # noqa: S105
+    assert "LoadCredential" in problems(tmp_path, text)["companion.ami[0].secret_credential"]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "cannot be read"), ("\n", "is empty")])
+def test_a_password_file_without_password_is_named(tmp_path: Path, content: str | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "ami-secret").write_text(content)
+    text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
+    assert reason in problems(tmp_path, text)["companion.ami[0].secret_file"]
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    configuration = read(
+        tmp_path,
+        GOOD,
+        SESSION_TIMER_COMPANION__AMI__0__HOST="other.example",
+        SESSION_TIMER_COMPANION__AMI__0__PORT="5039",
+        SESSION_TIMER_COMPANION__LOG__FORMAT="json",
+    )
+    assert configuration.accounts[0].host == "other.example"
+    assert configuration.accounts[0].port == 5039
+    assert configuration.settings.log.format == "json"
+
+
+def test_an_override_that_names_no_place_is_told(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        GOOD,
+        SESSION_TIMER_COMPANION__AMI__7__HOST="x",
+        SESSION_TIMER_COMPANION__LOG__COLOUR="x",
+    )
+    assert "$SESSION_TIMER_COMPANION__AMI__7__HOST" in found
+    assert found["companion.log.colour"] == "unknown key"
+
+
+def test_a_password_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
+    configuration = read(tmp_path, GOOD)
+    assert "pass-word" not in repr(configuration)
+    found = problems(tmp_path, GOOD.replace("secret: pass-word", "secret: [pass-word]"))
+    assert "pass-word" not in str(found)
