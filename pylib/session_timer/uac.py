@@ -100,13 +100,13 @@ def accept(
 def retry_with(told: RefreshResponse, sent: TimerHeaders, retries: int) -> int | None:
     """The Min-SE, in seconds, to retry with after a 422; None if a retry is pointless (RFC 4028 7.3, 10).
 
-    `retries` counts those already made. A 422 that brings no larger Min-SE than the request already
-    met would be answered 422 again.
+    `retries` counts those already made. A 422 that brings no larger Min-SE than the request already had
+    would be answered 422 again. The interval does not count: a proxy may have reduced what we asked for,
+    which only a Min-SE of ours keeps it from (8.1).
     """
     if told.min_se is None or retries >= MOST_422_RETRIES:
         return None
-    offered = sent.session_expires.interval if sent.session_expires else 0
-    return told.min_se if told.min_se > max(offered, sent.min_se or 0) else None
+    return told.min_se if told.min_se > (sent.min_se or 0) else None
 
 
 def rejected(dialog: DialogTimer, response: RefreshResponse) -> DialogTimer:
