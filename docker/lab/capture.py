@@ -7,8 +7,7 @@ not SIP is passed over in silence: RTP, JSON-RPC and DNS share the interface.
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -181,23 +180,6 @@ def read(path: Path) -> list[Packet]:
     reader = CaptureReader(path)
     try:
         return reader.poll()
-    finally:
-        reader.close()
-
-
-def follow(path: Path, until: Callable[[], bool], *, pause: float = 0.05) -> Iterator[Packet]:
-    """The SIP messages of a growing capture as they come, until ``until()`` is true and all are read.
-
-    ``pause`` is the time between two looks at the file, in seconds.
-    """
-    reader = CaptureReader(path)
-    try:
-        while True:
-            last_look = until()
-            yield from reader.poll()
-            if last_look:
-                return
-            time.sleep(pause)
     finally:
         reader.close()
 

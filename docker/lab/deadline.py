@@ -38,19 +38,6 @@ def guard(interval: int) -> float:
     return min(32.0, interval / 3)
 
 
-def next_deadline(packets: Iterable[Packet], ours: str, peer: str) -> Deadline | None:
-    """The deadline in force after these packets of one call, None if no session timer runs.
-
-    ``ours`` and ``peer`` are addresses: of the edge and of the side it negotiates with. What passes
-    between others is another leg and does not count.
-    """
-    deadline: Deadline | None = None
-    for packet in packets:
-        if {packet.source.address, packet.destination.address} == {ours, peer}:
-            deadline = after(deadline, packet, ours)
-    return deadline
-
-
 def after(deadline: Deadline | None, packet: Packet, ours: str) -> Deadline | None:
     """The deadline in force after one more packet of the leg between us and the peer."""
     message = packet.message

@@ -5,9 +5,7 @@ Exit status 0 if every act passed, 1 if one did not, 2 if the stack cannot run h
 
 from __future__ import annotations
 
-import secrets
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,20 +14,18 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.acts import ACTS, Act, Call, Evidence, checks
-from lab.capture import CaptureReader, Packet, read
 from lab.deadline import notes
 from lab.ladder import Cast, Ladder, build, stack
 from lab.mermaid import mermaid
 from lab.observed import ObservedCall
 from lab.page import ActShown, page
+from lab.play import new_call_id, play
 from lab.stack import ROOT, SERVICES, LabError, Stack
 from lab.svg import svg
 from lab.telling import Telling
-from lab.waiting import NotInTimeError, wait_until
+from lab.waiting import NotInTimeError
 
 OUT = ROOT / "out" / "demo"
-_TICK = 0.1
-_AFTERMATH = 5.0
 
 
 def main() -> int:
@@ -39,7 +35,7 @@ def main() -> int:
     try:
         with _stage(lab):
             return _play_all(lab, telling)
-    except LabError as error:
+    except (LabError, NotInTimeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -50,14 +46,17 @@ def main() -> int:
 def _play_all(lab: Stack, telling: Telling) -> int:
     _clear(OUT)
     began = datetime.now(UTC).isoformat()
-    shown = [_play(act, lab, telling) for act in ACTS]
+    try:
+        shown = [_play(act, lab, telling) for act in ACTS]
+    except (LabError, NotInTimeError):
+        _keep_logs(lab, began)
+        raise
     (OUT / "index.html").write_text(page(shown))
     good = sum(act.passed for act in shown)
     where = OUT.relative_to(ROOT)
     telling.say("")
     if good < len(shown):
-        for service in SERVICES:
-            (OUT / f"{service}.log").write_text(lab.logs(service, since=began))
+        _keep_logs(lab, began)
         telling.say(f"Logs and captures are kept in {where}/, the page is {where}/index.html")
     else:
         telling.say(f"Pictures: {where}/act-1.svg to act-{len(shown)}.svg; all of them: {where}/index.html")
@@ -87,45 +86,10 @@ def _play(act: Act, lab: Stack, telling: Telling) -> ActShown:
 
 
 def _call(call: Call, lab: Stack, telling: Telling) -> Evidence:
-    carrier = lab.address(call.host)
-    call_id = f"{call.name}-{secrets.token_hex(4)}@{carrier}"
-    path = OUT / f"{call.name}.pcap"
-    began = datetime.now(UTC).isoformat()
+    call_id = new_call_id(call, lab)
     telling.say(f"{call.title}: Call-ID {call_id}")
-    reader = CaptureReader(path)
-
-    def own() -> list[Packet]:
-        return [packet for packet in reader.poll() if packet.message.call_id == call_id]
-
-    with telling.call(_cast(lab, call), lab.edge, carrier) as told:
-        with lab.capture(path):
-            run = lab.sipp(
-                call.scenario, host=call.host, keys=call.keys, call_id=call_id, timeout=call.timeout
-            )
-            try:
-                while run.running:
-                    told.hear(own())
-                    told.tick(time.time())
-                    time.sleep(_TICK)
-            finally:
-                run.stop()
-            # The capture goes on until Asterisk has written down that the call is over.
-            cdr = _cdr(lab, call_id)
-        told.hear(own())
-    reader.close()
-    observed = ObservedCall.of(read(path), call_id, edge=lab.edge, carrier=carrier, asterisk=lab.asterisk)
-    evidence = Evidence(
-        call=call,
-        observed=observed,
-        status=run.wait(1),
-        complaint=run.complaint(),
-        cdr=cdr,
-        log=_lines_of(lab.logs("companion", since=began), call_id),
-        still_up=call_id in lab.channels(),
-        records=len(lab.records(call_id)),
-    )
-    _hang_up(lab, call_id)
-    return evidence
+    with telling.call(_cast(lab, call), lab.edge, lab.address(call.host)) as told:
+        return play(call, lab, OUT, call_id, told)
 
 
 def _ladder(call: Call, observed: ObservedCall, lab: Stack) -> Ladder:
@@ -137,27 +101,9 @@ def _cast(lab: Stack, call: Call) -> Cast:
     return Cast({lab.address(call.host): "carrier", lab.edge: "edge", lab.asterisk: "Asterisk"})
 
 
-def _cdr(lab: Stack, call_id: str) -> dict[str, str]:
-    """Asterisk's record of the call; empty if it writes none, as for a call that it never saw."""
-
-    def look() -> dict[str, str]:
-        return next((row for row in lab.cdr() if row.get("call_id") == call_id), {})
-
-    try:
-        return wait_until(look, _AFTERMATH, f"a CDR of {call_id}")
-    except NotInTimeError:
-        return {}
-
-
-def _hang_up(lab: Stack, call_id: str) -> None:
-    """After a failure Asterisk may still hold the call; the next act shall not meet it."""
-    channel = lab.channels().get(call_id)
-    if channel is not None:
-        lab.ami("Hangup", Channel=channel)
-
-
-def _lines_of(log: str, call_id: str) -> str:
-    return "\n".join(line for line in log.splitlines() if call_id in line)
+def _keep_logs(lab: Stack, since: str) -> None:
+    for service in SERVICES:
+        (OUT / f"{service}.log").write_text(lab.logs(service, since=since))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -118,7 +119,7 @@ class Stack:
     def capture(self, path: Path, service: str = "edge") -> Iterator[Path]:
         """Capture every UDP packet of a service into ``path``, readable while it grows."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        mark = f"/tmp/capture-{path.stem}.pid"  # noqa: S108 - inside a container of our own
+        mark = f"/tmp/capture-{secrets.token_hex(4)}.pid"  # noqa: S108 - inside a container of our own
         script = f"echo $$ >{mark}; exec tcpdump -i any -U --immediate-mode -w - udp"
         with (
             path.open("wb") as sink,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lab.capture import CaptureError, CaptureReader, Endpoint, follow, read
+from lab.capture import CaptureError, CaptureReader, Endpoint, read
 from unit.lab import wire
 from unit.lab.wire import CARRIER, EDGE
 
@@ -127,18 +127,6 @@ def test_a_growing_file_gives_each_packet_once_when_it_is_whole(tmp_path: Path) 
     reader.close()
 
     assert seen == [1.0, 2.0]
-
-
-def test_follow_reads_to_the_end_after_the_last_look(tmp_path: Path) -> None:
-    path = tmp_path / "a.pcap"
-    looks: list[str] = []
-
-    def until() -> bool:
-        looks.append("look")
-        wire.capture(path, *((float(n), CARRIER, EDGE, INVITE + bytes([48 + n])) for n in range(len(looks))))
-        return len(looks) == 3
-
-    assert [packet.time for packet in follow(path, until, pause=0.001)] == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
