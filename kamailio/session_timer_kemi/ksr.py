@@ -27,12 +27,14 @@ def info(text: str) -> None:
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
     try:
-        return str(KSR.pv.gete(name))
+        text = str(KSR.pv.gete(name))
     except UnicodeDecodeError:
         # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
         # as latin-1 every byte becomes a character that can also be handed back.
         bare = name[2:-1] if name.startswith("$(") else name[1:]
-        return bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
+        text = bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
+    # 5.6 takes no text with a zero byte from Python.
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def rows(header: str) -> Sequence[str]:
