@@ -84,7 +84,7 @@ def retry(pending: Pending, learned: LearnedMinSE) -> Pending | None:
     if min_se is None:
         ksr.info(f"session timer: {ksr.pv('$ci')}: peer={pending.peer} 422 not retried, Min-SE {value!r}")
         return None
-    learned.put(pending.peer or ksr.pv("$rd"), min_se)
+    learned.put(pending.peer or ksr.pv("$nh(d)"), min_se)
     ksr.count("session_timer_422_retried")
     ksr.info(f"session timer: {ksr.pv('$ci')}: peer={pending.peer} 422 retried with Min-SE {min_se}")
     return replace(pending, min_se=min_se, retries=pending.retries + 1)
