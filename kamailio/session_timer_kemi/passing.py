@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from session_timer import HeaderError, Record, RefreshRequest, RefreshResponse, proxy
+from session_timer import HeaderError, Record, RefreshRequest, RefreshResponse, SessionExpires, proxy
 from session_timer.dialog import DialogTimer
 from session_timer.uas import Reject
 
@@ -17,9 +17,10 @@ def request(transaction: Transaction) -> Pending:
     policy = transaction.peer.policy
     untouched = Pending(Part.PROXY, transaction.peer.name, known)
     try:
-        decision = proxy.forward(RefreshRequest.read(transaction.method, ksr.rows, policy.floor), policy)
+        received = RefreshRequest.read(transaction.method, ksr.rows, policy.floor)
     except HeaderError:
         return untouched  # the far end answers what neither of us can read
+    decision = proxy.forward(received, policy, insist=policy.require_timer)
     if isinstance(decision, Reject):
         return untouched
     forward, asked = decision
@@ -35,7 +36,7 @@ def request(transaction: Transaction) -> Pending:
         part=Part.PROXY,
         peer=transaction.peer.name,
         dialog=known,
-        interval=asked.interval or 0,
+        session_expires=str(SessionExpires.of(asked.interval, asked.refresher)) if asked.interval else "",
         uac_supports=asked.uac_supports,
     )
 

@@ -32,7 +32,7 @@ class Pending:
     dialog: DialogTimer
     """For the UAS what the 2xx brings into force; else what held before the request."""
     session_expires: str = ""
-    """For the UAS: the header of the 2xx; for the UAC: the header of the request."""
+    """For the UAS: the header of the 2xx; for UAC and proxy: that of the request as it was sent on."""
     require_timer: bool = False
     min_se: int = 0
     """For the UAC: the Min-SE of the request, in seconds; 0 if it had none."""
@@ -40,20 +40,25 @@ class Pending:
     """For the UAC: how many 422 answers were retried."""
     destination: str = ""
     """For the UAC: where the request went, should it have to go there again."""
-    interval: int = 0
-    """For the proxy: the interval of the request as forwarded, in seconds; 0 if it had none."""
     uac_supports: bool = False
+    """For the proxy: whether the request said that its sender knows session timers."""
 
     @property
     def sent(self) -> TimerHeaders:
         """The timer headers of the request that we sent as UAC."""
-        expires = SessionExpires.parse(self.session_expires) if self.session_expires else None
-        return TimerHeaders(expires, self.min_se or None)
+        return TimerHeaders(self._expires, self.min_se or None)
 
     @property
     def asked(self) -> Asked:
         """What we asked for as proxy."""
-        return Asked(self.interval or None, self.uac_supports)
+        expires = self._expires
+        if expires is None:
+            return Asked(None, self.uac_supports)
+        return Asked(expires.interval, self.uac_supports, expires.refresher)
+
+    @property
+    def _expires(self) -> SessionExpires | None:
+        return SessionExpires.parse(self.session_expires) if self.session_expires else None
 
     def encode(self) -> str:
         agreed = self.dialog.agreement
@@ -70,7 +75,6 @@ class Pending:
                 self.min_se,
                 self.retries,
                 self.destination,
-                self.interval,
                 self.uac_supports,
             )
         )
