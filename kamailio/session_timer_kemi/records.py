@@ -28,16 +28,20 @@ def clock_id() -> str:
 class Records:
     """Reads and writes records; a table that is full or a text that is not ours never stops a call."""
 
-    def read(self, call_id: str, from_tag: str, to_tag: str) -> Record | None:
-        """The record of a dialog; None if there is none that this code can read."""
+    def read(self, call_id: str, from_tag: str, to_tag: str, *, tell: bool) -> Record | None:
+        """The record of a dialog; None if there is none that this code can read: `tell` counts and logs it.
+
+        A transaction reads its dialog's record several times.
+        """
         text = ksr.table_get(RECORDS, key(call_id, from_tag, to_tag))
         if not text:
             return None
         try:
             return Record.decode(text)
         except RecordError as error:
-            ksr.count("session_timer_unreadable_records")
-            ksr.warn(f"session timer: {call_id}: {error}")
+            if tell:
+                ksr.count("session_timer_unreadable_records")
+                ksr.warn(f"session timer: {call_id}: {error}")
             return None
 
     def write(

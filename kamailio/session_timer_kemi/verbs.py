@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
-from session_timer import Config, ConfigError, HeaderError, Mode, RefreshRequest, Side, uas
+from session_timer import Config, ConfigError, HeaderError, Mode, Peer, Record, RefreshRequest, Side, uas
 
 from . import configuration, inbound, ksr, outbound, passing
 from .pending import Part, Pending
@@ -108,13 +109,14 @@ class SessionTimers:
             return otherwise
 
     def _report(self, fault: Exception) -> None:
-        try:
+        # What has failed may be what is needed to tell of it; not even that may stop the call.
+        with suppress(Exception):
             ksr.count("session_timer_faults")
-            ksr.error(
-                f"session timer: fault in our code, the call {ksr.pv('$ci')} goes on without us: {fault!r}"
-            )
-        except Exception:  # noqa: BLE001, S110 - not even telling of it may stop the call
-            pass
+        call = "whose Call-ID cannot be read"
+        with suppress(Exception):
+            call = ksr.pv("$ci")
+        with suppress(Exception):
+            ksr.error(f"session timer: fault in our code, the call {call} goes on without us: {fault!r}")
 
     def _strip(self) -> None:
         if ksr.has(self._config.edge.header):
@@ -127,30 +129,46 @@ class SessionTimers:
         host = ksr.pv("$nh(d)")
         return self._directory.find(ksr.recall(PEER_NAME), host, host)
 
+    def _record(self, ids: MessageIds, *, tell: bool = False) -> Record | None:
+        """The record of the dialog that a request belongs to; `tell` of one that cannot be read."""
+        if not ids.to_tag:
+            return None
+        return self._records.read(ids.call_id, ids.from_tag, ids.to_tag, tell=tell)
+
+    def _peer(self, record: Record | None, end: End) -> Peer:
+        """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
+        return end.peer if record is None else self._config.peer(name=record.peer)
+
+    def _announce(self, ids: MessageIds) -> None:
+        policy = self._peer(self._record(ids), self._destination()).policy
+        if policy.enabled and policy.mode is not Mode.PROXY:
+            outbound.announce()
+
     def _request(self) -> bool:
         self._strip()
-        method = ksr.pv("$rm")
-        if method == "BYE":
-            self._records.remove(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"))
+        ids = MessageIds.read()
         source = self._source()
-        if method not in _REFRESHES:
-            if source.is_asterisk and method not in _UNMARKED:
-                outbound.announce()
+        if ids.method not in _REFRESHES:
+            if source.is_asterisk and ids.method not in _UNMARKED:
+                self._announce(ids)
+            if ids.method == "BYE":
+                self._records.remove(ids.call_id, ids.from_tag, ids.to_tag)
             return False
         if source.is_asterisk:
             return False
-        policy = source.peer.policy
+        peer = self._peer(self._record(ids), source)
+        policy = peer.policy
         if not policy.enabled:
             return False
         try:
-            request = RefreshRequest.read(method, ksr.rows, policy.floor)
+            request = RefreshRequest.read(ids.method, ksr.rows, policy.floor)
         except HeaderError as malformed:
             return inbound.refuse_malformed(malformed, policy)
         refusal = uas.too_small(request, policy)
         if refusal is not None:
-            inbound.refuse(refusal, source.peer)
+            inbound.refuse(refusal, peer)
             return True
-        if self._config.edge.bye_on_expiry and policy.mode is Mode.PROXY and not ksr.pv("$tt"):
+        if self._config.edge.bye_on_expiry and policy.mode is Mode.PROXY and not ids.to_tag:
             ksr.watch_dialog()
         return False
 
@@ -169,10 +187,9 @@ class SessionTimers:
         source, destination = self._source(), self._destination()
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._records.read(ids.call_id, ids.from_tag, ids.to_tag) if ids.to_tag else None
-        peer = (destination if source.is_asterisk else source).peer
+        record = self._record(ids, tell=True)
+        peer = self._peer(record, destination if source.is_asterisk else source)
         if record is not None:
-            peer = self._config.peer(name=record.peer)
             sender = record.sender(ids.from_tag)
         else:
             sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
@@ -208,7 +225,7 @@ class SessionTimers:
             return
         pending = Pending.decode(text)
         ids = MessageIds.read()
-        record = self._records.read(ids.call_id, ids.from_tag, ids.to_tag)
+        record = self._record(ids)
         if record is not None:
             sender = record.sender(ids.from_tag)
         else:
