@@ -87,6 +87,7 @@ class Edge:
     names: dict[str, str] = field(default_factory=dict)
     """AVPs that the script sets in its request route."""
     cseq: int = 0
+    script_class: type[Script] = Script
     timers: SessionTimers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class Edge:
         self.timers = SessionTimers(str(self.path), clock=lambda: self.ksr.now)
 
     def _script(self, forks: int = 1) -> Script:
-        return Script(self.ksr, self.timers, self.names, forks)
+        return self.script_class(self.ksr, self.timers, self.names, forks)
 
     def send(
         self,

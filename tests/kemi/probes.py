@@ -163,7 +163,14 @@ PROBES: dict[str, Probe] = {
         "rows": [],
         "answers": [[486, ["Retry-After: 5"]]],
         "onreply": _pv("$hdr(Retry-After)", "$rs"),
-        "failure": _pv("$T_reply_code", "$T_rpl($hdr(Min-SE))"),
+        "failure": _pv("$T_reply_code", "$T_rpl($hdr(Min-SE))", "$nh(d)", "$rd", "$du"),
+    },
+    "refusal-edited": {
+        "rows": [],
+        "answers": [[486, ["X-Session-Timer: 5", "Supported: timer"]]],
+        "reply": [["hdr.remove", "X-Session-Timer"]],
+        "onreply": [["hdr.remove", "Supported"]],
+        "failure": _pv("$T_reply_code"),
     },
     "tables": {
         "rows": [],
@@ -208,6 +215,16 @@ PROBES: dict[str, Probe] = {
         ],
         "answers": [[422, ["Min-SE: 300\u00ff"]]],
         "failure": _pv("$T_rpl($hdr(Min-SE))", "$(T_rpl($hdr(Min-SE)){s.encode.hexa})"),
+    },
+    "zero-bytes": {
+        "rows": ["Supported: a\u0000b"],
+        "request": [
+            *_all("Supported"),
+            ["hdr.append", "X-Zero: a\u0000b\r\n"],
+            ["info", "a\u0000b\n"],
+            ["htable.sht_setxs", "session_timer", "k\u0000l", "v\u0000w", 60],
+            ["htable.sht_gete", "session_timer", "k\u0000l"],
+        ],
     },
     "no-utf-8-to-kamailio": {
         "rows": [],
