@@ -48,13 +48,18 @@ class FakeClock:
         """Plan `call` for the time `when`; what is past comes at once."""
         heapq.heappush(self._planned, (max(when, self.now), next(self._order), call))
 
-    def run(self, seconds: float) -> None:
-        """Let `seconds` pass, and everything happen that was planned for them, in its order."""
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Let `seconds` pass, and everything happen that was planned for them, in its order.
+
+        Stops early, at the time of the event, when `until` has become true.
+        """
         end = self.now + seconds
-        while self._planned and self._planned[0][0] <= end:
+        while not until():
+            if not self._planned or self._planned[0][0] > end:
+                self.now = end
+                return
             self.now, _, call = heapq.heappop(self._planned)
             call()
-        self.now = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +249,8 @@ class UserAgent:
             self.dialog = uac.rejected(self.dialog, answer)
             # A refresh that the session did not ask for can end the dialog too (RFC 3261 12.2.1.2).
             if self.session.sent is None and reaction(answer.code) is Reaction.END:
-                self.hang_up(session.Reason.GONE)
+                silent = answer.code == TIMEOUT
+                self.hang_up(session.Reason.UNANSWERED if silent else session.Reason.GONE)
                 return
             self._do(session.answered(self.session, self._clock.now, answer, self._chance.random()))
 
@@ -311,7 +317,6 @@ class UserAgent:
     def _do(self, step: session.Step) -> None:
         """Carry out what the session asks for."""
         self.session, action = step
-        self._plan()
         match action:
             case session.Send(method):
                 name = "INVITE" if method is session.Method.INVITE else "UPDATE"
@@ -328,6 +333,8 @@ class UserAgent:
                 self.expired = action
                 if hang_up:
                     self.hang_up(reason)
+        # After the request, so that its timeout comes before the verdict on it.
+        self._plan()
 
 
 class PathProxy:
@@ -392,12 +399,10 @@ class Pair:
         return self.caller, self.callee
 
     def call(self) -> bool:
-        """The caller calls; whether the call is up at both ends after at most some transactions' time."""
+        """The caller calls; whether the call is up at both ends once it knows."""
         self.caller.invite()
-        for _ in range(2 * uac.MOST_422_RETRIES):
-            if not self.caller.busy:
-                break
-            self.run(session.ANSWER_TIME)
+        longest = session.ANSWER_TIME * (1 + uac.MOST_422_RETRIES)
+        self.clock.run(longest, until=lambda: not self.caller.busy)
         return all(end.dialog is not None and not end.ended for end in self.ends)
 
     def run(self, seconds: float) -> None:

@@ -1,17 +1,21 @@
 """Runs the fuzz targets with atheris, one after the other; what `make fuzz` starts.
 
 ``python -m fuzz.run --seconds 60`` gives each target a minute. New inputs go to out/fuzz/<target>; with
-``--keep`` those that reach new code are added to tests/fuzz/corpus, minimised. A finding stops the run:
+``--keep`` the smallest that reach all the code go to tests/fuzz/corpus. A finding stops the run:
 libFuzzer has then written the input to out/fuzz/findings.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import atheris  # type: ignore[import-untyped]
 
@@ -48,7 +52,7 @@ def main() -> int:
         if found:
             return 1
         if options.keep:
-            _minimise(name)
+            _keep(name)
     print(f"fuzz: {total} inputs, no finding")
     return 0
 
@@ -66,18 +70,53 @@ def _fuzz(name: str, seconds: int) -> tuple[int, bool]:
     return max(counts, default=0), ran.returncode != 0
 
 
-def _minimise(name: str) -> None:
-    """The fewest, smallest inputs of old and new that reach the same code."""
+def _keep(name: str) -> None:
+    """Beside the seeds, the smallest inputs, old and new, that reach a line from somewhere new."""
     kept = KEPT / name
-    merged = OUT / f"{name}-merged"
-    merged.mkdir(exist_ok=True)
-    ran = _libfuzzer(name, ["-merge=1", f"-max_len={LONGEST}", str(merged), str(kept), str(OUT / name)])
-    if ran.returncode:
-        raise SystemExit(f"fuzz: {name}: the corpus could not be minimised:\n{ran.stderr[-2000:]}")
-    for old in kept.iterdir():
-        old.unlink()
-    for new in merged.iterdir():
-        new.rename(kept / new.name)
+    inputs = sorted(
+        {path.read_bytes() for folder in (kept, OUT / name) for path in folder.iterdir()}, key=len
+    )
+    known: set[Step] = set()
+    for path in kept.iterdir():
+        if path.name.startswith("seed-"):
+            known |= _steps(name, path.read_bytes())
+        else:
+            path.unlink()
+    for data in inputs:
+        steps = _steps(name, data)
+        if not steps <= known:
+            known |= steps
+            (kept / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+
+
+Step = tuple[str, int, int]
+"""A file, and two lines of it of which the second ran right after the first."""
+
+
+def _steps(name: str, data: bytes) -> set[Step]:
+    steps: set[Step] = set()
+
+    def traced(frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
+        path = frame.f_code.co_filename
+        if "session_timer" not in path:
+            return None
+        before = frame.f_lineno
+
+        def line(frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
+            nonlocal before
+            if event == "line":
+                steps.add((path, before, frame.f_lineno))
+                before = frame.f_lineno
+            return line
+
+        return line
+
+    sys.settrace(traced)
+    try:
+        TARGETS[name](data)
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 def _libfuzzer(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
