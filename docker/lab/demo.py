@@ -5,6 +5,7 @@ Exit status 0 if every act passed, 1 if one did not, 2 if the stack cannot run h
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lab.acts import ACTS, Act, Call, Evidence, checks
+from lab.capture import CaptureError
 from lab.deadline import notes
 from lab.ladder import Cast, Ladder, build, stack
 from lab.mermaid import mermaid
@@ -26,6 +28,7 @@ from lab.telling import Telling
 from lab.waiting import NotInTimeError
 
 OUT = ROOT / "out" / "demo"
+_FAILURES = (LabError, NotInTimeError, CaptureError)
 
 
 def main() -> int:
@@ -33,9 +36,9 @@ def main() -> int:
     telling = Telling(Console())
     lab = Stack.from_environment()
     try:
-        with _stage(lab):
+        with _alone(OUT), _stage(lab):
             return _play_all(lab, telling)
-    except (LabError, NotInTimeError) as error:
+    except _FAILURES as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -48,7 +51,7 @@ def _play_all(lab: Stack, telling: Telling) -> int:
     began = datetime.now(UTC).isoformat()
     try:
         shown = [_play(act, lab, telling) for act in ACTS]
-    except (LabError, NotInTimeError):
+    except _FAILURES:
         _keep_logs(lab, began)
         raise
     (OUT / "index.html").write_text(page(shown))
@@ -107,6 +110,18 @@ def _keep_logs(lab: Stack, since: str) -> None:
 
 
 @contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two demos at a time would clear away each other's captures."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError("another demo is running in this folder; wait for its end") from None
+        yield
+
+
+@contextmanager
 def _stage(lab: Stack) -> Iterator[None]:
     """The stack, up. It is taken down again only if it was not up before."""
     found_running = lab.is_up()
@@ -120,7 +135,6 @@ def _stage(lab: Stack) -> Iterator[None]:
 
 def _clear(out: Path) -> None:
     """Away with what an earlier demo left, and with nothing else."""
-    out.mkdir(parents=True, exist_ok=True)
     for pattern in ("act-*.pcap", "act-*.svg", "act-*.mmd", "*.log", "index.html"):
         for old in out.glob(pattern):
             old.unlink()
