@@ -46,6 +46,7 @@ class Edge:
             if KSR.tm.t_check_trans() == 0:
                 return DONE
 
+        self._name_the_peer()
         if self.timers.on_request():
             return DONE
         self._reach_loopback_callers()
@@ -132,6 +133,11 @@ class Edge:
             self._relay()
         elif not KSR.is_ACK():
             KSR.sl.sl_send_reply(404, "Not here")
+
+    def _name_the_peer(self) -> None:
+        """Say whose profile holds, where neither address nor domain tells: as after a dispatcher's choice."""
+        if KSR.pv.gete("$rU").startswith("dispatched"):
+            KSR.pv.sets("$avp(session_timer_peer)", "dispatched")
 
     def _from_asterisk(self) -> bool:
         return bool(KSR.pv.get("$si") == ASTERISK)
