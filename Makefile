@@ -70,3 +70,7 @@ engine:
 
 .venv/installed: requirements-dev.txt
 	@docker/make-venv
+
+.PHONY: bench-edge
+bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
+	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.edge_cost

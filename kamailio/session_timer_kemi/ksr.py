@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import KSR  # type: ignore[import-not-found]
+import KSR
 
 _COMPACT = {"Session-Expires": "x", "Supported": "k"}
 

@@ -21,11 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from session_timer import Agreement, DialogTimer, Record, Side
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NET = "198.19.77"
 EDGE, UAC, UAS = f"{NET}.10", f"{NET}.20", f"{NET}.30"
 IDLE_SECONDS = 2.0
+STATISTIC = "/tmp/statistic.csv"  # noqa: S108 - inside a container of our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class Result:
 def docker(*arguments: str, check: bool = True) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if check and done.returncode:
-        sys.exit(f"bench-edge: docker {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}")
+        sys.exit(
+            f"bench-edge: docker {' '.join(arguments[:3])}: {done.stderr.strip() or done.stdout.strip()}"
+        )
     return done.stdout
 
 
@@ -97,10 +102,10 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
         f"mkdir -p /run/bench && cp /kamailio/session-timer.py /run/bench/ && "
         f"sed s/BENCH_UAS/{UAS}/ /bench/session-timer.yaml >/run/bench/session-timer.yaml && "
         f"sed -e s/BENCH_UAS/{UAS}/ /bench/kamailio.cfg >/run/bench/kamailio.cfg && "
-        "sed 's#\"session-timer.py\"#\"/kamailio/session-timer.py\"#' "
+        'sed \'s#"session-timer.py"#"/kamailio/session-timer.py"#\' '
         "/kamailio/session-timer-native.cfg >/run/bench/native.cfg && "
         "sed -i 's#/kamailio/session-timer-native.cfg#/run/bench/native.cfg#' /run/bench/kamailio.cfg && "
-        "sed -i 's#\"session-timer.cfg\"#\"/kamailio/session-timer.cfg\"#' /run/bench/native.cfg && "
+        'sed -i \'s#"session-timer.cfg"#"/kamailio/session-timer.cfg"#\' /run/bench/native.cfg && '
         f"exec kamailio -DD -E -m 1024 -M 16 {defines} -f /run/bench/kamailio.cfg"
     )
     docker(
@@ -115,7 +120,7 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
     try:
         deadline = time.monotonic() + 15
         while "Listening on" not in (log := docker_logs()) or cpu_seconds() == 0.0:
-            if time.monotonic() > deadline or docker("inspect", "-f", "{{.State.Running}}", "bench-edge").strip() != "true":
+            if time.monotonic() > deadline or not running():
                 sys.exit(f"bench-edge: Kamailio ({variant.name}) did not start:\n{log[-1500:]}")
             time.sleep(0.2)
         yield
@@ -123,9 +128,17 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
         remove("edge")
 
 
+def running() -> bool:
+    return docker("inspect", "-f", "{{.State.Running}}", "bench-edge").strip() == "true"
+
+
 def docker_logs() -> str:
     done = subprocess.run(
-        ["docker", "logs", "bench-edge"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ["docker", "logs", "bench-edge"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     return done.stdout
 
@@ -143,24 +156,43 @@ def cpu_seconds() -> float:
 
 def load(rate: int, calls: int) -> int:
     """Run the load; returns the calls that failed."""
+    seconds = calls // rate + 15
     called = subprocess.Popen(
-        ["docker", "exec", "bench-uas", "sipp", "-sf", "/bench/uas.xml", "-i", UAS, "-nostdin", "-m", str(calls),
-         "-timeout", str(calls // rate + 20)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    time.sleep(0.5)
+        sipp("uas", UAS, calls, "-timeout", str(seconds + 5)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_port()
+    statistic = ("-trace_stat", "-stf", STATISTIC, "-fd", "1")
     caller = subprocess.run(
-        ["docker", "exec", "bench-uac", "sipp", "-sf", "/bench/uac.xml", "-i", UAC, "-nostdin", "-r", str(rate),
-         "-m", str(calls), "-timeout", str(calls // rate + 15), "-trace_stat", "-stf", "/tmp/stat.csv", "-fd", "1", f"{EDGE}:5060"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        sipp("uac", UAC, calls, "-timeout", str(seconds), "-r", str(rate), *statistic, f"{EDGE}:5060"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     docker("exec", "bench-uas", "pkill", "sipp", check=False)
     called.wait()
-    table = docker("exec", "bench-uac", "sh", "-c", "head -1 /tmp/stat.csv; tail -1 /tmp/stat.csv; rm /tmp/stat.csv").splitlines()
+    both = f"head -1 {STATISTIC}; tail -1 {STATISTIC}; rm {STATISTIC}"
+    table = docker("exec", "bench-uac", "sh", "-c", both).splitlines()
     if len(table) < 2:
         sys.exit(f"bench-edge: SIPp told nothing: {caller.stderr[-400:]}")
     row = dict(zip(table[0].split(";"), table[1].split(";"), strict=False))
     return calls - int(row["SuccessfulCall(C)"])
+
+
+def sipp(end: str, address: str, calls: int, *options: str) -> list[str]:
+    """The command that runs one end of the load in its container."""
+    words = ["docker", "exec", f"bench-{end}", "sipp", "-sf", f"/bench/{end}.xml", "-i", address, "-nostdin"]
+    return [*words, "-m", str(calls), *options]
+
+
+def wait_for_port() -> None:
+    """Wait until the called side listens on 5060 (13C4 in the kernel's table)."""
+    deadline = time.monotonic() + 10
+    while ":13C4 " not in docker("exec", "bench-uas", "cat", "/proc/net/udp"):
+        if time.monotonic() > deadline:
+            sys.exit("bench-edge: the called side's SIPp does not listen on port 5060")
+        time.sleep(0.1)
 
 
 def measure(variant: Variant, suite: str, rate: int, calls: int, records: int = 0) -> Result:
@@ -178,21 +210,23 @@ def measure(variant: Variant, suite: str, rate: int, calls: int, records: int = 
 
 FILL = """
 import json, os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind("/tmp/fill.sock")
+client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+client.bind("/tmp/fill.sock")
 os.chmod("/tmp/fill.sock", 0o777)
-value = "v=1;interval=1800;refresher=remote;one_sided=0;min_se=0;supports=1;update=1;refreshes=0;clock=fill;at=1.000;last=;local=x;peer="
 for n in range(int(sys.argv[1])):
-    ask = {"jsonrpc": "2.0", "id": n, "method": "htable.sets", "params": ["session_timer", f"fill{n}@load;a{n};b{n}", value]}
-    s.sendto(json.dumps(ask).encode(), "/tmp/kamailio_rpc.sock")
-    s.recv(65535)
+    item = ["session_timer", f"fill{n}@load;a{n};b{n}", sys.argv[2]]
+    ask = {"jsonrpc": "2.0", "id": n, "method": "htable.sets", "params": item}
+    client.sendto(json.dumps(ask).encode(), "/tmp/kamailio_rpc.sock")
+    client.recv(65535)
 os.unlink("/tmp/fill.sock")
 """
 
 
 def fill(records: int) -> None:
     """Put other calls' records into the table first."""
-    docker("exec", "bench-edge", "python3", "-c", FILL, str(records))
+    agreed = DialogTimer(Agreement(1800, Side.REMOTE), peer_supports=True, peer_allows_update=True)
+    text = Record("local", agreed, clock="fill", at=1.0).encode()
+    docker("exec", "bench-edge", "python3", "-c", FILL, str(records), text)
 
 
 def highest_rate(variant: Variant, suite: str, rates: range) -> int:
@@ -208,7 +242,9 @@ def highest_rate(variant: Variant, suite: str, rates: range) -> int:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rate", type=int, default=200, help="calls a second")
     parser.add_argument("--calls", type=int, default=3000, help="calls a run")
@@ -224,8 +260,9 @@ def main() -> None:
             for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
                 result = measure(variant, options.suite, options.rate, options.calls)
                 results[variant.name].append(result)
+                cost = result.cpu / options.calls * 1e6
                 print(
-                    f"round {turn + 1}/{options.rounds} {variant.name:14} {result.cpu / options.calls * 1e6:7.0f} us/call"
+                    f"round {turn + 1}/{options.rounds} {variant.name:14} {cost:7.0f} us/call"
                     f"  lost {result.lost}",
                     flush=True,
                 )
