@@ -7,10 +7,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker
 export PYTHONDONTWRITEBYTECODE := 1
+LEDGER := PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m conformance.ledger
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: LAB_SIP_PORT=5070 (edge's port on 127.0.0.1), LAB_NET=198.18.7, EDGE_SUITE=bookworm|trixie|testing"
 
 .PHONY: demo
@@ -19,7 +20,8 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 
 .PHONY: test
 test: lint images ## every test: lint, unit, KEMI, AMI, end to end, with coverage (sets up what is missing)
-	@$(PYTHON) -m pytest --cov --cov-report=term
+	@$(PYTHON) -m pytest --cov --cov-report=term --results out/results.json
+	@$(LEDGER) --results out/results.json
 
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
@@ -33,6 +35,10 @@ test-unit: .venv/installed ## the tests that need no containers, with coverage
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
 	@$(PYTHON) -m pytest tests/e2e
+
+.PHONY: conformance
+conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)
+	@$(LEDGER) $(if $(E2E),--e2e)
 
 .PHONY: kemi-api
 kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kemi)

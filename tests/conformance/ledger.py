@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import results
+from . import diagram, results
 from .results import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -244,10 +244,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collected = _collected(folder)
     ledger = draw_up(*load(), results.merged(ran, collected))
     problems = [*ledger.problems, *(f"{test}: no longer exists" for test in ran if test not in collected)]
-    text = ledger.as_text()
-    if not LEDGER.exists() or LEDGER.read_text() != text:
-        LEDGER.write_text(text)
-        problems.append(f"{LEDGER.relative_to(ROOT)}: was out of date; it has been written anew, commit it")
+    for page, text in ((LEDGER, ledger.as_text()), (diagram.PAGE, diagram.as_text())):
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
+            problems.append(f"{page.relative_to(ROOT)}: was out of date; it has been written anew, commit it")
     for problem in problems:
         print(f"conformance: {problem}")
     if ledger.not_run:

@@ -38,7 +38,7 @@ def problems(data: object) -> dict[str, str]:
     return {problem.path: problem.reason for problem in caught.value.problems}
 
 
-@pytest.mark.requirement("SE-4-04", "UAC-7.1-05", "PRX-8.1-23", "MSE-5-03")
+@pytest.mark.requirement("SE-4-04", "SE-4-06", "UAC-7.1-05", "PRX-8.1-23", "MSE-5-03")
 @pytest.mark.parametrize("data", [None, {}, {"session_timer": None, "edge": None, "companion": None}])
 def test_without_a_word_the_rfcs_values_hold(data: object) -> None:
     config = validate(data, "x")

@@ -37,7 +37,7 @@ def test_where_timers_are_off_nothing_is_said_asked_or_accepted() -> None:
     assert uac.accept(TimerHeaders(), shows(600, Role.UAC), off) == DialogTimer()
 
 
-@pytest.mark.requirement("UAC-7.1-05", "UAC-7.1-11", "SE-4-04", "UAC-7.1-08")
+@pytest.mark.requirement("UAC-7.1-05", "UAC-7.1-11", "SE-4-04", "SE-4-06", "UAC-7.1-08")
 def test_initial_request_by_default() -> None:
     assert uac.request(POLICY) == TimerHeaders(SessionExpires.of(1800))
     assert str(uac.request(POLICY).session_expires) == "1800"
