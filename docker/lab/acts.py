@@ -154,6 +154,7 @@ def _carrier_goes_silent(evidence: Evidence) -> list[Check]:
         equal("BYE comes from", seen.edge, bye and bye.source.address),
         near("BYE after the last refresh", INTERVAL - guard(INTERVAL), waited),
         equal("cause in the CDR", _EXPIRED, evidence.cdr.get("cause")),
+        contains("reason in the CDR", "the peer sent no refresh", evidence.cdr.get("userfield", "")),
         contains("the companion's log of this call", "expired", evidence.log),
     ]
 

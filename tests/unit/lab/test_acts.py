@@ -77,7 +77,7 @@ def evidence(act: Act, packets: list[Packet], call: int = 0) -> Evidence:
         observed=ObservedCall.of(packets, "call-1", edge=EDGE, carrier=CARRIER, asterisk=ASTERISK),
         status=0,
         complaint="",
-        cdr={"cause": cause, "billsec": "25"},
+        cdr={"cause": cause, "billsec": "25", "userfield": "session-timer: the peer sent no refresh"},
         log="session expired: hung up",
         still_up=False,
         records=0,
