@@ -1,6 +1,6 @@
 """The edge's routing (KEMI), in the shape of Kamailio's stock script.
 
-What comes from Asterisk goes out by its Request-URI, everything else goes to Asterisk.
+What comes from Asterisk, or is for a carrier's address, goes out by its Request-URI; the rest goes to Asterisk.
 
 `self.timers` is all that session timers add to it.
 """
@@ -11,6 +11,7 @@ import KSR
 from session_timer_kemi import SessionTimers
 
 ASTERISK = os.environ["ASTERISK_ADDRESS"]
+CARRIERS = f"{os.environ['LAB_NET']}.4"  # .40 to .49
 
 CALL_METHODS = "IU"  # INVITE and UPDATE, in the letters of is_method_in
 RELAYED_METHODS = "IBSU"  # with BYE and SUBSCRIBE
@@ -115,7 +116,8 @@ class Edge:
         KSR.hdr.remove("Route")
         if KSR.is_method_in("IS"):
             KSR.rr.record_route()
-        if not self._from_asterisk():
+        # One carrier may call another by its address: then neither end is ours.
+        if not (self._from_asterisk() or KSR.pv.gete("$rd").startswith(CARRIERS)):
             self._to_asterisk()
         self._relay()
 

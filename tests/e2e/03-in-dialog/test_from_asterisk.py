@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 import pytest
@@ -23,8 +24,8 @@ def refresh(stack: Stack) -> Refresh:
     def send(call: Call, method: str) -> SipMessage:
         channel = stack.channels()[call.call_id]
         if method == "UPDATE":
-            stack.ami("Setvar", Channel=channel, Variable="CONNECTEDLINE(num)", Value="1000")
-            orders = [("CONNECTEDLINE(tag)", f"{id(channel)}")]
+            # The tag alone is sent only where a number is set; `i` sets it without sending.
+            orders = [("CONNECTEDLINE(num,i)", "1000"), ("CONNECTEDLINE(tag)", secrets.token_hex(4))]
         else:
             orders = [
                 ("PJSIP_MEDIA_OFFER(audio)", "!all,ulaw,none"),
