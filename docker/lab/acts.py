@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lab.checks import Check, at_least, contains, equal, near
 from lab.deadline import guard
+from lab.ladder import INTERNAL_HEADER
 from lab.observed import ObservedCall, Refresh
 
 INTERVAL = 12
@@ -66,7 +67,7 @@ def checks(act: Act, evidence: Evidence) -> list[Check]:
 
 def _of_every_call(evidence: Evidence) -> list[Check]:
     seen = evidence.observed
-    leaked = [each for each in seen.outside if each.message.rows("X-Session-Timer")]
+    leaked = [each for each in seen.outside if each.message.rows(INTERNAL_HEADER)]
     bothered = [
         each
         for each in seen.inside
