@@ -257,9 +257,8 @@ def due(session: Session, now: float) -> Step:
             return _ask(session, Event.DEADLINE, now)
         case State.THEIRS:
             return _ask(session, Event.DUE, now)
-        case State.REFRESHING | State.PROBING | State.ASKING:
+        case _:
             return _ask(session, Event.LATE, now)
-    return session, None
 
 
 def answered(session: Session, now: float, answer: RefreshResponse, chance: float) -> Step:

@@ -39,9 +39,9 @@ saw it between real programs; a row can be both. *Declined* gives the reason why
 
 """
 GAPS_HEAD = """\
-## Where the RFC is silent or contradicts itself
+## Where the RFC is silent or contradicts itself (G), and what we decided beyond it (D)
 
-| Gap | The question | What we do | Tests |
+| ID | The question | What we do | Tests |
 |---|---|---|---|
 """
 ROWS_HEAD = """\
@@ -58,7 +58,7 @@ SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A question that RFC 4028 leaves open, and our decision."""
+    """A question that RFC 4028 leaves open or that goes beyond it, and our decision."""
 
     id: str
     question: str

@@ -40,7 +40,7 @@ def test_the_refresher_refreshes_at_half_the_interval(interval: int, half: float
     assert sent.state is session.State.REFRESHING
 
 
-@pytest.mark.requirement("REF-10-07", "REF-10-08", "EX-13-07")
+@pytest.mark.requirement("REF-10-07", "REF-10-08", "EX-13-07", "D-06")
 @pytest.mark.parametrize(("interval", "_half", "deadline"), HALF_AND_DEADLINE)
 def test_without_a_probe_a_silent_peer_is_given_up_at_the_deadline(
     interval: int, _half: float, deadline: float

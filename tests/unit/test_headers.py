@@ -56,7 +56,7 @@ def test_what_is_no_session_expires_names_header_value_and_reason(value: str) ->
     assert caught.value.reason in str(caught.value)
 
 
-@pytest.mark.requirement("SE-4-05", "G-01")
+@pytest.mark.requirement("SE-4-05", "G-01", "D-04")
 @pytest.mark.parametrize(
     ("digits", "seconds"),
     [
@@ -86,7 +86,7 @@ def test_names_and_values_compare_without_case(line: str) -> None:
     assert read.supports_timer
 
 
-@pytest.mark.requirement("SE-4-08", "S61-20-01", "G-03")
+@pytest.mark.requirement("SE-4-08", "S61-20-01", "G-03", "D-04")
 @pytest.mark.parametrize(
     "value", ["1800;refresher=foo", "1800;refresher", '1800;refresher="uac"', "1800;r=uac"]
 )

@@ -83,12 +83,14 @@ def test_the_tag_in_supported_and_in_require() -> None:
     assert (answer.supports_timer, answer.requires_timer) == (True, True)
 
 
+@pytest.mark.requirement("D-03")
 @pytest.mark.parametrize("line", ["Session-Expires: soon", "Min-SE: -1", "Session-Expires:"])
 def test_malformed_header_of_a_request_is_an_error(line: str) -> None:
     with pytest.raises(HeaderError):
         request(line)
 
 
+@pytest.mark.requirement("D-03", "D-04")
 @pytest.mark.parametrize(
     ("code", "lines"),
     [

@@ -304,7 +304,7 @@ def test_a_peer_without_update_gets_a_re_invite_from_now_on(code: int) -> None:
     assert action is None
 
 
-@pytest.mark.requirement("REF-10-05")
+@pytest.mark.requirement("REF-10-05", "D-05")
 def test_a_peer_without_re_invite_is_kept_like_any_that_refuses() -> None:
     held, action = refused(refreshing(), 405, 901.0)
     assert (action, held.state) == (None, State.REFUSED)
@@ -358,7 +358,7 @@ def test_the_policy_may_hang_it_up_at_the_deadline(answer: Callable[[Session, fl
 # Silence, and the lack of evidence
 
 
-@pytest.mark.requirement("REF-10-07")
+@pytest.mark.requirement("REF-10-07", "D-06")
 def test_a_probe_that_is_answered_saves_the_call() -> None:
     held, action, now = woken(begun(THEIRS))
     assert (action, now) == (Ask(), DEADLINE - 16)
@@ -367,7 +367,7 @@ def test_a_probe_that_is_answered_saves_the_call() -> None:
     assert session.refreshed(held, THEIRS, now + 1).state is State.THEIRS
 
 
-@pytest.mark.requirement("REF-10-07", "REF-10-08", "EX-13-07")
+@pytest.mark.requirement("REF-10-07", "REF-10-08", "EX-13-07", "D-06")
 def test_a_probe_that_is_not_answered_ends_it_at_the_deadline() -> None:
     held, _, now = woken(begun(THEIRS))
     held, _ = session.silent(held, now)
@@ -403,7 +403,7 @@ def test_news_that_nobody_asked_for_is_no_verdict() -> None:
     assert refused(ours, 503, 10.0) == (ours, None)
 
 
-@pytest.mark.requirement("UAC-7.2-15", "REF-10-05")
+@pytest.mark.requirement("UAC-7.2-15", "REF-10-05", "D-02")
 def test_a_refresh_of_which_nothing_was_heard_is_tried_in_another_form() -> None:
     held, now, sent = refreshing(BY_UPDATE), 900.0, [UPDATE]
     while held.state is State.REFRESHING:
@@ -437,6 +437,7 @@ def test_silence_after_a_refusal_ends_the_session() -> None:
     assert now <= 90
 
 
+@pytest.mark.requirement("D-01")
 @pytest.mark.parametrize("dialog", [OURS, THEIRS, BY_UPDATE])
 def test_without_evidence_no_call_is_ever_hung_up(dialog: DialogTimer) -> None:
     held, now, sent = begun(dialog), 0.0, 0
@@ -449,6 +450,7 @@ def test_without_evidence_no_call_is_ever_hung_up(dialog: DialogTimer) -> None:
     assert sent > 50
 
 
+@pytest.mark.requirement("D-01")
 def test_a_peer_that_outlived_its_own_end_after_our_refresh_is_alive() -> None:
     held, _, now = woken(refreshing())
     held, action = session.unknown(held, now)
