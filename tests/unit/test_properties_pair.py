@@ -68,6 +68,8 @@ class TwoEnds(RuleBasedStateMachine):
         self.died: float | None = None
         self.seen = 0
         self.requests: dict[tuple[str, str, int], Message] = {}
+        self.agreed: set[int] = set()
+        self.answered = False
         assert self.pair.call()
 
     def end(self, *, caller: bool) -> UserAgent:
@@ -119,8 +121,11 @@ class TwoEnds(RuleBasedStateMachine):
             transaction = message.sender, message.method, message.cseq
             interval, min_se = shown_interval(message), shown_min_se(message)
             if message.code is None:
-                self.requests.setdefault(transaction, message)
                 assert interval is None or interval >= max(ABSOLUTE_MINIMUM, min_se or 0)
+                if self.answered and transaction not in self.requests:
+                    # In a dialog nobody invents an interval: it is one that a 2xx set, or Min-SE.
+                    assert interval is None or interval == min_se or interval in self.agreed
+                self.requests.setdefault(transaction, message)
             elif message.code == 422:
                 assert min_se is not None
                 assert min_se >= ABSOLUTE_MINIMUM
@@ -128,9 +133,11 @@ class TwoEnds(RuleBasedStateMachine):
                 asked = self.requests[transaction]
                 assert min_se is None
                 assert interval >= max(ABSOLUTE_MINIMUM, shown_min_se(asked) or 0)
+                self.agreed.add(interval)
                 asked_interval = shown_interval(asked)
                 # Who adds the header may name any value; who finds one may not raise it.
                 assert asked_interval is None or interval <= asked_interval
+            self.answered = self.answered or message.code == 200
         self.seen = len(self.pair.wire.log)
 
     @invariant()
