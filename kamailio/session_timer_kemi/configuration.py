@@ -21,7 +21,7 @@ def _parse(path: str, text: str) -> object:
     if path.endswith(".json"):
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(path, (Problem("(file)", f"is no JSON: {error}"),)) from error
     try:
         import yaml  # noqa: PLC0415 - only where the file is YAML does a bare host need it
@@ -30,7 +30,7 @@ def _parse(path: str, text: str) -> object:
         raise ConfigError(path, (Problem("(file)", wanted),)) from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
             path, (Problem("(file)", f"is no YAML: {' '.join(str(error).split())}"),)
         ) from error
