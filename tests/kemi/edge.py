@@ -60,14 +60,14 @@ class Script:
             self._ksr.tm.t_relay()
 
     def branch(self) -> None:
-        if self._ksr.pv.gete("$rm") in RELAYED_TO_BRANCH_ROUTE:
+        if self._ksr.routed.method in RELAYED_TO_BRANCH_ROUTE:
             self._timers.on_branch()
 
     def reply(self) -> None:
         self._timers.on_any_reply()
 
     def onreply(self) -> None:
-        if self._ksr.pv.gete("$rm") in ("INVITE", "UPDATE"):
+        if self._ksr.routed.method in ("INVITE", "UPDATE"):
             self._timers.on_reply()
 
     def failure(self) -> None:

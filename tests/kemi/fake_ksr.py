@@ -174,7 +174,8 @@ class FakeKsr:
         self._enter("none", None, None)
 
     @property
-    def _routed(self) -> Message:
+    def routed(self) -> Message:
+        """The message in hand."""
         if self._message is None:
             pytest.fail(f"there is no message in the {self._route} route")
         return self._message
@@ -261,27 +262,27 @@ class FakeKsr:
     def _raw(self, name: str) -> str | int:
         """The value of a pseudo-variable, one character a byte."""
         if every := _EVERY_ROW.fullmatch(name):
-            return ",".join(self._routed.values(every[1]))
+            return ",".join(self.routed.values(every[1]))
         if first := _FIRST_ROW.fullmatch(name):
-            return self._routed.value(first[1])
+            return self.routed.value(first[1])
         if avp := _AVP.fullmatch(name):
             return self._transaction.avps.get(avp[1], "") if self._transaction else ""
         if reply := _OF_REPLY.fullmatch(name):
             self._only_in("failure")
             return self._failed_reply.value(reply[1])
         values: dict[str, Callable[[], str | int]] = {
-            "rm": lambda: self._routed.value("CSeq").split()[1],
-            "cs": lambda: self._routed.value("CSeq").split()[0],
-            "ci": lambda: self._routed.value("Call-ID"),
-            "ft": lambda: tag_of(self._routed.value("From")),
-            "tt": lambda: tag_of(self._routed.value("To")),
-            "fd": lambda: _host(self._routed.value("From")),
-            "si": lambda: self._routed.source,
-            "ru": lambda: self._routed.request_uri,
-            "rd": lambda: _host(self._routed.request_uri),
-            "du": lambda: self._routed.destination_uri,
-            "nh(d)": lambda: _host(self._routed.destination_uri or self._routed.request_uri),
-            "rs": lambda: "" if self._routed.is_request else self._routed.code,
+            "rm": lambda: self.routed.method,
+            "cs": lambda: self.routed.value("CSeq").split()[0],
+            "ci": lambda: self.routed.value("Call-ID"),
+            "ft": lambda: tag_of(self.routed.value("From")),
+            "tt": lambda: tag_of(self.routed.value("To")),
+            "fd": lambda: _host(self.routed.value("From")),
+            "si": lambda: self.routed.source,
+            "ru": lambda: self.routed.request_uri,
+            "rd": lambda: _host(self.routed.request_uri),
+            "du": lambda: self.routed.destination_uri,
+            "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
+            "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "shtrecord(key)": lambda: self._expired,
             "T_branch_idx": lambda: self._branch,
             "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,
@@ -297,14 +298,14 @@ class FakeKsr:
         return self._transaction.final[self._branch]
 
     def _do_hdr_is_present(self, name: str) -> int:
-        return 1 if any(True for _ in self._routed.numbers(name)) else -1
+        return 1 if any(True for _ in self.routed.numbers(name)) else -1
 
     def _do_hdr_remove(self, name: str) -> int:
-        self._routed.remove(name)
+        self.routed.remove(name)
         return 1
 
     def _do_hdr_append(self, text: str) -> int:
-        self._routed.appended += _rows(text)
+        self.routed.appended += _rows(text)
         return 1
 
     def _do_hdr_append_to_reply(self, text: str) -> int:
@@ -321,11 +322,11 @@ class FakeKsr:
         return 1
 
     def _do_seturi(self, uri: str) -> bool:
-        self._routed.request_uri = uri
+        self.routed.request_uri = uri
         return True
 
     def _do_setdsturi(self, uri: str) -> bool:
-        self._routed.destination_uri = uri
+        self.routed.destination_uri = uri
         return True
 
     def _do_tm_t_on_branch(self, _route: str) -> int:
@@ -338,7 +339,7 @@ class FakeKsr:
         assert self._transaction is not None
         assert self._routes is not None
         before = self._route, self._message, self._transaction, self._branch
-        branch = self._routed.branch()
+        branch = self.routed.branch()
         self._transaction.branches.append(branch)
         self._enter("branch", branch, self._transaction, len(self._transaction.branches) - 1)
         self._routes.branch()
@@ -369,7 +370,7 @@ class FakeKsr:
 
     def _do_dialog_dlg_manage(self) -> int:
         self._only_in("request")
-        self.dialogs.add(self._routed.value("Call-ID"))
+        self.dialogs.add(self.routed.value("Call-ID"))
         return 1
 
     def _do_dialog_dlg_get(self, call_id: str, _from_tag: str, _to_tag: str) -> int:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import KSR  # type: ignore[import-not-found]
+import KSR
 
 FOLDER = Path("/probe")
 DONE = 1

@@ -55,6 +55,11 @@ class Message:
     def code(self) -> int:
         return int(self.start.split()[1])
 
+    @property
+    def method(self) -> str:
+        """Of the request, or of the request that it answers."""
+        return self.value("CSeq").split()[1]
+
     def numbers(self, name: str) -> Iterator[int]:
         """The numbers of a header's rows."""
         for number, row in enumerate(self.received):

@@ -1,0 +1,152 @@
+"""The record in Kamailio's hash tables, and what becomes of calls whose record cannot be kept or read."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+from kemi.edge import OURS, THEIRS, Edge, MakeEdge
+from session_timer import Record, Side
+from session_timer.record import key
+from session_timer_kemi.pending import Part, Pending
+from session_timer_kemi.records import clock_id
+
+TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
+
+
+def test_a_record_is_one_readable_value(edge: Edge) -> None:
+    edge.call(*TIMER, "Min-SE: 120", "Allow: UPDATE")
+    ((name, row),) = edge.ksr.tables["session_timer"].items()
+    assert name == "call-1;ours;theirs"
+    assert row.value == (
+        "v=1;interval=1800;refresher=remote;one_sided=0;min_se=120;supports=1;update=1;refreshes=0;"
+        f"clock={clock_id()};at=1000.000;last=remote:1;local=ours;peer=carrier"
+    )
+    assert row.ends == 1000 + 1800 + 3600, "whoever asks late still learns the truth"
+
+
+def test_writing_it_twice_changes_nothing(edge: Edge) -> None:
+    handled = edge.send(TIMER)
+    edge.answer(handled)
+    before = dict(edge.ksr.tables["session_timer"])
+    edge.answer(handled)
+    assert edge.ksr.tables["session_timer"] == before
+    edge.ksr.tables["session_timer"].clear()
+    edge.answer(handled)
+    assert edge.ksr.tables["session_timer"] == before
+
+
+def test_what_is_read_is_what_was_written(edge: Edge) -> None:
+    edge.call(*TIMER)
+    edge.answer(edge.send(TIMER, within=True), 503, ("Retry-After: 9",))
+    (row,) = edge.ksr.tables["session_timer"].values()
+    assert Record.decode(row.value).encode() == row.value
+
+
+@pytest.mark.parametrize(
+    ("refresh", "listed"),
+    [
+        ("Session-Expires: 1800;refresher=uac", False),
+        ("Session-Expires: 1800;refresher=uas", True),
+        ("Session-Expires: 900;refresher=uac", True),
+    ],
+)
+def test_only_a_change_of_the_agreement_is_listed_for_minutes(
+    edge: Edge, *, refresh: str, listed: bool
+) -> None:
+    edge.call(*TIMER)
+    assert edge.ksr.tables["session_timer_changes"] == {}
+    edge.answer(edge.send(("Supported: timer", refresh), within=True))
+    changes = edge.ksr.tables["session_timer_changes"]
+    assert list(changes) == (["call-1;ours;theirs"] if listed else [])
+    for row in changes.values():
+        assert row.value == edge.known().encode()
+        assert row.ends == edge.ksr.now + 60
+
+
+def test_the_clock_is_published(edge: Edge) -> None:
+    edge.ksr.now = 12345.6789
+    edge.ksr.tick(edge.timers.on_tick)
+    ((name, row),) = edge.ksr.tables["session_timer_changes"].items()
+    assert name == f"clock;{clock_id()}"
+    assert re.fullmatch(r"[0-9a-f-]{13}", clock_id())
+    assert row.value == "12345.679"
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_full_table_costs_the_record_and_nothing_else(edge: Edge, *, from_us: bool) -> None:
+    edge.ksr.refusing.add("session_timer")
+    handled = edge.send(TIMER, from_us=from_us)
+    answer = edge.sure(edge.answer(handled, 200, ("Supported: timer", "x: 1800;refresher=uas")))
+    assert answer.code == 200
+    if from_us:
+        assert answer.value("X-Session-Timer")
+    else:
+        assert answer.value("Session-Expires") == "1800;refresher=uac"
+    assert edge.record() is None
+    assert edge.count("lost_records") == 1
+    assert edge.ksr.lines("warn") == [
+        "session timer: call-1: the hash table session_timer did not take the record: is it full?"
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["v=2;interval=1800;refresher=remote", "v=1;interval=soon", "rubbish", "v=1"]
+)
+def test_a_record_that_cannot_be_read_is_told_once_and_the_call_goes_on(edge: Edge, value: str) -> None:
+    edge.call(*TIMER)
+    name = key("call-1", OURS, THEIRS)
+    edge.ksr.tables["session_timer"][name].value = value
+    handled = edge.send(TIMER, within=True)
+    answer = edge.sure(edge.answer(handled))
+    assert answer.value("Session-Expires") == "1800;refresher=uac"
+    assert edge.count("unreadable_records") == 1
+    (line,) = edge.ksr.lines("warn")
+    assert line.startswith("session timer: call-1: ")
+    assert repr(value)[:-1] in line
+    record = edge.known()
+    assert (record.local_tag, record.last) == (OURS, "remote:2")
+
+
+def test_a_record_that_has_gone_is_made_anew_by_the_next_refresh(edge: Edge) -> None:
+    """After a restart of Kamailio, from either side's request."""
+    edge.call(*TIMER)
+    for from_us, refresher in ((False, Side.REMOTE), (True, Side.LOCAL)):
+        edge.ksr.tables["session_timer"].clear()
+        handled = edge.send(("Supported: timer", "x: 1800;refresher=uac"), from_us=from_us, within=True)
+        edge.answer(handled, 200, ("Supported: timer", "x: 1800;refresher=uac"))
+        record = edge.known()
+        assert record.local_tag == OURS
+        assert record.dialog.agreement is not None
+        assert record.dialog.agreement.refresher is refresher
+
+
+def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
+    edge.call(*TIMER)
+    edge.config = {**edge.config, "peers": []}
+    edge.start()
+    edge.answer(edge.send(TIMER, within=True))
+    assert edge.known().refreshes == 1
+
+
+@pytest.mark.parametrize("odd", ["a b", "\u00ff\u00fe", "x=1%3B", "\u00c3\u00a9", 'q"uo\\te', "nul\0byte"])
+def test_odd_call_ids_and_tags(make_edge: MakeEdge, odd: str) -> None:
+    edge = make_edge(call_id=f"call-{odd}")
+    for round_trip in range(2):
+        within = bool(round_trip)
+        handled = edge.send(TIMER, tags=(f"{odd}-theirs", f"{odd}-ours" if within else ""))
+        edge.answer(handled, to_tag=f"{odd}-ours")
+    (row,) = edge.ksr.tables["session_timer"].values()
+    assert Record.decode(row.value.encode("latin-1").decode()).refreshes == 1
+    edge.send(method="BYE", tags=(f"{odd}-theirs", f"{odd}-ours"))
+    assert edge.ksr.tables["session_timer"] == {}
+
+
+def test_what_waits_for_the_answer_is_read_as_it_was_written(edge: Edge) -> None:
+    for from_us in (False, True):
+        handled = edge.send((*TIMER, "Min-SE: 200"), from_us=from_us)
+        pending = Pending.decode(handled.avps["session_timer_0"])
+        assert pending.part is (Part.UAC if from_us else Part.UAS)
+        assert Pending.decode(pending.encode()) == pending
+        assert dataclasses.replace(pending).encode() == handled.avps["session_timer_0"]
