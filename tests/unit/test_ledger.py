@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conformance import ledger, results
+from conformance import diagram, ledger, results
 from conformance.ledger import Gap, Requirement
 from conformance.results import Outcome, Recorder, merged, read
 
@@ -155,3 +155,53 @@ def test_a_run_is_recorded(pytester: pytest.Pytester) -> None:
         "test_teardown": ([], "failed"),
         "test_skipped": ([], "skipped"),
     }
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose tests show everything, and whose pages are not written yet."""
+    gaps, requirements = ledger.load()
+    named = frozenset(gap.id for gap in gaps) | frozenset(row.id for row in requirements if not row.declined)
+    tests = {UNIT: Outcome(UNIT, named, frozenset({results.NOT_RUN}))}
+    monkeypatch.setattr(ledger, "_collected", lambda _: tests)
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    monkeypatch.setattr(ledger, "LEDGER", tmp_path / "rfc4028.md")
+    monkeypatch.setattr(diagram, "PAGE", tmp_path / "session-states.md")
+    ran = {f"{UNIT}[1]": {"requirements": sorted(named), "result": "passed"}}
+    (tmp_path / "ran.json").write_text(json.dumps(ran))
+    return tmp_path
+
+
+def test_pages_out_of_date_are_written_and_said(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--results", str(repository / "ran.json")]
+    assert ledger.main(arguments) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "conformance: rfc4028.md: was out of date; it has been written anew, commit it"
+    assert said[1].startswith("conformance: session-states.md: was out of date")
+    assert ledger.main(arguments) == 0
+    (last,) = capsys.readouterr().out.splitlines()
+    declined = sum(bool(row.declined) for row in ledger.load()[1])
+    assert last == (
+        f"conformance: {227 - declined} of 227 shown ({227 - declined} library, 0 on the wire), "
+        f"{declined} declined, 0 missing"
+    )
+
+
+def test_a_named_test_that_is_gone_is_said(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = repository / "ran.json"
+    ran = json.loads(file.read_text())
+    file.write_text(json.dumps({**ran, "tests/unit/t.py::old": {"requirements": [], "result": "passed"}}))
+    assert ledger.main(["--results", str(file)]) == 1
+    assert "conformance: tests/unit/t.py::old: no longer exists" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [None, "", "{"])
+def test_without_results_there_is_no_ledger(
+    repository: Path, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = repository / "none.json"
+    if text is not None:
+        file.write_text(text)
+    assert ledger.main(["--results", str(file)]) == 1
+    assert capsys.readouterr().err.startswith("conformance: no results of a test run: ")
+    assert not (repository / "rfc4028.md").exists()
