@@ -286,10 +286,9 @@ def answered(session: Session, now: float, answer: RefreshResponse, chance: floa
         case Reaction.WAIT if worth:
             return _later(session, now + wait(answer), now)
         case Reaction.OTHER_METHOD if session.method is not Method.INVITE:
-            failed = (*session.failed, Method.UPDATE, Method.UPDATE_SDP)
-            return _send(replace(session, failed=failed), Event.AGAIN, now)
+            return _send(_without(session, Method.UPDATE, Method.UPDATE_SDP), Event.AGAIN, now)
         case Reaction.ADAPT if session.method is not Method.INVITE and session.attempts < MOST_ATTEMPTS:
-            return _send(replace(session, failed=(*session.failed, session.method)), Event.AGAIN, now)
+            return _send(_without(session, session.method), Event.AGAIN, now)
     return _never(session, now)
 
 
@@ -303,7 +302,7 @@ def silent(session: Session, now: float) -> Step:
             return replace(session, wake=verdict), None
         if now < session.deadline and session.attempts < MOST_ATTEMPTS:
             # Neither answer nor error: perhaps it never left. There is time to try another form.
-            return _send(replace(session, failed=(*session.failed, session.method)), Event.AGAIN, now)
+            return _send(_without(session, session.method), Event.AGAIN, now)
         return _expire(session, Event.SILENT, _whose_silence(session))
     if session.refused:
         return _refused_to_the_end(session, now)
@@ -348,6 +347,10 @@ def _move(session: Session, event: Event, wake: float | None) -> Session:
 def _send(session: Session, event: Event, now: float) -> Step:
     moved = _move(session, event, _verdict(session, now))
     return replace(moved, sent=now, attempts=session.attempts + 1), Send(session.method)
+
+
+def _without(session: Session, *failed: Method) -> Session:
+    return replace(session, failed=tuple(dict.fromkeys((*session.failed, *failed))))
 
 
 def _verdict(session: Session, sent: float) -> float:

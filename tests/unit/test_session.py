@@ -413,6 +413,7 @@ def test_a_refresh_of_which_nothing_was_heard_is_tried_in_another_form() -> None
         if isinstance(action, Send):
             sent.append(action)
     assert sent == [UPDATE, UPDATE_SDP, INVITE, INVITE]
+    assert held.failed == (Method.UPDATE, Method.UPDATE_SDP, Method.INVITE)
     assert action == Expire(Reason.UNANSWERED, hang_up=True)
     assert now == 900 + MOST_ATTEMPTS * 32
 
