@@ -1,6 +1,6 @@
 """Session timers for a native kamailio.cfg: what session-timer-native.cfg runs with python_exec().
 
-A method that returns below zero makes python_exec() false; each says what false means.
+A method that returns below zero makes python_exec() false, and $rc says which number it was.
 """
 
 import os
@@ -10,7 +10,9 @@ from session_timer_kemi import SessionTimers
 CONFIG = os.environ.get("SESSION_TIMER_CONFIG", "/etc/kamailio/session-timer.yaml")
 
 GO_ON = 1
-STOP = -1
+ANSWERED = -2
+"""-1 is what python_exec() itself returns where it fails: then the message goes on."""
+AGAIN = 2
 
 
 class Routes:
@@ -24,8 +26,8 @@ class Routes:
         return 0
 
     def on_request(self, msg: object) -> int:
-        """False: the request has been answered."""
-        return STOP if self.timers.on_request() else GO_ON
+        """ANSWERED: nothing is left to do."""
+        return ANSWERED if self.timers.on_request() else GO_ON
 
     def on_branch(self, msg: object) -> int:
         self.timers.on_branch()
@@ -40,8 +42,8 @@ class Routes:
         return GO_ON
 
     def on_failure(self, msg: object) -> int:
-        """False: there is nothing to send once more."""
-        return GO_ON if self.timers.on_failure() else STOP
+        """AGAIN: the request is to be sent once more."""
+        return AGAIN if self.timers.on_failure() else GO_ON
 
     def on_tick(self, msg: object) -> int:
         self.timers.on_tick()

@@ -1,6 +1,6 @@
 """The edge's routing (KEMI), in the shape of Kamailio's stock script.
 
-What comes from Asterisk, or is for a carrier's address, goes out by its Request-URI; the rest goes to Asterisk.
+What comes from Asterisk, or is for a carrier's address, goes out by its Request-URI, the rest to Asterisk.
 
 `self.timers` is all that session timers add to it.
 """

@@ -36,9 +36,10 @@ class LabSockets:
             ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")], text=True
         ).strip()
         network = f"container:{stack.container('carrier')}"
+        docker = ["docker", "run", "--rm", "-i", "--init", "--network", network]
+        python = ["--entrypoint", "python3", image, "-u", "-c", _PROGRAM.read_text(encoding="utf-8")]
         self._process = subprocess.Popen(
-            ["docker", "run", "--rm", "-i", "--init", "--network", network, "--entrypoint", "python3", image]
-            + ["-u", "-c", _PROGRAM.read_text(encoding="utf-8")],
+            [*docker, *python],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -32,9 +32,7 @@ class Wire:
     def packets(self, call_id: str) -> list[Packet]:
         """Those of one call, retransmissions left out."""
         self._packets += self.reader.poll()
-        return [
-            each for each in self._packets if each.message.call_id == call_id and not each.retransmission
-        ]
+        return [each for each in self._packets if each.message.call_id == call_id and not each.retransmission]
 
     def to_asterisk(self, call_id: str) -> list[SipMessage]:
         """What Asterisk was sent of this call."""

@@ -33,6 +33,8 @@ class UserAgent:
     sockets: LabSockets
     address: str
     edge: str
+    stock: bool = False
+    """The edge runs the stock kamailio.cfg: numbers go to Asterisk, users are found where they registered."""
 
     def __post_init__(self) -> None:
         self.sockets.open(self.own)
@@ -41,15 +43,26 @@ class UserAgent:
     def own(self) -> Address:
         return self.address, SIP
 
-    def call(self, to: str = "wait", at: str | None = None, call_id: str | None = None) -> Call:
-        """A call that begins with us; nothing is sent yet. ``at`` is the host of its Request-URI."""
+    def call(self, uri: str | None = None) -> Call:
+        """A call that begins with us, to Asterisk unless told otherwise; nothing is sent yet."""
+        uri = uri or f"sip:{'+49301000' if self.stock else 'wait'}@{self.edge}"
         return Call(
             agent=self,
-            call_id=call_id or f"{secrets.token_hex(8)}@{self.address}",
-            local=f"<sip:carrier@{self.address}>",
-            remote=f"<sip:{to}@{at or self.edge}>",
-            target=f"sip:{to}@{at or self.edge}",
+            call_id=f"{secrets.token_hex(8)}@{self.address}",
+            local=f"<sip:carrier@{self.edge if self.stock else self.address}>",
+            remote=f"<{uri}>",
+            target=uri,
         )
+
+    def reachable(self, user: str) -> str:
+        """The URI under which this user of ours is called through the edge."""
+        if not self.stock:
+            return f"sip:{user}@{self.address}"
+        register = self.call(f"sip:{self.edge}")
+        register.remote = register.local = f"<sip:{user}@{self.edge}>"
+        register.user = user
+        assert register.final(register.send("REGISTER", "Expires: 120")).status == 200
+        return f"sip:{user}@{self.edge}"
 
     def called(self, user: str, timeout: float = 8) -> tuple[Call, SipMessage]:
         """The call that comes in for this user, and its INVITE."""
@@ -93,10 +106,17 @@ class Call:
     routes: list[str] = field(default_factory=list)
     cseq: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     invite_branch: str = ""
+    user: str = "carrier"
     latest: Datagram | None = None
 
     def send(
-        self, method: str, *rows: str, body: str = "", cseq: int | None = None, branch: str | None = None
+        self,
+        method: str,
+        *rows: str,
+        body: str = "",
+        cseq: int | None = None,
+        branch: str | None = None,
+        to_tag: str | None = None,
     ) -> int:
         """Send a request with these further header rows; returns its CSeq number."""
         number = next(self.cseq) if cseq is None else cseq
@@ -104,17 +124,17 @@ class Call:
         if method == "INVITE":
             self.invite_branch = branch
         host = self.agent.address
-        to_tag = f";tag={self.remote_tag}" if self.remote_tag and method != "CANCEL" else ""
+        to_tag = to_tag or self.remote_tag
         head = [
             f"{method} {self.target} SIP/2.0",
             f"Via: SIP/2.0/UDP {host}:{SIP};branch={branch}",
             *(f"Route: {route}" for route in self.routes),
             "Max-Forwards: 70",
             f"From: {self.local};tag={self.local_tag}",
-            f"To: {self.remote}{to_tag}",
+            f"To: {self.remote}{f';tag={to_tag}' if to_tag else ''}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {number} {method}",
-            f"Contact: <sip:carrier@{host}:{SIP}>",
+            f"Contact: <sip:{self.user}@{host}:{SIP}>",
             *rows,
         ]
         self._put(head, body)
@@ -148,7 +168,7 @@ class Call:
         assert got.message is not None
         self.latest = got
         if got.message.method == "INVITE" and (got.message.status or 0) >= 300:
-            self.send("ACK", cseq=cseq, branch=self.invite_branch)
+            self.send("ACK", cseq=cseq, branch=self.invite_branch, to_tag=got.message.to_tag)
         return got.message
 
     def establish(self, answer: SipMessage) -> None:
@@ -192,7 +212,7 @@ class Call:
             f"To: {to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {request.header('CSeq')}",
-            f"Contact: <sip:carrier@{self.agent.address}:{SIP}>",
+            f"Contact: <sip:{self.user}@{self.agent.address}:{SIP}>",
             *rows,
         ]
         self._put(head, body)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from e2e.expectations import INTERNAL, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
-from e2e.user_agent import Call, Originate, Peer
+from e2e.user_agent import Call, Peer
 from lab.sip import SipMessage
 from lab.stack import Stack
 
@@ -180,9 +180,7 @@ def test_peer_shortens_the_interval_in_its_2xx(peer: Peer, edge: Kamailio, refre
 
 
 @pytest.mark.requirement("S61-14.2-02", "REF-10-02")
-def test_glare_is_answered_491_and_the_call_goes_on(
-    peer: Peer, edge: Kamailio, refresh: Refresh
-) -> None:
+def test_glare_is_answered_491_and_the_call_goes_on(peer: Peer, edge: Kamailio, refresh: Refresh) -> None:
     call = peer(41).call()
     call.dial(*OURS)
     pending = refresh(call, "INVITE")

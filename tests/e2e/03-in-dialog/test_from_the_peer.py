@@ -7,6 +7,7 @@ from e2e.expectations import INTERNAL, assert_2xx, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Originate, Peer, sdp
 from lab.sip import SipMessage
+from lab.stack import Stack
 
 CALLER_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 CALLEE_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
@@ -89,17 +90,13 @@ def test_peer_may_hand_the_role_over_and_the_companion_is_told(peer: Peer, edge:
 def test_refresh_without_session_expires_keeps_the_interval(peer: Peer, edge: Kamailio) -> None:
     call = peer(41).call()
     call.dial("Supported: timer", "Session-Expires: 1000;refresher=uac")
-    assert_2xx(
-        change(call, "UPDATE", "Supported: timer", body=False), "1000;refresher=uac", requires=True
-    )
+    assert_2xx(change(call, "UPDATE", "Supported: timer", body=False), "1000;refresher=uac", requires=True)
     edge.record(call.call_id, refreshes="1", interval="1000", refresher="remote")
     call.bye()
 
 
 @pytest.mark.requirement("UAS-9-19", "UAC-7.2-10", "S61-8.2.4-01")
-def test_peer_that_lets_go_of_the_timer_switches_it_off(
-    peer: Peer, edge: Kamailio, wire: Wire
-) -> None:
+def test_peer_that_lets_go_of_the_timer_switches_it_off(peer: Peer, edge: Kamailio, wire: Wire) -> None:
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)
     answer = change(call, "UPDATE", body=False)
@@ -118,17 +115,13 @@ def test_reinvite_without_sdp_is_a_refresh_too(peer: Peer, edge: Kamailio) -> No
     answer = call.final(call.send("INVITE", *CALLER_REFRESHES))
     assert_2xx(answer, "1800;refresher=uac", requires=True)
     assert b"m=audio" in answer.body
-    call.send(
-        "ACK", "Content-Type: application/sdp", cseq=answer.cseq[0], body=sdp(call.agent.address)
-    )
+    call.send("ACK", "Content-Type: application/sdp", cseq=answer.cseq[0], body=sdp(call.agent.address))
     edge.record(call.call_id, refreshes="1")
     call.bye()
 
 
 @pytest.mark.requirement("S61-14.1-03", "REF-10-02")
-def test_refused_change_is_written_down_and_moves_nothing(
-    peer: Peer, edge: Kamailio, wire: Wire
-) -> None:
+def test_refused_change_is_written_down_and_moves_nothing(peer: Peer, edge: Kamailio, wire: Wire) -> None:
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)
     before = edge.record(call.call_id)
@@ -177,10 +170,12 @@ def test_bye_from_either_side_ends_the_record(peer: Peer, originate: Originate, 
 @pytest.mark.requirement("S61-12.2.2-02")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_unknown_dialog_is_answered_481_and_leaves_no_record(
-    peer: Peer, edge: Kamailio, method: str
+    peer: Peer, edge: Kamailio, stack: Stack, method: str
 ) -> None:
     call = peer(41).call()
     call.remote_tag = "never-heard-of"
+    call.routes = [f"<sip:{stack.edge};lr>"]
+    call.target = f"sip:{stack.asterisk}"
     answer = call.final(call.send(method, *CALLER_REFRESHES))
     assert answer.status == 481
     assert edge.record_texts(call.call_id) == {}

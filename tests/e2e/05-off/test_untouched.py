@@ -22,10 +22,10 @@ SPEAKING = (
 )
 
 
-def beyond_the_hop(message: SipMessage) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
-    """All of a message that is not of the hop, in order."""
+def beyond_the_hop(message: SipMessage) -> tuple[str, str, tuple[tuple[str, str], ...], bytes]:
+    """All of a message that is not of the hop, in order; the Request-URI is the script's to choose."""
     rows = tuple(row for row in message.headers if row[0] not in HOP)
-    return message.start_line, rows, message.body
+    return message.method, message.reason, rows, message.body
 
 
 def both_sides(wire: Wire, call: Call, start: str, way: tuple[str, str, str]) -> list[SipMessage]:
@@ -59,9 +59,7 @@ def test_call_of_the_peer(peer: Peer, wire: Wire, edge: Kamailio, stack: Stack) 
     assert beyond_the_hop(behind) == beyond_the_hop(before)
 
 
-def test_call_to_the_peer(
-    peer: Peer, originate: Originate, wire: Wire, edge: Kamailio, stack: Stack
-) -> None:
+def test_call_to_the_peer(peer: Peer, originate: Originate, wire: Wire, edge: Kamailio, stack: Stack) -> None:
     call, invite = originate(peer(47))
     out = (stack.asterisk, stack.edge, call.agent.address)
     back = (call.agent.address, stack.edge, stack.asterisk)
@@ -81,9 +79,7 @@ def test_call_to_the_peer(
         assert beyond_the_hop(behind) == beyond_the_hop(before)
 
 
-def test_422_of_the_far_side_is_asterisks_to_see(
-    peer: Peer, originate: Originate, wire: Wire
-) -> None:
+def test_422_of_the_far_side_is_asterisks_to_see(peer: Peer, originate: Originate, wire: Wire) -> None:
     call, invite = originate(peer(47))
     call.answer(invite, 422, "Min-SE: 3600")
     call.expect("ACK")

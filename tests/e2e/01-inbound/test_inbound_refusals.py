@@ -41,9 +41,7 @@ def test_422_tells_our_minimum_and_not_the_callers(peer: Peer) -> None:
 @pytest.mark.smoke
 @pytest.mark.requirement("R422-6-01", "UAS-9-02", "REF-10-02")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_422_within_the_dialog_changes_nothing(
-    peer: Peer, edge: Kamailio, wire: Wire, method: str
-) -> None:
+def test_422_within_the_dialog_changes_nothing(peer: Peer, edge: Kamailio, wire: Wire, method: str) -> None:
     call = peer(41).call()
     call.dial("Session-Expires: 1800", "Supported: timer")
     before = edge.record_texts(call.call_id)

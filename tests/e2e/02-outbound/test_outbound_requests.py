@@ -9,6 +9,8 @@ from e2e.user_agent import Call, Originate, Peer
 from lab.sip import SipMessage
 from lab.stack import Stack
 
+pytestmark = pytest.mark.usefixtures("nothing_learned")
+
 TIMER = ("Supported: timer", "Require: timer")
 
 
@@ -52,9 +54,7 @@ def test_profile_with_a_minimum_says_it(peer: Peer, originate: Originate) -> Non
 
 @pytest.mark.smoke
 @pytest.mark.requirement("UAC-7.1-01")
-def test_every_request_but_ack_says_supported(
-    peer: Peer, originate: Originate, stack: Stack
-) -> None:
+def test_every_request_but_ack_says_supported(peer: Peer, originate: Originate, stack: Stack) -> None:
     call, invite = originate(peer(41))
     call.accept(invite, *TIMER, "Session-Expires: 1800;refresher=uas")
     ack = call.expect("ACK")
@@ -64,19 +64,6 @@ def test_every_request_but_ack_says_supported(
     assert "timer" in bye.tokens("Supported")
     assert bye.rows("Session-Expires") == ()
     call.accept(bye)
-
-
-@pytest.mark.requirement("UAC-7.1-02")
-def test_peer_named_by_the_script_is_not_asked_but_told_of_support(
-    peer: Peer, originate: Originate, edge: Kamailio
-) -> None:
-    call, invite = originate(peer(49), "dispatched")
-    assert invite.rows("Session-Expires") == ()
-    assert "timer" in invite.tokens("Supported")
-    call.accept(invite, *TIMER, "Session-Expires: 600;refresher=uac")
-    call.expect("ACK")
-    edge.record(call.call_id, interval="600", refresher="local", peer="unasked")
-    call.bye()
 
 
 def refuse(call: Call, invite: SipMessage, min_se: int) -> SipMessage:
@@ -167,9 +154,7 @@ def test_ever_growing_minimum_is_no_endless_loop(peer: Peer, originate: Originat
 
 
 @pytest.mark.requirement("UAC-7.4-07")
-def test_minimum_is_remembered_for_the_next_call_to_the_same_place(
-    peer: Peer, originate: Originate
-) -> None:
+def test_minimum_is_remembered_for_the_next_call_to_the_same_place(peer: Peer, originate: Originate) -> None:
     call, first = originate(peer(49))
     finish(call, refuse(call, first, 2222))
     call, invite = originate(peer(49))
@@ -222,7 +207,5 @@ def test_cancel_after_422_reaches_the_second_try(
 def _to(wire: Wire, call: Call) -> list[SipMessage]:
     """What the callee was sent."""
     return [
-        each.message
-        for each in wire.packets(call.call_id)
-        if each.destination.address == call.agent.address
+        each.message for each in wire.packets(call.call_id) if each.destination.address == call.agent.address
     ]

@@ -39,9 +39,7 @@ def test_refresher_by_table_2(
 @pytest.mark.requirement("UAS-9-14")
 def test_open_refresher_goes_to_whom_the_profile_prefers(peer: Peer, edge: Kamailio) -> None:
     call = peer(45).call()
-    assert_2xx(
-        call.dial("Session-Expires: 1800", "Supported: timer"), "1800;refresher=uas", requires=True
-    )
+    assert_2xx(call.dial("Session-Expires: 1800", "Supported: timer"), "1800;refresher=uas", requires=True)
     edge.record(call.call_id, refresher="local", peer="real-90")
     call.bye()
 
@@ -105,8 +103,12 @@ def test_caller_without_timers_sees_none_and_is_watched_alone(
         pytest.param(
             ['session-expires:0001800 ; x-y="a;b" ; refresher = uas ; z', "supported:timer"], id="blanks"
         ),
-        pytest.param(["Session-Expires: 1800;\r\n refresher=uas", "Supported: path,\r\n\ttimer"], id="folded"),
-        pytest.param(["Session-Expires: 1800;refresher=uas", "Supported:", "Supported: timer"], id="empty-row"),
+        pytest.param(
+            ["Session-Expires: 1800;\r\n refresher=uas", "Supported: path,\r\n\ttimer"], id="folded"
+        ),
+        pytest.param(
+            ["Session-Expires: 1800;refresher=uas", "Supported:", "Supported: timer"], id="empty-row"
+        ),
     ],
 )
 def test_legal_spellings_mean_the_same(peer: Peer, edge: Kamailio, wire: Wire, rows: list[str]) -> None:
@@ -130,9 +132,7 @@ def test_other_option_tags_reach_asterisk(peer: Peer, wire: Wire) -> None:
 @pytest.mark.requirement("UAC-7.1-12", "UAC-7.1-06")
 def test_require_and_proxy_require_are_met_by_the_edge(peer: Peer, wire: Wire) -> None:
     call = peer(41).call()
-    answer = call.dial(
-        "Session-Expires: 1800", "Supported: timer", "Require: timer", "Proxy-Require: timer"
-    )
+    answer = call.dial("Session-Expires: 1800", "Supported: timer", "Require: timer", "Proxy-Require: timer")
     assert_2xx(answer, "1800;refresher=uac", requires=True)
     invite = wire.reached_asterisk(call.call_id, "INVITE")
     assert_no_timer(invite)
@@ -156,9 +156,7 @@ def test_tags_join_the_rows_that_asterisk_wrote(peer: Peer, wire: Wire) -> None:
 def test_provisional_answers_carry_no_timer(peer: Peer, wire: Wire) -> None:
     call = peer(41).call()
     call.dial("Session-Expires: 1800", "Supported: timer")
-    early = [
-        each.message for each in wire.packets(call.call_id) if (each.message.status or 200) < 200
-    ]
+    early = [each.message for each in wire.packets(call.call_id) if (each.message.status or 200) < 200]
     assert early
     assert not [each for each in early if each.rows("Session-Expires") or "timer" in each.tokens("Require")]
     call.bye()
