@@ -70,6 +70,7 @@ class TwoEnds(RuleBasedStateMachine):
         self.requests: dict[tuple[str, str, int], Message] = {}
         self.agreed: set[int] = set()
         self.answered = False
+        self.refreshers: set[str] = set()
         assert self.pair.call()
 
     def end(self, *, caller: bool) -> UserAgent:
@@ -116,6 +117,11 @@ class TwoEnds(RuleBasedStateMachine):
             assert caller.interval == callee.interval
 
     @invariant()
+    def the_role_stays_where_it_is(self) -> None:
+        self.refreshers |= {end.refresher for end in self.pair.ends if end.refresher is not None}
+        assert len(self.refreshers) <= 1
+
+    @invariant()
     def intervals_are_lawful_on_the_wire(self) -> None:
         for _, message in self.pair.wire.log[self.seen :]:
             transaction = message.sender, message.method, message.cseq
@@ -150,6 +156,12 @@ class TwoEnds(RuleBasedStateMachine):
             # A peer that refused to be refreshed just before it died is kept for one interval more.
             intervals = 2 if end.session.refused or end.session.since > self.died + GRACE else 1
             assert self.pair.clock.now <= self.died + intervals * end.interval + GRACE
+
+    def teardown(self) -> None:
+        if hasattr(self, "pair") and self.died is not None:
+            for _ in range(100):
+                self.pair.run(40.0)
+                self.whoever_survives_the_other_is_done_within_the_interval()
 
     @invariant()
     def what_is_over_stays_silent(self) -> None:
