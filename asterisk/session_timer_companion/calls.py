@@ -1,12 +1,11 @@
-"""The calls of an Asterisk, read from what AMI's `Status` tells of its channels."""
+"""The calls of an Asterisk, as AMI tells of its channels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from sys import intern
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from session_timer import HeaderError, InternalHeader, record
 
@@ -14,13 +13,15 @@ TECHNOLOGY = "PJSIP/"
 UP = "6"
 """Asterisk's channel state of an answered call (`AST_STATE_UP`)."""
 
-_CALL_ID = "CHANNEL(pjsip,call-id)"
-_LOCAL_TAG = "CHANNEL(pjsip,local_tag)"
-_REMOTE_TAG = "CHANNEL(pjsip,remote_tag)"
-_CODECS = "CHANNEL(audionativeformat)"
-_T38 = "CHANNEL(pjsip,t38state)"
+DIALOG = ("CHANNEL(pjsip,call-id)", "CHANNEL(pjsip,local_tag)", "CHANNEL(pjsip,remote_tag)")
+"""The functions that name a channel's SIP dialog."""
+
+MEDIA = ("CHANNEL(audionativeformat)", "CHANNEL(pjsip,t38state)")
+"""The functions that tell what an offer must repeat."""
+
 _NOBODY = frozenset({"", "<unknown>"})
 _CODEC = re.compile(r"[A-Za-z0-9_.-]+")
+_NO_CODEC = "nothing"
 
 
 class StatusEntry(Protocol):
@@ -28,7 +29,25 @@ class StatusEntry(Protocol):
 
     def text(self, name: str) -> str: ...
 
-    def variables(self) -> Mapping[str, str]: ...
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What is negotiated on a channel."""
+
+    codecs: tuple[str, ...] = ()
+    """Of audio, as Asterisk names them."""
+    t38: bool = False
+    """A fax session by T.38 is up: audio must not be offered."""
+
+
+class Channel(NamedTuple):
+    """An answered channel, as a list of channels shows it."""
+
+    name: str
+    connected: bool
+    """Asterisk knows a number of the other party, without which it announces no connected line."""
+    number: str
+    """The number that was called: what the other party is told where Asterisk knows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +63,8 @@ class Call:
     """Why an internal header could not be read."""
     outbound: bool = False
     """Asterisk placed the call, so its side made the Call-ID (RFC 3261 14.1)."""
-    codecs: tuple[str, ...] = ()
-    """Negotiated for audio, as Asterisk names them."""
-    t38: bool = False
-    """A fax session by T.38 is up: audio must not be offered."""
-    connected: bool = False
-    """Asterisk knows a number of the other party, without which it announces no connected line."""
     number: str = ""
-    """The number that was called: what the other party is told where Asterisk knows none."""
+    """To be set as the connected number before a refresh by it; empty where Asterisk has one."""
 
     @property
     def call_id(self) -> str:
@@ -72,23 +85,31 @@ def endpoint(channel: str) -> str:
     return intern(channel.removeprefix(TECHNOLOGY).rpartition("-")[0])
 
 
-def variables(header: str) -> str:
-    """What a `Status` action must ask for so that `read` understands it; `header` names our own."""
-    inbound, outbound = _header_variables(header)
-    return ",".join((_CALL_ID, _LOCAL_TAG, _REMOTE_TAG, inbound, outbound, _CODECS, _T38))
+def header_functions(header: str) -> tuple[str, str]:
+    """The functions that read our internal header: of a call received, and of a call placed."""
+    return f"PJSIP_HEADER(read,{header})", f"PJSIP_RESPONSE_HEADER(read,{header})"
 
 
-def read(entry: StatusEntry, header: str) -> Call | None:
-    """The call that an entry of `Status` shows; None for a channel not answered or without SIP dialog."""
-    channel = entry.text("channel")
-    if entry.text("channelstate") != UP or not channel.startswith(TECHNOLOGY):
+def answered(entry: StatusEntry) -> Channel | None:
+    """The channel of an entry of `Status`; None for one that is not answered or is not PJSIP's."""
+    name = entry.text("channel")
+    if entry.text("channelstate") != UP or not name.startswith(TECHNOLOGY):
         return None
-    told = entry.variables()
-    named = told.get(_CALL_ID, ""), told.get(_LOCAL_TAG, ""), told.get(_REMOTE_TAG, "")
-    if not all(named):
+    connected = entry.text("connectedlinenum") not in _NOBODY
+    return Channel(name, connected, intern(entry.text("dnid") or entry.text("exten") or "unknown"))
+
+
+def media(codecs: str, t38: str) -> Media:
+    """What the functions of `MEDIA` tell."""
+    return Media(tuple(name for name in _CODEC.findall(codecs) if name != _NO_CODEC), t38 == "ENABLED")
+
+
+def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str) -> Call | None:
+    """The call of a channel, from Call-ID, tags and internal headers; None where there is no dialog."""
+    call_id, local_tag, remote_tag = dialog
+    if not (call_id and local_tag and remote_tag):
         return None
-    inbound, outbound = _header_variables(header)
-    value = told.get(inbound, "") or told.get(outbound, "")
+    value = inbound or outbound
     internal: InternalHeader | None = None
     malformed = ""
     if value:
@@ -97,17 +118,10 @@ def read(entry: StatusEntry, header: str) -> Call | None:
         except HeaderError as error:
             malformed = str(error)
     return Call(
-        channel=channel,
-        key=record.key(*named),
+        channel=channel.name,
+        key=record.key(call_id, local_tag, remote_tag),
         header=internal,
         malformed=malformed,
-        outbound=not told.get(inbound, "") and bool(told.get(outbound, "")),
-        codecs=tuple(name for name in _CODEC.findall(told.get(_CODECS, "")) if name != "nothing"),
-        t38=told.get(_T38, "") == "ENABLED",
-        connected=entry.text("connectedlinenum") not in _NOBODY,
-        number=entry.text("dnid") or entry.text("exten"),
+        outbound=bool(outbound) and not inbound,
+        number="" if channel.connected else channel.number,
     )
-
-
-def _header_variables(header: str) -> tuple[str, str]:
-    return f"PJSIP_HEADER(read,{header})", f"PJSIP_RESPONSE_HEADER(read,{header})"

@@ -14,7 +14,7 @@ import structlog
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Changes, Edge, Missing
 from session_timer_companion.edges import Edges
-from session_timer_companion.keeper import Keeper, by_edge
+from session_timer_companion.keeper import Keeper, at_edge
 from session_timer_companion.measures import Measures
 
 SWEEP_RATE = 500
@@ -89,10 +89,11 @@ class ChangesReader:
 
     async def _sweep_some(self, edge: Edge) -> bool:
         """Read the next records of this edge's calls; False when the last one was among them."""
-        mine = by_edge(self._keepers(), edge)
+        mine = at_edge(self._keepers(), edge)
         start = self._position.get(edge.address, 0)
         end = start + max(1, int(SWEEP_RATE * self._interval))
-        await asyncio.gather(*[keeper.reread(watch) for keeper, watch in mine[start:end]])
+        for keeper in {keeper for keeper, _ in mine[start:end]}:
+            await keeper.reread(edge, [watch for owner, watch in mine[start:end] if owner is keeper])
         more = end < len(mine)
         self._position[edge.address] = end if more else 0
         return more

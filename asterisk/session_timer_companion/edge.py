@@ -1,7 +1,7 @@
 """The companion's way to an edge: Kamailio's JSON-RPC over datagrams, and what its answers mean.
 
     edge = Edge("udp:198.18.0.10:8090")
-    found = await edge.record(key)            # Found, Missing or Unreachable: never an exception
+    answers = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception
 
 Kamailio answers in one datagram. Where the answer would not fit into one it sends none at all.
 """
@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,11 @@ CHANGES = "session_timer_changes"
 CLOCK = "clock;"
 """Entries of the changes that tell how a host's monotonic clock stands begin with this."""
 
-AT_ONCE = 64
-"""Requests under way at most: as many as surely fit into the receive buffer of Kamailio's socket."""
+AT_ONCE = 32
+"""Requests in one go; two goes at a time surely fit into the receive buffer of Kamailio's socket."""
+
+TRIES = 2
+"""A datagram may get lost."""
 
 _NO_SUCH_KEY = "Key name doesn't exist"
 
@@ -51,6 +54,9 @@ class Unreachable:
     reason: str
 
 
+Answer = Found | Missing | Unreachable
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What the edge lists: readings of monotonic clocks, and the records that changed in the last minute."""
@@ -70,6 +76,26 @@ class _NoAnswer(Exception):  # noqa: N818  # a fact, and named for it
         """Kamailio itself said no: it is there."""
 
 
+class _Round:
+    """Requests that were sent together, and what came back until the round is over."""
+
+    def __init__(self, size: int) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answers: dict[int, bytes] = {}
+        self.error: OSError | None = None
+        self._size = size
+
+    def take(self, number: int, data: bytes) -> None:
+        self.answers[number] = data
+        if len(self.answers) == self._size:
+            self.end()
+
+    def end(self, error: OSError | None = None) -> None:
+        self.error = error
+        if not self.over.done():
+            self.over.set_result(None)
+
+
 class Edge:
     """One Kamailio. `address` is ``udp:<host>:<port>`` or ``unix:<path>``; times are in seconds."""
 
@@ -80,34 +106,32 @@ class Edge:
         self._timeout = timeout
         self._transport: asyncio.DatagramTransport | None = None
         self._opening = asyncio.Lock()
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._turns = asyncio.Semaphore(2)
+        self._waiting: dict[int, _Round] = {}
         self._numbers = itertools.count(1)
         self._own_path: Path | None = None
 
-    async def record(self, key: str) -> Found | Missing | Unreachable:
+    async def record(self, key: str) -> Answer:
         """Ask for one dialog's record."""
-        try:
-            answer = await self._call("htable.get", RECORDS, key)
-            return Found(Record.decode(_text(answer, "item", "value")))
-        except _NoAnswer as error:
-            if error.refused and _NO_SUCH_KEY in str(error):
-                return Missing()
-            return Unreachable(f"edge {self.address}: {error}")
-        except RecordError as error:
-            return Unreachable(f"edge {self.address}: {error}")
+        return (await self.records([key]))[0]
+
+    async def records(self, keys: Sequence[str]) -> list[Answer]:
+        """Ask for the records of any number of dialogs; the answers in the same order."""
+        requests = [("htable.get", RECORDS, key) for key in keys]
+        return [self._record(answer) for answer in await self._call(requests)]
 
     async def changes(self) -> Changes | Unreachable:
         """Ask for the list of changes."""
         try:
-            return _changes(await self._call("htable.dump", CHANGES))
+            return _changes(_result((await self._call([("htable.dump", CHANGES)]))[0]))
         except _NoAnswer as error:
             return Unreachable(f"edge {self.address}: {error}")
 
     async def clock(self, name: str) -> float | None:
         """Ask for one clock's reading in seconds, where the list of changes is too long to be read."""
         with contextlib.suppress(_NoAnswer, ValueError):
-            return float(_text(await self._call("htable.get", CHANGES, CLOCK + name), "item", "value"))
+            (answer,) = await self._call([("htable.get", CHANGES, CLOCK + name)])
+            return float(_text(_result(answer), "item", "value"))
         return None
 
     def close(self) -> None:
@@ -116,45 +140,60 @@ class Edge:
             self._transport.abort()
             self._transport = None
         self._forget_path()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(_NoAnswer("closed"))
-        self._waiting.clear()
+        self.failed(OSError("closed"))
 
-    async def _call(self, method: str, *params: str) -> object:
-        """The result of a call, tried twice: a datagram may get lost. Raises `_NoAnswer`."""
-        async with self._slots:
-            try:
-                try:
-                    result = await self._once(method, params)
-                except TimeoutError:
-                    result = await self._once(method, params)
-            except TimeoutError:
-                self.up = False
-                raise _NoAnswer(f"no answer within {self._timeout:g} s, twice") from None
-            except OSError as error:
-                self.up = False
-                raise _NoAnswer(error.strerror or str(error)) from None
-        return result
-
-    async def _once(self, method: str, params: tuple[str, ...]) -> object:
-        transport = self._transport or await self._open()
-        number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[bytes] = loop.create_future()
-        self._waiting[number] = waiting
-        transport.sendto(
-            json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": number}).encode(
-                "utf-8", "surrogateescape"
-            )
-        )
-        late = loop.call_later(self._timeout, _expire, waiting)
+    def _record(self, answer: bytes | str) -> Answer:
         try:
-            answer = await waiting
+            return Found(Record.decode(_text(_result(answer), "item", "value")))
+        except _NoAnswer as error:
+            if error.refused and _NO_SUCH_KEY in str(error):
+                return Missing()
+            return Unreachable(f"edge {self.address}: {error}")
+        except RecordError as error:
+            return Unreachable(f"edge {self.address}: {error}")
+
+    async def _call(self, requests: Sequence[tuple[str, ...]]) -> list[bytes | str]:
+        """Each request's answer, or why there is none."""
+        answers: list[bytes | str] = []
+        for start in range(0, len(requests), AT_ONCE):
+            async with self._turns:
+                answers += await self._tried(requests[start : start + AT_ONCE])
+        return answers
+
+    async def _tried(self, requests: Sequence[tuple[str, ...]]) -> list[bytes | str]:
+        answers: list[bytes | str] = [""] * len(requests)
+        left = list(range(len(requests)))
+        for _ in range(TRIES):
+            try:
+                found, error = await self._round([requests[index] for index in left])
+            except OSError as failure:  # no such host, no such path, no right to it
+                found, error = [None for _ in left], failure
+            reason = f"no answer within {self._timeout:g} s" if error is None else str(error)
+            for index, answer in zip(left, found, strict=True):
+                answers[index] = reason if answer is None else answer
+            left = [index for index in left if isinstance(answers[index], str)]
+            if not left:
+                break
+        if len(left) == len(requests):
+            self.up = False
+        return answers
+
+    async def _round(self, requests: Sequence[tuple[str, ...]]) -> tuple[list[bytes | None], OSError | None]:
+        transport = self._transport or await self._open()
+        going = _Round(len(requests))
+        numbers = [next(self._numbers) for _ in requests]
+        for number, (method, *params) in zip(numbers, requests, strict=True):
+            self._waiting[number] = going
+            text = f'{{"jsonrpc":"2.0","method":"{method}","params":{json.dumps(params)},"id":{number}}}'
+            transport.sendto(text.encode("utf-8", "surrogateescape"))
+        late = asyncio.get_running_loop().call_later(self._timeout, going.end)
+        try:
+            await going.over
         finally:
             late.cancel()
-            self._waiting.pop(number, None)
-        return _result(answer)
+            for number in numbers:
+                self._waiting.pop(number, None)
+        return [going.answers.get(number) for number in numbers], going.error
 
     async def _open(self) -> asyncio.DatagramTransport:
         async with self._opening:
@@ -183,6 +222,7 @@ class Edge:
         if self._own_path is not None:
             with contextlib.suppress(OSError):
                 self._own_path.unlink()
+            with contextlib.suppress(OSError):
                 self._own_path.parent.rmdir()
             self._own_path = None
 
@@ -190,15 +230,14 @@ class Edge:
         """A datagram has come; one that answers nothing that is under way is passed over."""
         self.up = True
         number = _number(data)
-        waiting = self._waiting.get(number) if number is not None else None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(data)
+        going = self._waiting.pop(number, None) if number is not None else None
+        if going is not None and number is not None:
+            going.take(number, data)
 
-    def failed(self, error: OSError | None) -> None:
+    def failed(self, error: OSError) -> None:
         """The socket reports an error, such as nobody listening at that port."""
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(error or OSError("connection closed"))
+        for going in set(self._waiting.values()):
+            going.end(error)
 
     def lost(self) -> None:
         """The socket is gone; the next request opens another."""
@@ -214,10 +253,10 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._edge.received(data)
 
     def error_received(self, exc: Exception) -> None:
-        self._edge.failed(exc if isinstance(exc, OSError) else None)
+        self._edge.failed(exc if isinstance(exc, OSError) else OSError(str(exc)))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._edge.failed(exc if isinstance(exc, OSError) else None)
+        self._edge.failed(exc if isinstance(exc, OSError) else OSError("connection closed"))
         self._edge.lost()
 
 
@@ -228,11 +267,6 @@ def _own_path() -> Path:
     return folder / "rpc"
 
 
-def _expire(waiting: asyncio.Future[bytes]) -> None:
-    if not waiting.done():
-        waiting.set_exception(TimeoutError())
-
-
 def _number(data: bytes) -> int | None:
     """The id of an answer. Kamailio writes it last, so that a long answer need not be read to find it."""
     _, _, rest = data[-40:].rpartition(b'"id":')
@@ -240,7 +274,9 @@ def _number(data: bytes) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
-def _result(data: bytes) -> object:
+def _result(data: bytes | str) -> object:
+    if isinstance(data, str):
+        raise _NoAnswer(data)
     try:
         answer = json.loads(data.decode("utf-8", "surrogateescape"))
     except ValueError:

@@ -55,7 +55,7 @@ async def serve(companion: Companion, host: str, port: int) -> AsyncIterator[Non
 async def _metrics(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
     for keeper in companion.keepers:
-        count = Counter(_refresher(watch) for watch in keeper.watches())
+        count = Counter(_refresher(watch) for watch in keeper.by_key.values())
         for refresher in ("local", "remote", "none"):
             companion.measures.sessions.labels(keeper.name, refresher).set(count[refresher])
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -82,7 +82,7 @@ async def _readiness(request: web.Request) -> web.Response:
 async def _sessions(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
     return web.json_response(
-        [shown(keeper.name, watch) for keeper in companion.keepers for watch in keeper.watches()]
+        [shown(keeper.name, watch) for keeper in companion.keepers for watch in keeper.by_key.values()]
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from session_timer.session import Method, Reason
 
-from session_timer_companion.calls import Call
+from session_timer_companion.calls import Media
 
 Action = tuple[str, Mapping[str, str]]
 """An AMI action and its headers."""
@@ -42,19 +42,19 @@ def by_connected_line(channel: str, tag: str, number: str = "") -> list[Action]:
     return [*actions, _set(channel, "CONNECTEDLINE(tag)", tag)]
 
 
-def by_offer(call: Call, method: Method) -> list[Action]:
+def by_offer(channel: str, media: Media, method: Method) -> list[Action]:
     """re-INVITE, or UPDATE with SDP: the codecs in use are offered again.
 
     The format `none` makes the offer differ from what was negotiated, and never reaches the SDP. Raises
     `CannotRefresh` where such an offer would change the session.
     """
-    if call.t38:
+    if media.t38:
         raise CannotRefresh("a T.38 session is up and an offer of audio would end it")
-    if not call.codecs:
+    if not media.codecs:
         raise CannotRefresh("Asterisk names no audio codec of this call")
     return [
-        _set(call.channel, "PJSIP_MEDIA_OFFER(audio)", ",".join(("!all", *call.codecs, "none"))),
-        _set(call.channel, "PJSIP_SEND_SESSION_REFRESH()", "invite" if method is Method.INVITE else "update"),
+        _set(channel, "PJSIP_MEDIA_OFFER(audio)", ",".join(("!all", *media.codecs, "none"))),
+        _set(channel, "PJSIP_SEND_SESSION_REFRESH()", "invite" if method is Method.INVITE else "update"),
     ]
 
 

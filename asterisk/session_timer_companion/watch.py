@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
-from session_timer import Record, RefreshResponse, Side
+from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, session
 from session_timer.session import Method, Session
 
 from session_timer_companion import calls
@@ -17,13 +18,13 @@ UNKNOWN = -1
 TOLERANCE = 1.5
 """Seconds by which another host's time may be read too late: readings are published each second."""
 
+_PLACES = tuple(place / 256 for place in range(256))
+
 
 @dataclass(slots=True)
 class Attempt:
     """A refresh of ours that is under way; times in seconds on our clock."""
 
-    before: Session
-    """The session as it stood: if Asterisk cannot be told to send, nothing was sent."""
     method: Method
     sent: float
     polls: int = 0
@@ -35,29 +36,36 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """A call, its timer, and what was last read of its record. There may be 100,000: keep it small."""
+    """A call, its timer, and what was last read of its record.
+
+    There may be 100,000. So a session that merely waits for its time is not kept: it is made again from
+    what was agreed and when (`rest`).
+    """
 
     channel: str
     """Asterisk's name for it. Transfers may change it."""
     key: str
     """Of the record. It stays."""
     edge: Edge
-    session: Session
+    policy: Policy
+    outbound: bool
+    """Our side placed the call."""
+    dialog: DialogTimer
+    since: float
+    """When the last 2xx that we know of passed, on our clock."""
     refreshes: int = UNKNOWN
     number: str = ""
     """To be set as connected number before the first UPDATE; empty where Asterisk has one."""
+    wake: int | None = None
+    """The agenda's: when it wakes this call."""
     failure_at: float | None = None
     """Of the last failure that was dealt with, on the record's clock."""
-    wake: float | None = None
-    """When the agenda wakes it, on our clock."""
+    active: Session | None = None
+    """The session while it does more than wait."""
     attempt: Attempt | None = None
     busy: bool = False
-    """A task of it is under way, and will see to the next wake."""
+    """A task has it in hand, and will see to the next wake."""
     gone: bool = False
-
-    def __lt__(self, other: Watch) -> bool:
-        """Two that wake at the same moment come in any order."""
-        return False
 
     @property
     def call_id(self) -> str:
@@ -66,6 +74,26 @@ class Watch:
     @property
     def endpoint(self) -> str:
         return calls.endpoint(self.channel)
+
+    @property
+    def session(self) -> Session:
+        """The session as it stands."""
+        if self.active is not None:
+            return self.active
+        return session.begin(
+            self.dialog, self.since, self.policy, owns_call_id=self.outbound, spread=self.spread
+        )
+
+    @property
+    def spread(self) -> float:
+        """This call's constant place in [0, 1); of few values, so that many calls share one number."""
+        return _PLACES[zlib.crc32(self.key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+
+    def rest(self, waiting: Session) -> None:
+        """Keep a session that a 2xx has just begun anew."""
+        self.dialog = waiting.dialog
+        self.since = waiting.since
+        self.active = waiting if waiting.failed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +114,17 @@ class Refused:
 def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
     """What `record` tells beyond what the watch knows; None for nothing."""
     at = clocks.ours(record.clock, record.at)
-    session = watch.session
     counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
     # An edge that lost its table counts from zero again; its time still tells.
-    later = at is not None and at > session.since + TOLERANCE and record.refreshes != watch.refreshes
+    later = at is not None and at > watch.since + TOLERANCE and record.refreshes != watch.refreshes
     if counted or later:
         return Refreshed(now if at is None else min(now, at))
     failure = record.failure
     if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
         return None
+    sent = watch.active.sent if watch.active is not None else None
     failed_at = clocks.ours(record.clock, failure.at)
-    sent = session.sent
     if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
         return None
-    return Refused(RefreshResponse(code=failure.code, retry_after=failure.retry_after))
+    answer = RefreshResponse(code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after)
+    return Refused(answer)

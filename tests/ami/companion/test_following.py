@@ -76,7 +76,7 @@ async def test_calls_that_came_and_went_while_ami_was_away_are_found_and_forgott
         stays = it.call("call-1", OURS)
         goes = it.call("call-2", OURS)
         await it.until(lambda: it.watched(stays) and it.watched(goes))
-        session = it.watch(stays).session
+        watch = it.watch(stays)
         await it.asterisk.stop()
         del it.asterisk.channels[goes.name]
         comes = it.call("call-3", OURS)
@@ -85,7 +85,7 @@ async def test_calls_that_came_and_went_while_ami_was_away_are_found_and_forgott
         await it.until(lambda: it.keeper.ready)
         assert it.watched(comes)
         assert not it.watched(goes)
-        assert it.watch(stays).session is session
+        assert it.watch(stays) is watch
         await it.until(lambda: it.edge.records[key(stays)].refreshes == 1)
         await it.until(lambda: it.edge.records[key(comes)].refreshes == 1)
 

@@ -8,18 +8,10 @@ from session_timer.session import Method, Reason
 from session_timer_companion import calls, refreshing
 from session_timer_companion.ami import AmiMessage
 
-HEADER = "X-Session-Timer"
 VALUE = '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";v=1'
 
 
-def entry(
-    *,
-    inbound: str = VALUE,
-    outbound: str = "",
-    codecs: str = "(ulaw|alaw)",
-    t38: str = "DISABLED",
-    **headers: str,
-) -> AmiMessage:
+def status(**headers: str) -> AmiMessage:
     """A Status entry as Asterisk 22 writes it."""
     lines = {
         "Event": "Status",
@@ -30,55 +22,59 @@ def entry(
         "Exten": "s",
         **headers,
     }
-    told = {
-        "CHANNEL(pjsip,call-id)": "1-1056@198.18.0.40",
-        "CHANNEL(pjsip,local_tag)": "216c8077",
-        "CHANNEL(pjsip,remote_tag)": "1056c1",
-        "CHANNEL(audionativeformat)": codecs,
-        "CHANNEL(pjsip,t38state)": t38,
-        f"PJSIP_HEADER(read,{HEADER})": inbound,
-        f"PJSIP_RESPONSE_HEADER(read,{HEADER})": outbound,
-    }
-    text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    text += "".join(f"Variable: {name}={value}\r\n" for name, value in told.items())
-    message = AmiMessage.from_line(text)
+    message = AmiMessage.from_line("".join(f"{name}: {value}\r\n" for name, value in lines.items()))
     assert isinstance(message, AmiMessage)
     return message
 
 
-def test_an_inbound_call_is_read_whole() -> None:
-    call = calls.read(entry(), HEADER)
-    assert call is not None
-    assert call.key == "1-1056@198.18.0.40;1056c1;216c8077"
-    assert call.call_id == "1-1056@198.18.0.40"
-    assert call.header is not None
-    assert call.header.agreement == Agreement(1800, Side.LOCAL)
-    assert call.codecs == ("ulaw", "alaw")
-    assert (call.outbound, call.connected, call.number, call.t38) == (False, False, "1000", False)
-    assert call.endpoint == "carrier"
+CHANNEL = calls.Channel("PJSIP/carrier-0000001a", connected=False, number="1000")
+DIALOG = ("1-1056@198.18.0.40", "216c8077", "1056c1")
 
 
-def test_an_outbound_call_has_the_header_in_its_response() -> None:
-    call = calls.read(entry(inbound="", outbound=VALUE, ConnectedLineNum="200"), HEADER)
-    assert call is not None
-    assert call.outbound
-    assert call.connected
-    assert call.header is not None
+def test_an_answered_channel_is_listed_with_the_number_that_was_called() -> None:
+    assert calls.answered(status()) == CHANNEL
+    assert calls.answered(status(ConnectedLineNum="200", DNID="")) == calls.Channel(
+        CHANNEL.name, connected=True, number="s"
+    )
 
 
 @pytest.mark.parametrize(
     "headers", [{"ChannelState": "4"}, {"Channel": "Local/100@default-00000001;1"}, {"Channel": ""}]
 )
-def test_what_is_no_answered_sip_channel_is_no_call(headers: dict[str, str]) -> None:
-    assert calls.read(entry(**headers), HEADER) is None
+def test_what_is_no_answered_sip_channel_is_not_listed(headers: dict[str, str]) -> None:
+    assert calls.answered(status(**headers)) is None
+
+
+def test_an_inbound_call_has_the_header_in_its_invite() -> None:
+    call = calls.read(CHANNEL, DIALOG, VALUE, "")
+    assert call is not None
+    assert call.key == "1-1056@198.18.0.40;1056c1;216c8077"
+    assert call.call_id == "1-1056@198.18.0.40"
+    assert call.header is not None
+    assert call.header.agreement == Agreement(1800, Side.LOCAL)
+    assert (call.outbound, call.number) == (False, "1000")
+    assert call.endpoint == "carrier"
+
+
+def test_an_outbound_call_has_the_header_in_its_response() -> None:
+    call = calls.read(CHANNEL._replace(connected=True), DIALOG, "", VALUE)
+    assert call is not None
+    assert call.outbound
+    assert call.number == ""
+    assert call.header is not None
+
+
+def test_a_channel_without_dialog_is_no_call() -> None:
+    assert calls.read(CHANNEL, ("", "", ""), "", "") is None
+    assert calls.read(CHANNEL, ("1-1056@198.18.0.40", "216c8077", ""), VALUE, "") is None
 
 
 def test_a_call_without_header_is_not_ours_and_a_broken_header_is_told() -> None:
-    stranger = calls.read(entry(inbound=""), HEADER)
+    stranger = calls.read(CHANNEL, DIALOG, "", "")
     assert stranger is not None
     assert stranger.header is None
     assert not stranger.malformed
-    broken = calls.read(entry(inbound="soon;refresher=me"), HEADER)
+    broken = calls.read(CHANNEL, DIALOG, "soon;refresher=me", "")
     assert broken is not None
     assert broken.header is None
     assert "expected a number of seconds" in broken.malformed
@@ -105,9 +101,7 @@ def test_update_without_sdp_is_a_connected_line_with_a_tag_never_used_before() -
 
 @pytest.mark.parametrize(("method", "word"), [(Method.INVITE, "invite"), (Method.UPDATE_SDP, "update")])
 def test_an_offer_names_the_codecs_in_use_and_one_that_never_shows(method: Method, word: str) -> None:
-    call = calls.read(entry(), HEADER)
-    assert call is not None
-    offer, send = refreshing.by_offer(call, method)
+    offer, send = refreshing.by_offer(CHANNEL.name, calls.media("(ulaw|alaw)", "DISABLED"), method)
     assert offer[1]["Variable"] == "PJSIP_MEDIA_OFFER(audio)"
     assert offer[1]["Value"] == "!all,ulaw,alaw,none"
     assert (send[1]["Variable"], send[1]["Value"]) == ("PJSIP_SEND_SESSION_REFRESH()", word)
@@ -115,10 +109,8 @@ def test_an_offer_names_the_codecs_in_use_and_one_that_never_shows(method: Metho
 
 @pytest.mark.parametrize(("codecs", "t38"), [("(ulaw)", "ENABLED"), ("(nothing)", "DISABLED"), ("", "")])
 def test_a_fax_session_and_a_call_without_audio_are_not_offered_audio(codecs: str, t38: str) -> None:
-    call = calls.read(entry(codecs=codecs, t38=t38), HEADER)
-    assert call is not None
     with pytest.raises(refreshing.CannotRefresh):
-        refreshing.by_offer(call, Method.INVITE)
+        refreshing.by_offer(CHANNEL.name, calls.media(codecs, t38), Method.INVITE)
 
 
 def test_a_hang_up_says_why_before_it_ends_the_call() -> None:

@@ -1,0 +1,471 @@
+"""A call's turn: its time has come, or its refresh wants to be confirmed.
+
+Two rules. What Asterisk was not made to send is no evidence that a peer is silent: then the session stays as
+it was. And only the edge's record says that a refresh took place, or that none did.
+
+Calls whose turn comes together are served together: what is sent to Asterisk and what is asked of an edge
+goes out in one go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from session_timer import Agreement, DialogTimer, Record, Side, session
+from session_timer.session import Ask, Expire, Method, Send, Session, State
+
+from session_timer_companion import refreshing
+from session_timer_companion.agenda import Agenda
+from session_timer_companion.ami import AmiError, AmiMessage, AmiRefused
+from session_timer_companion.calls import Media
+from session_timer_companion.clocks import Clocks
+from session_timer_companion.edge import Answer, Edge, Found, Missing
+from session_timer_companion.measures import Measures
+from session_timer_companion.refreshing import CannotRefresh
+from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
+
+POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
+"""Seconds between two readings of the record after a refresh has left; the last one repeats."""
+
+RETRY = 1.0
+"""Seconds before a refresh or a hang-up is tried again that Asterisk could not be told of."""
+
+TOGETHER = 64
+"""Calls that are served together at most."""
+
+OVERDUE_SPREAD = 10.0
+"""Seconds over which calls of unknown age are refreshed after a start without edge."""
+
+MOST_DIALOGS = 10_000
+"""Different agreements that are kept to be shared among calls."""
+
+
+_Thing = TypeVar("_Thing")
+
+
+class Asterisk(Protocol):
+    """What a turn needs of Asterisk."""
+
+    async def pipelined(self, actions: Sequence[refreshing.Action]) -> list[AmiMessage]:
+        """Carry out actions in their order. Raises AmiError."""
+
+    async def media(self, channel: str) -> Media:
+        """What is negotiated on a channel now. Raises AmiError."""
+
+    def look_at(self, channel: str) -> None:
+        """Find out, later, what became of a channel."""
+
+
+@dataclass(slots=True)
+class _Due:
+    """What one call is to do now."""
+
+    watch: Watch
+    before: Session
+    """Its session as it stood: if Asterisk cannot be told, nothing has happened."""
+    action: session.Action
+
+
+class Turns:
+    """Does what sessions want done, and tells them what came of it."""
+
+    def __init__(
+        self,
+        asterisk: Asterisk,
+        clocks: Clocks,
+        measures: Measures,
+        log: structlog.typing.FilteringBoundLogger,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.agenda = Agenda(self._woken)
+        self._asterisk = asterisk
+        self._clocks = clocks
+        self._measures = measures
+        self._log = log
+        self._chance = chance
+        self._now = asyncio.get_running_loop().time
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._proven: set[tuple[str, Method]] = set()
+        self._dialogs: dict[DialogTimer, DialogTimer] = {}
+
+    async def aclose(self) -> None:
+        """Stop: nothing more is sent."""
+        self.agenda.pause()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def shared(self, dialog: DialogTimer) -> DialogTimer:
+        """One object for all calls that agreed on the same."""
+        if len(self._dialogs) > MOST_DIALOGS:
+            self._dialogs.clear()
+        return self._dialogs.setdefault(dialog, dialog)
+
+    def begin(self, watch: Watch, answer: Answer | None) -> None:
+        """Start a call's timer from its record; None: it was answered this moment."""
+        now = self._now()
+        since: float | None = now if answer is None else None
+        if isinstance(answer, Found):
+            record = answer.record
+            at = self._clocks.ours(record.clock, record.at)
+            since = None if at is None else min(now, at)
+            watch.refreshes = record.refreshes
+            watch.failure_at = record.failure.at if record.failure else None
+            watch.dialog = self.shared(record.dialog)
+        watch.since = now if since is None else since
+        watch.active = None
+        begun = watch.session
+        if since is None and begun.state is State.OURS:
+            # Nobody can say how much of the interval is left: a refresh soon makes it known.
+            watch.active = begun = replace(begun, wake=now + watch.spread * OVERDUE_SPREAD)
+        agreed = begun.dialog.agreement
+        self._log.info(
+            "armed",
+            call_id=watch.call_id,
+            channel=watch.channel,
+            interval=agreed.interval if agreed else 0,
+            refresher=str(agreed.refresher) if agreed else "none",
+            due_in=None if begun.wake is None else round(begun.wake - now, 1),
+        )
+        self.agenda.put(watch, begun.wake)
+
+    def changed(self, watch: Watch, record: Record) -> None:
+        """This record was read without asking for it; take what is new in it."""
+        told = news(watch, record, self._clocks, self._now())
+        if isinstance(told, Refreshed):
+            self._take(watch, record, told.since)
+            if not watch.busy:
+                self._schedule(watch)
+
+    async def send(self, watch: Watch, method: Method) -> None:
+        """Send one refresh now, whatever the agenda says. Raises AmiError or CannotRefresh."""
+        actions = await self._actions(watch, method)
+        for answer in await self._asterisk.pipelined(actions):
+            if not answer.ok:
+                raise AmiRefused("Setvar", answer.reason)
+
+    # Whose turn it is
+
+    def _woken(self, watches: list[Watch], lag: float) -> None:
+        now = self._now()
+        due: list[_Due] = []
+        polls: list[Watch] = []
+        for watch in watches:
+            self._measures.lag.observe(lag)
+            if watch.busy or watch.gone:
+                continue
+            standing = watch.session
+            if watch.attempt is not None and (standing.wake is None or now < standing.wake):
+                polls.append(watch)
+                continue
+            watch.active, action = session.due(standing, now)
+            if action is None:
+                self._schedule(watch)
+            else:
+                due.append(_Due(watch, standing, action))
+        for some in _some(due):
+            self._spawn(self._serve(some, []))
+        for few in _some(polls):
+            self._spawn(self._serve([], few))
+
+    async def _serve(self, due: list[_Due], polls: list[Watch]) -> None:
+        """Do what is due, and what follows from it, until all of them have only to wait."""
+        watches = [*(each.watch for each in due), *polls]
+        for watch in watches:
+            watch.busy = True
+        try:
+            while due or polls:
+                await self._send([each for each in due if isinstance(each.action, Send)])
+                await self._expire([each for each in due if isinstance(each.action, Expire)])
+                asks = [each.watch for each in due if isinstance(each.action, Ask)]
+                due = await self._read(asks, polls)
+                polls = []
+        except Exception:  # noqa: BLE001  # calls must not die of our faults
+            self._measures.faults.inc()
+            self._log.exception("a fault of ours; these calls are tried again", calls=len(watches))
+            for watch in watches:
+                watch.active = replace(watch.session, wake=self._now() + RETRY)
+        finally:
+            for watch in watches:
+                watch.busy = False
+                if not watch.gone:
+                    self._schedule(watch)
+
+    def _schedule(self, watch: Watch) -> None:
+        wake = watch.session.wake
+        attempt = watch.attempt
+        if attempt is not None:
+            poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
+            second = self._second_form_due(watch, attempt)
+            wake = min(time for time in (wake, poll, second) if time is not None)
+        self.agenda.put(watch, wake)
+
+    # Refreshing
+
+    async def _send(self, due: list[_Due]) -> None:
+        ready: list[tuple[_Due, Method, list[refreshing.Action]]] = []
+        for each in due:
+            assert isinstance(each.action, Send)  # noqa: S101  # for the type checker
+            method = each.action.method
+            try:
+                ready.append((each, method, await self._actions(each.watch, method)))
+            except (AmiError, CannotRefresh) as error:
+                self._not_sent(each, method, str(error))
+        if not ready:
+            return
+        try:
+            answers = iter(
+                await self._asterisk.pipelined([action for _, _, actions in ready for action in actions])
+            )
+        except AmiError as error:
+            for each, method, _ in ready:
+                self._not_sent(each, method, str(error))
+            return
+        now = self._now()
+        for each, method, actions in ready:
+            refusals = [answer.reason for _ in actions if not (answer := next(answers)).ok]
+            watch = each.watch
+            if refusals:
+                self._asterisk.look_at(watch.channel)
+                self._not_sent(each, method, refusals[0])
+                continue
+            if method is Method.UPDATE:
+                watch.number = ""
+            # Where a refresh of the peer came in between, ours needs no watching.
+            if watch.active is not None and watch.active.sent is not None:
+                watch.attempt = Attempt(method, now)
+            self._log.info("refresh sent", call_id=watch.call_id, method=str(method))
+
+    async def _actions(self, watch: Watch, method: Method) -> list[refreshing.Action]:
+        """What Asterisk must be told. Raises AmiError, or CannotRefresh."""
+        if method is Method.UPDATE:
+            return refreshing.by_connected_line(watch.channel, refreshing.fresh_tag(), watch.number)
+        return refreshing.by_offer(watch.channel, await self._asterisk.media(watch.channel), method)
+
+    def _not_sent(self, each: _Due, method: Method, reason: str) -> None:
+        watch = each.watch
+        self._log.warning(
+            "refresh could not be sent", call_id=watch.call_id, method=str(method), reason=reason
+        )
+        self._measures.refreshes.labels(str(method), "not sent").inc()
+        if watch.active is not None and watch.active.sent is not None:
+            watch.active = replace(each.before, wake=self._now() + RETRY)
+
+    def _left_for_sure(self, watch: Watch, attempt: Attempt) -> bool:
+        """Whether a refresh of this form surely left Asterisk, so that silence is the peer's.
+
+        Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and says Success.
+        So a form counts from its first answer on; an offer with a changed format always leaves.
+        """
+        return (
+            attempt.other_form
+            or attempt.method is Method.INVITE
+            or (watch.endpoint, attempt.method) in self._proven
+        )
+
+    def _second_form_due(self, watch: Watch, attempt: Attempt) -> float | None:
+        """When to send another form too; None where the first is trusted, or another is tried anyway."""
+        standing = watch.session
+        if standing.wake is None or standing.deadline is None or standing.wake < standing.deadline:
+            return None
+        if attempt.second_tried or self._left_for_sure(watch, attempt):
+            return None
+        return (attempt.sent + standing.wake) / 2
+
+    async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
+        """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
+        due = self._second_form_due(watch, attempt)
+        if due is None or self._now() < due:
+            return
+        attempt.second_tried = True
+        self._log.warning(
+            "no sign that the refresh left Asterisk: trying the other form",
+            call_id=watch.call_id,
+            method=str(attempt.method),
+        )
+        try:
+            await self.send(watch, Method.INVITE)
+        except (AmiError, CannotRefresh) as error:
+            self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))
+        else:
+            attempt.other_form = True
+
+    # What the record says
+
+    async def _read(self, asks: list[Watch], polls: list[Watch]) -> list[_Due]:
+        """Read records: a verdict for those who ask, news for those whose refresh is under way."""
+        answers = await _records([*asks, *polls])
+        due: list[_Due] = []
+        for watch, answer in zip([*asks, *polls], answers, strict=True):
+            if watch.gone:
+                continue
+            before = watch.session
+            asked = before.state is State.ASKING
+            attempt = watch.attempt
+            action = self._judge(watch, answer) if asked else self._hear(watch, answer)
+            if action is not None:
+                due.append(_Due(watch, before, action))
+            elif not asked and attempt is not None and attempt is watch.attempt:
+                attempt.polls += 1
+                if isinstance(answer, Found):
+                    await self._second_form(watch, attempt)
+        return due
+
+    def _judge(self, watch: Watch, answer: Answer) -> session.Action | None:
+        """The verdict that a session asked for."""
+        attempt = watch.attempt
+        action = self._hear(watch, answer)
+        asking = watch.session
+        if action is not None or asking.state is not State.ASKING:
+            return action
+        if isinstance(answer, Found):
+            after, action = session.silent(asking, self._now())
+            if not isinstance(action, Expire) or attempt is None or self._left_for_sure(watch, attempt):
+                watch.active = after
+                return action
+            self._log.warning("no sign that any refresh left Asterisk", call_id=watch.call_id)
+        else:
+            reason = "it has no record of this call" if isinstance(answer, Missing) else answer.reason
+            self._log.warning("the edge cannot say", call_id=watch.call_id, reason=reason)
+        after, action = session.unknown(asking, self._now())
+        if after.state in (State.OURS, State.THEIRS):
+            # The call outlived what would have ended it: it is alive.
+            watch.attempt = None
+            self._rest(watch, after)
+        else:
+            watch.active = after
+        return action
+
+    def _hear(self, watch: Watch, answer: Answer) -> session.Action | None:
+        """Take what a record tells; what follows from it."""
+        if not isinstance(answer, Found):
+            return None
+        record = answer.record
+        told = news(watch, record, self._clocks, self._now())
+        if isinstance(told, Refreshed):
+            self._take(watch, record, told.since)
+        elif isinstance(told, Refused):
+            watch.failure_at = record.failure.at if record.failure else None
+            attempt, watch.attempt = watch.attempt, None
+            if attempt is not None:
+                self._proven.add((watch.endpoint, attempt.method))
+                self._measures.refreshes.labels(str(attempt.method), "refused").inc()
+            self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
+            watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
+            return action
+        return None
+
+    def _take(self, watch: Watch, record: Record, since: float) -> None:
+        """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
+        old = watch.session
+        attempt, watch.attempt = watch.attempt, None
+        watch.refreshes = record.refreshes
+        watch.failure_at = None
+        fresh = session.refreshed(old, self.shared(record.dialog), since)
+        self._rest(watch, fresh)
+        measures = self._measures
+        measures.seen.inc()
+        if old.deadline is not None:
+            measures.margin.observe(max(0.0, old.deadline - since))
+        if attempt is not None:
+            if not attempt.other_form:
+                self._proven.add((watch.endpoint, attempt.method))
+            measures.refreshes.labels(str(attempt.method), "confirmed").inc()
+            if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
+                measures.saved.inc()
+        if old.dialog.agreement != fresh.dialog.agreement:
+            now = _told(fresh.dialog.agreement)
+            self._log.info(
+                "agreement changed", call_id=watch.call_id, was=_told(old.dialog.agreement), now=now
+            )
+        self._log.info(
+            "refresh confirmed" if attempt else "refreshed",
+            call_id=watch.call_id,
+            refreshes=record.refreshes,
+            due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
+        )
+
+    def _rest(self, watch: Watch, fresh: Session) -> None:
+        if fresh.state in (State.OURS, State.THEIRS, State.OFF):
+            watch.rest(fresh)
+        else:
+            watch.active = fresh
+
+    # The end
+
+    async def _expire(self, due: list[_Due]) -> None:
+        hang_up: list[tuple[_Due, Expire]] = []
+        for each in due:
+            assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
+            attempt, each.watch.attempt = each.watch.attempt, None
+            if attempt is not None:
+                self._measures.refreshes.labels(str(attempt.method), "unanswered").inc()
+            if each.action.hang_up:
+                hang_up.append((each, each.action))
+            else:
+                self._report(each.watch, each.action)
+        for each, expired in hang_up:
+            watch = each.watch
+            try:
+                *_, answer = await self._asterisk.pipelined(refreshing.hang_up(watch.channel, expired.reason))
+                refusal = "" if answer.ok else answer.reason
+            except AmiError as error:
+                refusal = str(error)
+            if refusal:
+                self._log.warning("hang-up could not be sent", call_id=watch.call_id, reason=refusal)
+                self._asterisk.look_at(watch.channel)
+                watch.active = replace(each.before, wake=self._now() + RETRY)
+                continue
+            self._measures.expiries.labels(str(expired.reason), "hung up").inc()
+            self._log.error(
+                "session expired: hung up",
+                call_id=watch.call_id,
+                channel=watch.channel,
+                reason=str(expired.reason),
+            )
+
+    def _report(self, watch: Watch, expired: Expire) -> None:
+        self._measures.expiries.labels(str(expired.reason), "reported").inc()
+        self._log.error(
+            "session expired; the profile says only to report it",
+            call_id=watch.call_id,
+            reason=str(expired.reason),
+        )
+        watch.since = self._now()
+        watch.active = None
+
+    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _records(watches: list[Watch]) -> list[Answer]:
+    """The record of each, asked from the edge that has it."""
+    by_edge: dict[Edge, list[int]] = {}
+    for index, watch in enumerate(watches):
+        by_edge.setdefault(watch.edge, []).append(index)
+    if len(by_edge) == 1:
+        (edge,) = by_edge
+        return await edge.records([watch.key for watch in watches])
+    answers: dict[int, Answer] = {}
+    found = await asyncio.gather(
+        *[edge.records([watches[index].key for index in indices]) for edge, indices in by_edge.items()]
+    )
+    for indices, records in zip(by_edge.values(), found, strict=True):
+        answers.update(zip(indices, records, strict=True))
+    return [answers[index] for index in range(len(watches))]
+
+
+def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:
+    for start in range(0, len(things), TOGETHER):
+        yield things[start : start + TOGETHER]
+
+
+def _told(agreement: Agreement | None) -> str:
+    return f"{agreement.interval};refresher={agreement.refresher}" if agreement else "off"
