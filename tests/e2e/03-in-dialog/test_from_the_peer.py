@@ -121,7 +121,7 @@ def test_reinvite_without_sdp_is_a_refresh_too(peer: Peer, edge: Kamailio) -> No
 
 
 @pytest.mark.requirement("S61-14.1-03", "REF-10-02")
-def test_refused_change_is_written_down_and_moves_nothing(peer: Peer, edge: Kamailio, wire: Wire) -> None:
+def test_refused_change_is_written_down_and_moves_nothing(peer: Peer, edge: Kamailio) -> None:
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)
     before = edge.record(call.call_id)

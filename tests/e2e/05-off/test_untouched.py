@@ -30,16 +30,15 @@ def beyond_the_hop(message: SipMessage) -> tuple[str, str, tuple[tuple[str, str]
 
 def both_sides(wire: Wire, call: Call, start: str, way: tuple[str, str, str]) -> list[SipMessage]:
     """A message before the edge and behind it; ``way`` is sender, edge and receiver."""
-    found = [
-        [
+    return [
+        next(
             each.message
             for each in wire.packets(call.call_id)
             if (each.source.address, each.destination.address) == leg
             and each.message.start_line.startswith(start)
-        ][0]
+        )
         for leg in ((way[0], way[1]), (way[1], way[2]))
     ]
-    return found
 
 
 def test_call_of_the_peer(peer: Peer, wire: Wire, edge: Kamailio, stack: Stack) -> None:
