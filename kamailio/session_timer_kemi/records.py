@@ -16,6 +16,9 @@ LEARNED = "session_timer_min_se"
 GRACE = 3600
 """Seconds that a record outlives its session interval, so that whoever asks late still learns the truth."""
 
+MOST_LIFETIME = 30 * 86400
+"""Seconds. RFC 4028 lets a peer name 136 years; htable counts with 31 bits, and memory is not for ever."""
+
 CHANGE_LIFETIME = 60
 """Seconds a change stays listed; a companion reads the list every few seconds."""
 
@@ -53,7 +56,7 @@ class Records:
         """
         agreed = record.dialog.agreement
         interval = agreed.interval if agreed else 0
-        lifetime = interval if interval and drop_at_expiry else interval + GRACE
+        lifetime = min(interval if interval and drop_at_expiry else interval + GRACE, MOST_LIFETIME)
         name = key(call_id, record.local_tag, other_tag)
         text = record.encode()
         if not ksr.table_set(RECORDS, name, text, lifetime):
