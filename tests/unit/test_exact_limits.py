@@ -1,0 +1,159 @@
+"""Decisions at their exact limits, where one second or one attempt more makes the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from session_timer import (
+    Agreement,
+    DialogTimer,
+    Policy,
+    RefreshResponse,
+    Role,
+    SessionExpires,
+    Side,
+    session,
+    uac,
+)
+from session_timer.session import MOST_ATTEMPTS, PROBE_TIME, Ask, Method, Send, Session, State
+
+POLICY = Policy()
+UPDATES = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True, peer_allows_update=True)
+THEIRS = replace(UPDATES, agreement=Agreement(1800, Side.REMOTE))
+HALF, DEADLINE = 900.0, 1768.0
+
+
+def refreshing(dialog: DialogTimer = UPDATES) -> Session:
+    held, action = session.due(session.begin(dialog, 0.0, POLICY), HALF)
+    assert isinstance(action, Send)
+    return held
+
+
+def answered(held: Session, code: int, now: float = HALF, retry_after: int | None = None) -> session.Step:
+    return session.answered(held, now, RefreshResponse(code, retry_after=retry_after), 0.5)
+
+
+def refused_and_asked() -> Session:
+    """Refused for good; at the deadline the driver is asked for news."""
+    refused, _ = answered(refreshing(replace(UPDATES, peer_allows_update=False)), 403)
+    asking, action = session.due(refused, DEADLINE)
+    assert (refused.state, asking.state, action) == (State.REFUSED, State.ASKING, Ask())
+    return asking
+
+
+@pytest.mark.requirement("UAC-7.2-08")
+def test_one_sided_refreshes_keep_the_interval_that_was_asked_for_first() -> None:
+    policy = Policy(default_expires=1800)
+    first = uac.TimerHeaders(SessionExpires.of(600))
+    alone = uac.accept(first, RefreshResponse(200), policy)
+    assert alone.agreement == Agreement(600, Side.LOCAL, one_sided=True)
+    assert uac.request(policy, alone).session_expires == SessionExpires.of(600, Role.UAC)
+
+
+@pytest.mark.requirement("UAC-7.2-04", "UAC-7.2-05")
+def test_unasked_session_expires_without_a_refresher_makes_us_refresh() -> None:
+    read = uac.accept(uac.TimerHeaders(), RefreshResponse(200, SessionExpires.of(600)), POLICY)
+    assert read.agreement == Agreement(600, Side.LOCAL)
+
+
+@pytest.mark.requirement("UAC-7.4-02")
+def test_only_a_422_teaches_a_min_se() -> None:
+    assert uac.rejected(UPDATES, RefreshResponse(500, min_se=3600)) == UPDATES
+    assert uac.rejected(UPDATES, RefreshResponse(422, min_se=3600)).min_se == 3600
+
+
+@pytest.mark.requirement("UAC-7.4-12")
+def test_why_a_role_cannot_move_is_said() -> None:
+    with pytest.raises(ValueError, match=r"^no session timer is running"):
+        uac.renewed(DialogTimer(), Side.LOCAL)
+    with pytest.raises(ValueError, match=r"^the peer has not shown that it supports"):
+        uac.renewed(DialogTimer(Agreement(1800, Side.LOCAL)), Side.REMOTE)
+
+
+def test_a_call_is_the_peers_unless_the_driver_says_otherwise() -> None:
+    waiting, action = answered(session.due(session.begin(UPDATES, 0.0, POLICY), HALF)[0], 491)
+    assert action is None
+    assert waiting.wake is not None
+    assert waiting.wake - HALF <= 2.0
+
+
+def test_a_3xx_is_a_refusal_that_another_form_may_avoid() -> None:
+    held, action = answered(refreshing(), 300)
+    assert action == Send(Method.UPDATE_SDP)
+    assert held.refused == (300,)
+
+
+@pytest.mark.requirement("REF-10-06")
+def test_no_form_is_tried_after_the_last_attempt() -> None:
+    held = refreshing()
+    for code in (401, 407, 420):
+        held, action = answered(held, code)
+        assert action == Send(Method.UPDATE)
+    assert held.attempts == MOST_ATTEMPTS
+    held, action = answered(held, 488)
+    assert (held.state, action) == (State.REFUSED, None)
+
+
+@pytest.mark.requirement("S61-14.1-04", "REF-10-02")
+def test_a_491_too_near_the_deadline_leaves_no_time_to_wait() -> None:
+    held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE - 1.0)
+    held, action = answered(held, 491, DEADLINE - 0.5)
+    assert (held.state, held.wake, action) == (State.REFUSED, DEADLINE, None)
+
+
+@pytest.mark.requirement("REF-10-02")
+def test_a_retry_that_is_due_at_the_deadline_is_not_sent() -> None:
+    waiting, _ = answered(refreshing(), 503, retry_after=60)
+    assert session.due(waiting, DEADLINE - 0.001)[1] == Send(Method.UPDATE)
+    assert session.due(waiting, DEADLINE)[1] == Ask()
+
+
+def test_a_refresh_just_before_the_deadline_is_judged_at_the_deadline() -> None:
+    held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE - 0.5)
+    assert held.wake == DEADLINE
+
+
+@pytest.mark.parametrize("late", [0.0, 5.0])
+def test_a_refresh_at_the_deadline_or_later_still_gets_time_to_be_answered(late: float) -> None:
+    held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE + late)
+    assert held.wake == DEADLINE + late + PROBE_TIME
+
+
+def test_in_a_lab_with_short_intervals_that_time_is_a_third_of_the_interval() -> None:
+    policy = Policy(floor=1, min_se=1, default_expires=12)
+    held = session.begin(DialogTimer(Agreement(12, Side.LOCAL)), 0.0, policy)
+    assert held.deadline == 8.0
+    held, _ = session.due(held, 8.0)
+    assert held.wake == 12.0
+
+
+@pytest.mark.parametrize("say", [session.silent, session.unknown])
+def test_a_peer_that_refused_to_the_end_is_kept_from_then_on(
+    say: Callable[[Session, float], session.Step],
+) -> None:
+    held, action = say(refused_and_asked(), DEADLINE + 1.0)
+    assert (held.state, held.since, action) == (State.OURS, DEADLINE + 1.0, None)
+
+
+def test_the_same_refusal_reported_again_is_no_news() -> None:
+    held, action = answered(refused_and_asked(), 403, DEADLINE + 1.0)
+    assert (held.state, held.since, action) == (State.OURS, DEADLINE + 1.0, None)
+
+
+def probing() -> Session:
+    held = session.begin(THEIRS, 0.0, POLICY)
+    assert held.wake is not None
+    asking, _ = session.due(held, held.wake)
+    held, action = session.unknown(asking, held.wake)
+    assert (held.state, action) == (State.PROBING, Send(Method.UPDATE))
+    return held
+
+
+@pytest.mark.parametrize(
+    ("code", "method"), [(401, Method.UPDATE), (405, Method.INVITE), (488, Method.UPDATE_SDP)]
+)
+def test_a_probe_that_is_refused_is_followed_by_a_refresh(code: int, method: Method) -> None:
+    held, action = answered(probing(), code, DEADLINE - 15.0)
+    assert (held.state, action) == (State.REFRESHING, Send(method))
