@@ -45,6 +45,18 @@ kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has a
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
 	@PYTHONPATH=tests $(PYTHON) -m kemi.record
 
+.PHONY: fuzz
+fuzz: .venv/proof ## random input to every parser and decision of the library (SECONDS=30 for each target)
+	@PYTHONPATH=pylib:tests nice $(PYTHON) -m fuzz.run --seconds $(or $(SECONDS),30)
+
+.PHONY: mutation
+mutation: .venv/proof ## faults planted in decisions and session, and how many the unit tests notice (CHILDREN=2)
+	@nice tests/mutation/run
+
+.PHONY: bench-library
+bench-library: .venv/installed ## decisions a second and bytes a session, in pairs against the last release
+	@$(PYTHON) tests/bench/library.py
+
 .PHONY: images
 images: engine ## build the images of the stack, or see that they are current
 	@docker/build-images
@@ -76,6 +88,10 @@ engine:
 
 .venv/installed: requirements-dev.txt
 	@docker/make-venv
+
+.venv/proof: .venv/installed requirements-fuzz.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-fuzz.txt
+	@touch $@
 
 .PHONY: bench-edge
 bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
