@@ -10,12 +10,15 @@ from session_timer import (
     Agreement,
     DialogTimer,
     Policy,
+    RefreshRequest,
     RefreshResponse,
     Role,
     SessionExpires,
     Side,
+    proxy,
     session,
     uac,
+    uas,
 )
 from session_timer.session import MOST_ATTEMPTS, PROBE_TIME, Ask, Method, Send, Session, State
 
@@ -157,3 +160,18 @@ def probing() -> Session:
 def test_a_probe_that_is_refused_is_followed_by_a_refresh(code: int, method: Method) -> None:
     held, action = answered(probing(), code, DEADLINE - 15.0)
     assert (held.state, action) == (State.REFRESHING, Send(method))
+
+
+@pytest.mark.requirement("PRX-8.1-22", "PRX-8.1-23")
+def test_a_proxy_insists_on_timers_only_when_told_to() -> None:
+    decision = proxy.forward(RefreshRequest(), POLICY)
+    assert not isinstance(decision, uas.Reject)
+    assert not decision[0].require_timer
+
+
+@pytest.mark.parametrize(("interval", "asked_at"), [(90, 52.5), (120, 74.0), (1800, 1752.0)])
+def test_a_probe_comes_midway_between_the_peers_refresh_and_the_deadline_or_16_seconds_before_it(
+    interval: int, asked_at: float
+) -> None:
+    held = session.begin(replace(THEIRS, agreement=Agreement(interval, Side.REMOTE)), 0.0, POLICY)
+    assert held.wake == asked_at
