@@ -25,6 +25,9 @@ EVENTS = ("Newstate", "Rename", "Hangup")
 SETTLE = 0.02
 """Seconds that events are gathered before Asterisk is asked about their channels."""
 
+RECORDS_AT_ONCE = 500
+"""Records that are in memory together while many calls are taken under watch."""
+
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
 
@@ -162,11 +165,13 @@ class Keeper:
         )
 
     async def _settle_at(self, edge: Edge, watches: list[Watch]) -> None:
-        answers = await edge.records([watch.key for watch in watches])
-        for watch, answer in zip(watches, answers, strict=True):
-            watch.busy = False
-            if not watch.gone:
-                self.turns.begin(watch, answer)
+        for start in range(0, len(watches), RECORDS_AT_ONCE):
+            some = watches[start : start + RECORDS_AT_ONCE]
+            answers = await edge.records([watch.key for watch in some])
+            for watch, answer in zip(some, answers, strict=True):
+                watch.busy = False
+                if not watch.gone:
+                    self.turns.begin(watch, answer)
 
     async def reread(self, edge: Edge, watches: list[Watch]) -> None:
         """Read records because changes may have been missed; take what they tell."""
