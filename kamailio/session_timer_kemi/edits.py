@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from session_timer import TIMER
-from session_timer.headers import option_tags, without_tag
+from session_timer.headers import has_tag, without_tag
 
 from . import ksr
 
@@ -20,7 +20,7 @@ def hide_timer() -> None:
     hide_values()
     for header in ("Supported", "Require", "Proxy-Require"):
         rows = ksr.rows(header)
-        if TIMER in option_tags(rows):
+        if has_tag(rows, TIMER):
             ksr.remove(header)
             rest = without_tag(rows[0], TIMER)
             ksr.append((f"{header}: {rest}",) if rest else ())
@@ -29,7 +29,7 @@ def hide_timer() -> None:
 def add_tag(header: str) -> None:
     """Add ``timer`` to a list of option tags, in the row that is there: not every peer reads a second."""
     present = ksr.rows(header)
-    if TIMER in option_tags(present):
+    if has_tag(present, TIMER):
         return
     if present:
         ksr.remove(header)

@@ -137,7 +137,7 @@ class SessionTimers:
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
-        return end.peer if record is None else self._config.peer(name=record.peer)
+        return end.peer if record is None else self._directory.named(record.peer)
 
     def _announce(self, ids: MessageIds) -> None:
         policy = self._peer(self._record(ids), self._destination()).policy
@@ -237,7 +237,7 @@ class SessionTimers:
             ids.to_tag,
             ids.cseq,
             sender,
-            self._config.peer(name=pending.peer),
+            self._directory.named(pending.peer),
             record,
         )
         at = self._clock(), self._clock_id

@@ -24,6 +24,8 @@ class Directory:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._known: dict[tuple[str, str, str], End] = {}
+        general = config.peer()
+        self._named = {general.name: general, **{peer.name: peer for peer in config.peers}}
 
     def find(self, name: str, host: str, domain: str) -> End:
         """Who is at `host`: `name` is what the script called the peer, `domain` is of the peer's URI."""
@@ -36,3 +38,7 @@ class Directory:
             end = End(is_asterisk, self._config.peer(name=name, address=host, domain=domain))
             self._known[asked] = end
         return end
+
+    def named(self, name: str) -> Peer:
+        """The profile of that name, as records and transactions keep it; the general one if it is gone."""
+        return self._named.get(name) or self._named[""]

@@ -78,7 +78,7 @@ class Config:
             for peer in self.peers:
                 if name == peer.name or name in peer.names:
                     return peer
-        ip = _address(address)
+        ip = _address(address) if address else None
         for peer in self.peers:
             if domain and domain.lower() in peer.domains:
                 return peer

@@ -135,6 +135,11 @@ def option_tags(rows: Iterable[str]) -> frozenset[str]:
     return frozenset(tag for row in rows for part in row.split(",") if (tag := part.strip().lower()))
 
 
+def has_tag(rows: Iterable[str], tag: str) -> bool:
+    """Whether any row of a list of option tags has `tag`, itself in lower case."""
+    return any(tag in row.lower() and tag in option_tags((row,)) for row in rows)
+
+
 def without_tag(row: str, tag: str) -> str | None:
     """`row` less one option tag, the others as written; None if nothing is left of it."""
     kept = [part.strip() for part in row.split(",") if part.strip() and part.strip().lower() != tag]

@@ -14,8 +14,8 @@ from .headers import (
     HeaderError,
     SessionExpires,
     allows,
+    has_tag,
     only_row,
-    option_tags,
     parse_min_se,
 )
 
@@ -52,8 +52,8 @@ class RefreshRequest:
             method=method,
             session_expires=None if expires is None else SessionExpires.parse(expires),
             min_se=None if min_se is None else max(parse_min_se(min_se), floor),
-            supports_timer=TIMER in option_tags(rows("Supported")),
-            requires_timer=TIMER in option_tags(rows("Require")),
+            supports_timer=has_tag(rows("Supported"), TIMER),
+            requires_timer=has_tag(rows("Require"), TIMER),
             allows_update=allows(rows("Allow"), "UPDATE"),
         )
 
@@ -112,8 +112,8 @@ class RefreshResponse:
             code=code,
             session_expires=expires,
             min_se=min_se,
-            supports_timer=TIMER in option_tags(rows("Supported")),
-            requires_timer=TIMER in option_tags(rows("Require")),
+            supports_timer=has_tag(rows("Supported"), TIMER),
+            requires_timer=has_tag(rows("Require"), TIMER),
             allows_update=allows(rows("Allow"), "UPDATE"),
             retry_after=min(int(waits[0]), LARGEST_INTERVAL) if waits else None,
             malformed=malformed,
