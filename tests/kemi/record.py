@@ -5,12 +5,14 @@ routing, and sends the probes of `probes.py` through it. Writes, for each Kamail
 
 - ``api/<release>.json``: every KSR function of the modules that the edge loads, with the types of its
   arguments and of its result, as the RPC command app_python.api_list tells them;
+- ``stubs/KSR.pyi``: what all releases have alike, as types for mypy;
 - ``behaviour/<release>.json``: what each call of each probe returned, and the messages that went out.
 """
 
 from __future__ import annotations
 
 import json
+import keyword
 import subprocess
 import sys
 import tempfile
@@ -93,6 +95,35 @@ def api(methods: list[dict[str, dict[str, str]]]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+_PYTHON = {"str": "str", "int": "int", "bool": "bool", "none": "int", "xval": "Any"}
+"""What the types of the list are in Python; a function without a result gives 0."""
+
+
+def stub(lists: list[dict[str, Any]]) -> str:
+    """The functions that every release has with the same types, as the module KSR."""
+    modules: dict[str, list[str]] = {"": []}
+    for full, (arguments, result) in lists[0].items():
+        module, _, name = full.rpartition(".")
+        alike = all(other.get(full) == [arguments, result] for other in lists[1:])
+        if not alike or keyword.iskeyword(name):
+            continue
+        named = ", ".join(f"_{number}: {_PYTHON[kind]}" for number, kind in enumerate(arguments))
+        modules.setdefault(module, []).append(f"def {name}({named}) -> {_PYTHON[result]}: ...")
+    text = [
+        "# Written by record.py: `make kemi-api`.",
+        "# ruff: noqa: N801, N802",
+        "# fmt: off",
+        "from typing import Any",
+        "",
+        *modules.pop(""),
+    ]
+    for module, functions in modules.items():
+        text.append(f"class _{module}:")
+        text += [line for function in functions for line in ("    @staticmethod", f"    {function}")]
+        text.append(f"{module}: type[_{module}]")
+    return "\n".join(text) + "\n"
+
+
 def behaviour(probes: dict[str, Any]) -> str:
     """One call or message a line; less the rows that every message has."""
     text = []
@@ -113,13 +144,16 @@ def own_rows(message: list[str]) -> list[str]:
 
 def main() -> None:
     """Record every release."""
+    lists = []
     for suite in SUITES:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder).chmod(0o777)
             release, told = ask(suite, Path(folder))
         (HERE / "api" / f"{release}.json").write_text(api(told["api"]))
+        lists.append(json.loads(api(told["api"])))
         (HERE / "behaviour" / f"{release}.json").write_text(behaviour(told["probes"]))
         print(f"{suite}: Kamailio {release}, {len(told['api'])} functions, {len(told['probes'])} probes")
+    (HERE / "stubs" / "KSR.pyi").write_text(stub(lists))
 
 
 if __name__ == "__main__":
