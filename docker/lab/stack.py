@@ -202,10 +202,7 @@ class Stack:
 
     def ami(self, action: str, **fields: str) -> list[dict[str, str]]:
         """The messages with which Asterisk answers one AMI action, a list's events included."""
-        question = json.dumps({"Action": action, **fields})
-        arguments = (self.asterisk, str(_AMI_PORT), _AMI_USER, _AMI_SECRET, question)
-        answer: list[dict[str, str]] = json.loads(self._inside("edge", "ami.py", *arguments))
-        return answer
+        return self._ami([{"Action": action, **fields}])[0]
 
     def asterisk_cli(self, line: str) -> str:
         """What Asterisk's console prints to one command."""
@@ -213,14 +210,12 @@ class Stack:
 
     def channels(self) -> dict[str, str]:
         """Asterisk's live PJSIP channels: the Call-ID of each with its name."""
-        rows = self.ami("Status", Variables="CHANNEL(pjsip,call-id)")
-        found = {}
-        for row in rows:
-            for variable in row.get("Variable", "").splitlines():
-                name, _, value = variable.partition("=")
-                if name == "CHANNEL(pjsip,call-id)" and value:
-                    found[value] = row["Channel"]
-        return found
+        names = [row["Channel"] for row in self.ami("Status") if row.get("Event") == "Status"]
+        # Not by Variables of Status: it holds the channel's lock meanwhile, and a BYE then freezes both.
+        asked = {"Action": "Getvar", "Variable": "CHANNEL(pjsip,call-id)"}
+        answers = self._ami([{**asked, "Channel": name} for name in names]) if names else []
+        found = {answer[0].get("Value", ""): name for name, answer in zip(names, answers, strict=True)}
+        return {call_id: name for call_id, name in found.items() if call_id}
 
     def cdr(self) -> list[dict[str, str]]:
         """Asterisk's call detail records, oldest first."""
@@ -231,6 +226,11 @@ class Stack:
         # /proc/net/udp writes an address as little-endian hexadecimal.
         octets = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
         return f"{octets}:{port:04X}" in self.exec("carrier", "cat", "/proc/net/udp")
+
+    def _ami(self, actions: list[dict[str, str]]) -> list[list[dict[str, str]]]:
+        arguments = (self.asterisk, str(_AMI_PORT), _AMI_USER, _AMI_SECRET, json.dumps(actions))
+        answers: list[list[dict[str, str]]] = json.loads(self._inside("edge", "ami.py", *arguments))
+        return answers
 
     def _inside(self, service: str, program: str, *arguments: str) -> str:
         return self.exec(service, "python3", "-", *arguments, given=(_INSIDE / program).read_text())

@@ -1,4 +1,4 @@
-"""One AMI action: ``ami.py HOST PORT USER SECRET JSON``; prints the answer's messages as a JSON list.
+"""AMI actions: ``ami.py HOST PORT USER SECRET JSON``; prints the messages of each action's answer as JSON.
 
 Its own few lines and not the companion's client, so that a test does not ask the code it tests.
 """
@@ -11,8 +11,10 @@ from io import BufferedRWPair
 _END = b"\r\n"
 
 
-def act(host: str, port: int, user: str, secret: str, action: dict[str, str]) -> list[dict[str, str]]:
-    """The response, and for a list all its events up to the completing one."""
+def act(
+    host: str, port: int, user: str, secret: str, actions: list[dict[str, str]]
+) -> list[list[dict[str, str]]]:
+    """For each action the response, and for a list all its events up to the completing one."""
     with socket.create_connection((host, port), timeout=5) as connection:
         stream = connection.makefile("rwb")
         stream.readline()  # the greeting
@@ -20,8 +22,11 @@ def act(host: str, port: int, user: str, secret: str, action: dict[str, str]) ->
         login = _answer(stream, "login")[0]
         if login.get("Response") != "Success":
             raise OSError(f"login refused: {login.get('Message')}")
-        _send(stream, action)
-        return _answer(stream, "action")
+        answers = []
+        for action in actions:
+            _send(stream, action)
+            answers.append(_answer(stream, "action"))
+        return answers
 
 
 def _send(stream: BufferedRWPair, action: dict[str, str]) -> None:
