@@ -21,6 +21,11 @@ TOLERANCE = 1.5
 _PLACES = tuple(place / 256 for place in range(256))
 
 
+def place(key: str) -> float:
+    """A call's constant place in [0, 1); of few values, so that many calls share one number."""
+    return _PLACES[zlib.crc32(key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+
+
 @dataclass(slots=True)
 class Attempt:
     """A refresh of ours that is under way; times in seconds on our clock."""
@@ -86,8 +91,8 @@ class Watch:
 
     @property
     def spread(self) -> float:
-        """This call's constant place in [0, 1); of few values, so that many calls share one number."""
-        return _PLACES[zlib.crc32(self.key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+        """Where its refresh lies in the time over which refreshes are spread."""
+        return place(self.key)
 
     def rest(self, waiting: Session) -> None:
         """Keep a session that a 2xx has just begun anew."""
