@@ -17,14 +17,14 @@ def agreed(transaction: Transaction, dialog: DialogTimer, at: At) -> Record:
     now, clock = at
     record = transaction.record
     if record is not None:
-        return record.refreshed(dialog, now, clock, transaction.name)
-    agreement = dialog.agreement
-    interval, refresher = (agreement.interval, agreement.refresher) if agreement else (0, "none")
-    ksr.count("session_timer_negotiations" if agreement else "session_timer_without")
-    ksr.info(
-        f"session timer: {transaction.call_id}: peer={transaction.peer.name} interval={interval} "
-        f"refresher={refresher} supported={int(dialog.peer_supports)}"
-    )
+        moved = record.refreshed(dialog, now, clock, transaction.name)
+        if moved is not record:
+            ksr.count(f"session_timer_refreshed_{transaction.sender}")
+            if dialog.agreement != record.dialog.agreement:
+                _tell(transaction, dialog)
+        return moved
+    ksr.count("session_timer_negotiations" if dialog.agreement else "session_timer_without")
+    _tell(transaction, dialog)
     return Record(
         local_tag=transaction.local_tag,
         dialog=dialog,
@@ -44,9 +44,18 @@ def failed(transaction: Transaction, code: int, at: At) -> Record | None:
     failure = Failure(
         code, transaction.sender, at[0], int(wait) if wait.isdecimal() and len(wait) < 7 else None
     )
-    ksr.count("session_timer_refreshes_failed")
+    ksr.count(f"session_timer_refused_{transaction.sender}")
     ksr.info(
         f"session timer: {transaction.call_id}: peer={transaction.peer.name} "
         f"refresh from {transaction.sender} answered {code}"
     )
     return record.failed(record.dialog, failure)
+
+
+def _tell(transaction: Transaction, dialog: DialogTimer) -> None:
+    agreed = dialog.agreement
+    interval, refresher = (agreed.interval, agreed.refresher) if agreed else (0, "none")
+    ksr.info(
+        f"session timer: {transaction.call_id}: peer={transaction.peer.name} interval={interval} "
+        f"refresher={refresher} supported={int(dialog.peer_supports)}"
+    )

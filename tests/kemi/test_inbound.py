@@ -267,7 +267,7 @@ def test_a_refused_refresh_is_on_record_and_the_deadline_stays(
     assert (record.failure.code, record.failure.sender, record.failure.at) == (500, Side.REMOTE, 1900.0)
     assert record.failure.retry_after == seconds
     assert (record.at, record.dialog, record.refreshes) == (before.at, before.dialog, 0)
-    assert edge.count("refreshes_failed") == 1
+    assert edge.count("refused_remote") == 1
     assert (
         edge.ksr.lines("info")[-1] == "session timer: call-1: peer=carrier refresh from remote answered 500"
     )

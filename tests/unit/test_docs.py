@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from session_timer import Edge, Policy, validate
+from session_timer import Agreement, DialogTimer, Edge, Failure, Policy, Record, Side, validate
 from session_timer.config import _POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -55,3 +55,21 @@ def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text())
     missing = [link for link in links if not (path.parent / link).exists()]
     assert not missing
+
+
+def test_every_statistic_of_the_edge_is_documented() -> None:
+    declared = re.findall(
+        r'"variable", "(session_timer_\w+)"', (ROOT / "kamailio/session-timer.cfg").read_text()
+    )
+    shown = re.findall(r"^\| `(session_timer_\w+)` \|", (ROOT / "docs/reference/edge.md").read_text(), re.M)
+    assert sorted(declared) == sorted(shown)
+
+
+def test_every_field_of_a_record_is_documented() -> None:
+    refused = Failure(500, Side.LOCAL, 1.0, 5)
+    written = Record(
+        "t", DialogTimer(Agreement(90, Side.LOCAL)), "c", 1.0, "local:1", 0, refused, "p"
+    ).encode()
+    shown = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs/reference/edge.md").read_text(), re.M)
+    names = {name for row in shown for name in re.findall(r"`(\w+)`", row)}
+    assert {pair.split("=")[0] for pair in written.split(";")} <= names

@@ -156,14 +156,14 @@ def test_min_se_of_the_peers_refresh_is_in_ours(peer: Peer, edge: Kamailio, refr
 def test_refused_refresh_is_written_down_and_moves_nothing(
     peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh, code: int, rows: list[str], wait: str
 ) -> None:
-    counted = edge.counter("refreshes_failed")
+    counted = edge.counter("refused_local")
     call = peer(41).call()
     call.dial(*OURS)
     before = edge.record(call.call_id)
     call.answer(refresh(call, "UPDATE"), code, *rows)
     after = edge.record(call.call_id, failure=str(code), failed_by="local", retry_after=wait)
     assert (after["at"], after["interval"], after["refreshes"]) == (before["at"], "1800", "0")
-    assert edge.counter("refreshes_failed") == counted + 1
+    assert edge.counter("refused_local") == counted + 1
     wire.reached_asterisk(call.call_id, code)
     assert call.bye().status == 200
 
