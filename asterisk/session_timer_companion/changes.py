@@ -7,7 +7,8 @@ its list cannot be read, the records of its calls are read one after the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,9 @@ from session_timer_companion.edge import Changes, Edge, Missing
 from session_timer_companion.edges import Edges
 from session_timer_companion.keeper import Keeper, at_edge
 from session_timer_companion.measures import Measures
+
+STUDY, STUDY_STEP = 1.2, 0.05
+"""Seconds for which a clock that is new to us is read, and between two readings: it ticks once a second."""
 
 SWEEP_RATE = 500
 """Records a second that are read where the list of changes does not help."""
@@ -38,7 +42,10 @@ class ChangesReader:
         self._measures = measures
         self._interval = interval
         self._was_up: dict[str, bool] = {}
+        self._losses: dict[str, int] = {}
         self._position: dict[str, int] = {}
+        self._studied: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger(__name__)
 
     async def run(self) -> None:
@@ -49,12 +56,22 @@ class ChangesReader:
             await asyncio.gather(*[self.read(edge) for edge in self._edges.all()])
             await asyncio.sleep(max(0.05, began + self._interval - loop.time()))
 
+    async def aclose(self) -> None:
+        """Stop whatever is still being read."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def read(self, edge: Edge) -> None:
         """One round with one edge."""
         found = await edge.changes()
         now = asyncio.get_running_loop().time()
         if isinstance(found, Changes):
             self._clocks.learn(found.clocks, now)
+            for name in found.clocks:
+                if name not in self._studied:
+                    self._studied.add(name)
+                    self._spawn(self._study(edge, name))
             for keeper in self._keepers():
                 for key, record in found.records.items():
                     keeper.changed(key, record)
@@ -62,6 +79,9 @@ class ChangesReader:
             return
         # Silence may mean that the list outgrew a datagram; a question with a short answer tells.
         up = isinstance(await edge.record(""), Missing)
+        if up:
+            # All records are read anyway, as long as the list cannot be.
+            self._losses[edge.address] = edge.losses
         self._note(edge, up=up, reason=found.reason)
         if up:
             for name in self._clocks.names:
@@ -70,17 +90,35 @@ class ChangesReader:
                     self._clocks.learn({name: reading}, asyncio.get_running_loop().time())
             await self._sweep_some(edge)
 
+    async def _study(self, edge: Edge, name: str) -> None:
+        """Catch a clock's next reading soon after it is published: the fresher, the nearer to the truth."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + STUDY
+        while loop.time() < end:
+            reading = await edge.clock(name)
+            if reading is None:
+                self._studied.discard(name)
+                return
+            self._clocks.learn({name: reading}, loop.time())
+            await asyncio.sleep(STUDY_STEP)
+
+    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _note(self, edge: Edge, *, up: bool, reason: str = "") -> None:
         was = self._was_up.get(edge.address)
         self._was_up[edge.address] = up
         self._measures.rpc_up.labels(edge.address).set(up)
+        if not up and was is not False:
+            self._log.error("edge does not answer", edge=edge.address, reason=reason)
         if up and was is False:
             self._log.info("edge answers again", edge=edge.address)
-            # What changed meanwhile may be off its list already.
-            self._position[edge.address] = 0
-            self._sweeping = asyncio.create_task(self._sweep_all(edge))
-        elif not up and was is not False:
-            self._log.error("edge does not answer", edge=edge.address, reason=reason)
+        if up and edge.losses != self._losses.get(edge.address, 0):
+            # What changed meanwhile may be off its list already, or never was on it.
+            self._losses[edge.address] = edge.losses
+            self._spawn(self._sweep_all(edge))
 
     async def _sweep_all(self, edge: Edge) -> None:
         self._position[edge.address] = 0

@@ -58,6 +58,8 @@ class AmiServer(_Section):
     secret_credential: str | None = None
     """Name of a systemd credential (`LoadCredential=`)."""
     tls: Tls | None = None
+    alone: bool = False
+    """No edge in front of it: each answered call is refreshed, by the profile that its endpoint names."""
     ping_interval: Seconds = 10.0
     action_timeout: Seconds = 5.0
 
@@ -135,6 +137,23 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
     return Configuration(replace(shared, companion={}), settings, accounts)
+
+
+def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> Http:
+    """Where the companion of this file is asked, read without any password. Raises `ConfigError`."""
+    environment = os.environ if environment is None else environment
+    data = _read(path)
+    problems: list[Problem] = []
+    section: object = None
+    if isinstance(data, dict):
+        _overlay(data, environment, problems)
+        section = data.get("companion")
+    given = section.get("http") if isinstance(section, dict) else None
+    try:
+        return Http.model_validate(given or {})
+    except ValidationError as error:
+        found = [Problem(_place(("http", *item["loc"])), _reason(item)) for item in error.errors()]
+        raise ConfigError(str(path), tuple(found)) from None
 
 
 class _UniqueKeys(yaml.SafeLoader):

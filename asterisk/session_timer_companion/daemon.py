@@ -38,11 +38,12 @@ class Companion:
             Keeper(
                 account,
                 config=configuration.shared,
+                alone=server.alone,
                 edges=self.edges,
                 clocks=self.clocks,
                 measures=self.measures,
             )
-            for account in configuration.accounts
+            for account, server in zip(configuration.accounts, settings.ami, strict=True)
         ]
         self.changes = ChangesReader(
             self.edges, self.clocks, lambda: self.keepers, self.measures, settings.poll_interval
@@ -84,6 +85,7 @@ class Companion:
         return True
 
     async def aclose(self) -> None:
+        await self.changes.aclose()
         for keeper in self.keepers:
             await keeper.aclose()
         self.edges.close()

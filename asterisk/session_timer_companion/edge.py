@@ -58,6 +58,13 @@ Answer = Found | Missing | Unreachable
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What Kamailio answered to a question of another kind."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What the edge lists: readings of monotonic clocks, and the records that changed in the last minute."""
 
@@ -103,6 +110,8 @@ class Edge:
         self.address = address
         self.up: bool | None = None
         """Whether it answered last time; None before anything was asked."""
+        self.losses = 0
+        """How often nothing at all came back: each may hide that changes were missed."""
         self._timeout = timeout
         self._transport: asyncio.DatagramTransport | None = None
         self._opening = asyncio.Lock()
@@ -126,6 +135,13 @@ class Edge:
             return _changes(_result((await self._call([("htable.dump", CHANGES)]))[0]))
         except _NoAnswer as error:
             return Unreachable(f"edge {self.address}: {error}")
+
+    async def ask(self, method: str, *params: str) -> Told | Unreachable:
+        """Ask Kamailio anything else, for instance which modules it has loaded."""
+        try:
+            return Told(_result((await self._call([(method, *params)]))[0]))
+        except _NoAnswer as error:
+            return Unreachable(str(error))
 
     async def clock(self, name: str) -> float | None:
         """Ask for one clock's reading in seconds, where the list of changes is too long to be read."""
@@ -176,6 +192,7 @@ class Edge:
                 break
         if len(left) == len(requests):
             self.up = False
+            self.losses += 1
         return answers
 
     async def _round(self, requests: Sequence[tuple[str, ...]]) -> tuple[list[bytes | None], OSError | None]:

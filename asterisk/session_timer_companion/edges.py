@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from session_timer_companion.edge import Edge
+from session_timer_companion.edge import Answer, Edge, Found, Unreachable
 
 _ADDRESS = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:/\S+")
 
@@ -30,6 +31,24 @@ class Edges:
 
     def all(self) -> tuple[Edge, ...]:
         return tuple(self._open.values())
+
+    async def records(self, edge: Edge | None, keys: Sequence[str]) -> list[Answer]:
+        """Ask `edge` for records; where it cannot be reached, the others, which may hold copies (DMQ).
+
+        That another edge has no such record says nothing. None: there is no edge that could know.
+        """
+        if edge is None:
+            return [Unreachable("no edge") for _ in keys]
+        answers = await edge.records(keys)
+        for other in self._open.values():
+            left = [index for index, answer in enumerate(answers) if isinstance(answer, Unreachable)]
+            if not left:
+                break
+            if other is not edge:
+                copies = await other.records([keys[index] for index in left])
+                for index, copy in zip(left, copies, strict=True):
+                    answers[index] = copy if isinstance(copy, Found) else answers[index]
+        return answers
 
     def close(self) -> None:
         for edge in self._open.values():

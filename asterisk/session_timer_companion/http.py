@@ -100,7 +100,7 @@ def shown(asterisk: str, watch: Watch) -> dict[str, Any]:
         "asterisk": asterisk,
         "call_id": watch.call_id,
         "channel": watch.channel,
-        "edge": watch.edge.address,
+        "edge": watch.edge.address if watch.edge is not None else None,
         "state": str(session.state),
         "refresher": _refresher(watch),
         "interval": agreed.interval if agreed else 0,

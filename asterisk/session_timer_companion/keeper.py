@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import structlog
-from session_timer import Config, Mode, Record
+from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side
 
 from session_timer_companion import calls, channels, refreshing
 from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
@@ -42,6 +42,7 @@ class Keeper:
         account: AmiAccount,
         *,
         config: Config,
+        alone: bool = False,
         edges: Edges,
         clocks: Clocks,
         measures: Measures,
@@ -50,6 +51,8 @@ class Keeper:
         self.name = account.name
         self.config = config
         """May be replaced at any time: calls that come later are held to it."""
+        self.alone = alone
+        """This Asterisk faces its peers itself: its calls have no internal header and no record."""
         self.ready = False
         """Logged in, and every call that Asterisk has is under watch."""
         self.by_key: dict[str, Watch] = {}
@@ -64,7 +67,7 @@ class Keeper:
         """Channels that hung up during a resync: what the list says of them is out of date."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
-        self.turns = Turns(self, clocks, measures, self._log, chance)
+        self.turns = Turns(self, edges=edges, clocks=clocks, measures=measures, log=self._log, chance=chance)
 
     async def aclose(self) -> None:
         """Stop watching: no call is touched any more."""
@@ -164,10 +167,10 @@ class Keeper:
             *[self._settle_at(edge, [watch for watch in watches if watch.edge is edge]) for edge in edges]
         )
 
-    async def _settle_at(self, edge: Edge, watches: list[Watch]) -> None:
+    async def _settle_at(self, edge: Edge | None, watches: list[Watch]) -> None:
         for start in range(0, len(watches), RECORDS_AT_ONCE):
             some = watches[start : start + RECORDS_AT_ONCE]
-            answers = await edge.records([watch.key for watch in some])
+            answers = await self._edges.records(edge, [watch.key for watch in some])
             for watch, answer in zip(some, answers, strict=True):
                 watch.busy = False
                 if not watch.gone:
@@ -236,7 +239,7 @@ class Keeper:
         watch = self.by_key.get(call.key)
         if watch is not None:
             self._rename(watch, channel)
-        elif new and call.header is None and not call.malformed:
+        elif new and call.header is None and not call.malformed and not self.alone:
             self._spawn(self._look_later(channel))
         elif (watch := self._watch(call, refreshes=0 if new else UNKNOWN)) is not None:
             if new:
@@ -253,22 +256,22 @@ class Keeper:
 
     def _watch(self, call: Call, refreshes: int) -> Watch | None:
         """A new watch on `call`, its timer not running yet; None for a call that is not ours to refresh."""
+        if call.malformed:
+            self._log.warning("unreadable internal header", call_id=call.call_id, reason=call.malformed)
         header = call.header
-        if header is None:
-            if call.malformed:
-                self._log.warning("unreadable internal header", call_id=call.call_id, reason=call.malformed)
+        if header is None and not self.alone:
             self._measures.foreign.labels(self.name).inc()
             return None
-        policy = self.config.peer(name=header.peer).policy
+        policy = self.config.peer(name=call.endpoint if header is None else header.peer).policy
         if policy.mode is not Mode.ANCHOR or not policy.enabled:
             return None
         watch = Watch(
             channel=call.channel,
             key=call.key,
-            edge=self._edges.at(header.rpc),
+            edge=None if header is None else self._edges.at(header.rpc),
             policy=policy,
             outbound=call.outbound,
-            dialog=self.turns.shared(header.dialog),
+            dialog=self.turns.shared(_private(policy) if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
             number=call.number,
@@ -299,6 +302,14 @@ class Keeper:
         task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _private(policy: Policy) -> DialogTimer:
+    """What holds for a call without edge: nothing is agreed, we refresh so that a dead peer shows.
+
+    Whether the peer allows UPDATE only Asterisk knows; where it does not, Asterisk sends re-INVITE instead.
+    """
+    return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True), peer_allows_update=True)
 
 
 def at_edge(keepers: Iterable[Keeper], edge: Edge) -> list[tuple[Keeper, Watch]]:

@@ -25,6 +25,7 @@ from session_timer_companion.ami import AmiError, AmiMessage, AmiRefused
 from session_timer_companion.calls import Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Missing
+from session_timer_companion.edges import Edges
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
 from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
@@ -74,9 +75,11 @@ class _Due:
 class Turns:
     """Does what sessions want done, and tells them what came of it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # its surroundings, each by name
         self,
         asterisk: Asterisk,
+        *,
+        edges: Edges,
         clocks: Clocks,
         measures: Measures,
         log: structlog.typing.FilteringBoundLogger,
@@ -84,6 +87,7 @@ class Turns:
     ) -> None:
         self.agenda = Agenda(self._woken)
         self._asterisk = asterisk
+        self._edges = edges
         self._clocks = clocks
         self._measures = measures
         self._log = log
@@ -237,7 +241,7 @@ class Turns:
             if method is Method.UPDATE:
                 watch.number = ""
             # Where a refresh of the peer came in between, ours needs no watching.
-            if watch.active is not None and watch.active.sent is not None:
+            if watch.active is not None and watch.active.sent is not None and watch.edge is not None:
                 watch.attempt = Attempt(method, now)
             self._log.info("refresh sent", call_id=watch.call_id, method=str(method))
 
@@ -299,7 +303,7 @@ class Turns:
 
     async def _read(self, asks: list[Watch], polls: list[Watch]) -> list[_Due]:
         """Read records: a verdict for those who ask, news for those whose refresh is under way."""
-        answers = await _records([*asks, *polls])
+        answers = await self._records([*asks, *polls])
         due: list[_Due] = []
         for watch, answer in zip([*asks, *polls], answers, strict=True):
             if watch.gone:
@@ -316,6 +320,21 @@ class Turns:
                     await self._second_form(watch, attempt)
         return due
 
+    async def _records(self, watches: list[Watch]) -> list[Answer]:
+        """The record of each, asked from the edge that has it."""
+        by_edge: dict[Edge | None, list[Watch]] = {}
+        for watch in watches:
+            by_edge.setdefault(watch.edge, []).append(watch)
+        found = await asyncio.gather(
+            *[self._edges.records(edge, [watch.key for watch in group]) for edge, group in by_edge.items()]
+        )
+        of = {
+            id(watch): answer
+            for group, answers in zip(by_edge.values(), found, strict=True)
+            for watch, answer in zip(group, answers, strict=True)
+        }
+        return [of[id(watch)] for watch in watches]
+
     def _judge(self, watch: Watch, answer: Answer) -> session.Action | None:
         """The verdict that a session asked for."""
         attempt = watch.attempt
@@ -329,13 +348,15 @@ class Turns:
                 watch.active = after
                 return action
             self._log.warning("no sign that any refresh left Asterisk", call_id=watch.call_id)
-        else:
+        elif watch.edge is not None:
             reason = "it has no record of this call" if isinstance(answer, Missing) else answer.reason
             self._log.warning("the edge cannot say", call_id=watch.call_id, reason=reason)
         after, action = session.unknown(asking, self._now())
         if after.state in (State.OURS, State.THEIRS):
             # The call outlived what would have ended it: it is alive.
             watch.attempt = None
+            self._measures.refreshes.labels(str(asking.method), "outlived").inc()
+            self._log.info("call has outlived its refresh", call_id=watch.call_id)
             self._rest(watch, after)
         else:
             watch.active = after
@@ -443,23 +464,6 @@ class Turns:
         task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _records(watches: list[Watch]) -> list[Answer]:
-    """The record of each, asked from the edge that has it."""
-    by_edge: dict[Edge, list[int]] = {}
-    for index, watch in enumerate(watches):
-        by_edge.setdefault(watch.edge, []).append(index)
-    if len(by_edge) == 1:
-        (edge,) = by_edge
-        return await edge.records([watch.key for watch in watches])
-    answers: dict[int, Answer] = {}
-    found = await asyncio.gather(
-        *[edge.records([watches[index].key for index in indices]) for edge, indices in by_edge.items()]
-    )
-    for indices, records in zip(by_edge.values(), found, strict=True):
-        answers.update(zip(indices, records, strict=True))
-    return [answers[index] for index in range(len(watches))]
 
 
 def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:

@@ -51,7 +51,8 @@ class Watch:
     """Asterisk's name for it. Transfers may change it."""
     key: str
     """Of the record. It stays."""
-    edge: Edge
+    edge: Edge | None
+    """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
     policy: Policy
     outbound: bool
     """Our side placed the call."""

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from ami.companion.accelerated import accelerated
+from ami.companion.fake_edge import FakeEdge
 from ami.companion.world import Agreement, Side, key, silence, world
 from ami.fake_channel import Channel
+from session_timer import InternalHeader
 
 OURS = Agreement(12, Side.LOCAL)
 THEIRS = Agreement(12, Side.REMOTE)
 
 
-@accelerated(20)
+@accelerated(2)
 async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, ring=True)
@@ -35,7 +37,7 @@ async def test_a_call_without_internal_header_is_not_touched(tmp_path: Path) -> 
         assert {action["Channel"] for action in it.asterisk.seen("Setvar")} == {ours.name}
 
 
-@accelerated(20)
+@accelerated(2)
 async def test_a_restarted_companion_finds_the_calls_and_how_far_their_intervals_have_run(
     tmp_path: Path,
 ) -> None:
@@ -202,3 +204,22 @@ async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path:
         await it.until(lambda: it.now > stopped + 20)
         await it.start()
         await it.until(lambda: not it.alive(call), 30)
+
+
+@accelerated(20)
+async def test_another_edge_with_a_copy_of_the_record_is_asked_when_its_own_is_away(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it, FakeEdge() as other:
+        call = it.call("call-1", THEIRS)
+        elsewhere = it.call("call-2", OURS)
+        header = InternalHeader(OURS, peer_allows_update=True, rpc=other.address).encode()
+        elsewhere.headers["X-Session-Timer"] = header
+        other.records = it.edge.records
+        await it.start()
+        await it.until(lambda: it.watched(call) and it.watched(elsewhere))
+        it.edge.silent = True
+        for _ in range(3):
+            began = it.now
+            await it.until_after(began + 6)
+            it.edge.refresh(key(call))
+        await it.until(lambda: it.confirmed(call) == 3)
+        assert not it.refreshes(call)

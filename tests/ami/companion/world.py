@@ -64,6 +64,8 @@ class World:
     policy: dict[str, object] = field(default_factory=dict)
     peers: list[dict[str, object]] = field(default_factory=list)
     settings: dict[str, object] = field(default_factory=dict)
+    alone: bool = False
+    """There is no edge in front of Asterisk."""
 
     @property
     def now(self) -> float:
@@ -88,7 +90,13 @@ class World:
             "edge": {"rpc": self.edge.address},
             "companion": {
                 "ami": [
-                    {"name": "ast1", "host": "127.0.0.1", "port": self.asterisk.port, "secret": "s3cret"}
+                    {
+                        "name": "ast1",
+                        "host": "127.0.0.1",
+                        "port": self.asterisk.port,
+                        "secret": "s3cret",
+                        "alone": self.alone,
+                    }
                 ],
                 "http": {"enabled": False},
                 "rpc_timeout": 2.0,
