@@ -34,10 +34,13 @@ def new_call_id(call: Call, lab: Stack) -> str:
     return f"{call.name}-{secrets.token_hex(4)}@{lab.address(call.host)}"
 
 
-def play(call: Call, lab: Stack, out: Path, call_id: str, listener: Listener | None = None) -> Evidence:
+def play(  # noqa: PLR0913 - what a call is played with
+    call: Call, lab: Stack, out: Path, call_id: str, listener: Listener | None = None, *, port: int = 5060
+) -> Evidence:
     """Let the carrier make the call; returns when it is over and Asterisk has written it down.
 
-    The capture is left in ``out``, named after the call.
+    The capture is left in ``out``, named after the call. ``port`` is the carrier's: calls from one address that
+    are played at the same time need one each.
     """
     path = out / f"{call.name}.pcap"
     carrier = lab.address(call.host)
@@ -51,7 +54,9 @@ def play(call: Call, lab: Stack, out: Path, call_id: str, listener: Listener | N
             listener.tick(time.time())
 
     with lab.capture(path):
-        run = lab.sipp(call.scenario, host=call.host, keys=call.keys, call_id=call_id, timeout=call.timeout)
+        run = lab.sipp(
+            call.scenario, host=call.host, keys=call.keys, call_id=call_id, port=port, timeout=call.timeout
+        )
         try:
             while run.running:
                 tell()

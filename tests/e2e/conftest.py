@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.companion_seen import Companion
 from e2e.lab_sockets import LabSockets
 from e2e.observed_edge import Kamailio, Wire
+from e2e.together import Playing, Stage, Together
 from e2e.user_agent import Call, Originate, Peer, UserAgent
 from lab.sip import SipMessage
 from lab.stack import ROOT, LabError, Stack
@@ -54,11 +56,11 @@ def sockets(stack: Stack) -> Iterator[LabSockets]:
 
 
 @pytest.fixture(scope="session")
-def wire(stack: Stack) -> Iterator[Wire]:
+def wire(stack: Stack, sockets: LabSockets) -> Iterator[Wire]:
     """What passes the edge, from the first test to the last; kept in out/e2e/."""
     path: Path = ROOT / "out" / "e2e" / f"{stack.project}.pcap"
     with stack.capture(path):
-        seen = Wire.of(path, stack)
+        seen = Wire.of(path, stack, sockets)
         yield seen
         seen.reader.close()
 
@@ -81,12 +83,11 @@ def gateway(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def peer(stack: Stack, sockets: LabSockets, wire: Wire) -> Peer:
     """A user agent at one of the carrier's addresses, by the last number; docker/config has the profiles."""
-    assert wire  # captured from the first message on
     agents: dict[int, UserAgent] = {}
 
     def at(host: int) -> UserAgent:
         if host not in agents:
-            agents[host] = UserAgent(sockets, stack.address(host), stack.edge, NATIVE)
+            agents[host] = UserAgent(sockets, stack.address(host), stack.edge, wire, NATIVE)
         return agents[host]
 
     return at
@@ -122,3 +123,29 @@ def stack_rpc(stack: Stack) -> str:
 def nothing_learned(edge: Kamailio) -> None:
     """What destinations have told us in a 422 is forgotten."""
     edge.rpc("htable.flush", "session_timer_min_se")
+
+
+@pytest.fixture(scope="session")
+def companion(stack: Stack) -> Iterator[Companion]:
+    found = Companion(stack)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def stage(
+    stack: Stack, peer: Peer, originate: Originate, edge: Kamailio, wire: Wire, companion: Companion
+) -> Stage:
+    """What calls that are played together are played with."""
+    return Stage(stack, peer, originate, edge, wire, companion)
+
+
+@pytest.fixture(scope="module")
+def playing(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Playing]:
+    """Every selected call of the module's group ``together``, started."""
+    module = request.module
+    together: Together = module.together
+    names = [item.name for item in request.session.items if getattr(item, "module", None) is module]
+    under_way = together.play(names, stage)
+    yield under_way
+    under_way.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,19 +25,22 @@ class Wire:
 
     reader: CaptureReader
     stack: Stack
+    sockets: LabSockets
     _packets: list[Packet] = field(default_factory=list)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, path: Path, stack: Stack) -> Wire:
-        return cls(CaptureReader(path), stack)
+    def of(cls, path: Path, stack: Stack, sockets: LabSockets) -> Wire:
+        return cls(CaptureReader(path), stack, sockets)
 
     def packets(self, call_id: str) -> list[Packet]:
-        """Those of one call, retransmissions left out."""
-        self._packets += self.reader.poll()
-        return [each for each in self._packets if each.message.call_id == call_id and not each.retransmission]
+        """Those of one call up to now, retransmissions left out."""
+        self._catch_up()
+        return self._seen(call_id)
 
     def to_asterisk(self, call_id: str) -> list[SipMessage]:
         """What Asterisk was sent of this call."""
+        self._catch_up()
         return self._towards(self.stack.asterisk, call_id)
 
     def from_asterisk(self, call_id: str) -> list[SipMessage]:
@@ -50,8 +55,48 @@ class Wire:
         """The same for any address."""
         return self._nth(address, call_id, what, count)
 
+    def wait_for_ack(self, call_id: str, cseq: int) -> None:
+        """Until the edge has handed on the ACK: its processes may send what follows sooner."""
+        wait_until(
+            lambda: [
+                each
+                for each in self._seen(call_id)
+                if each.message.cseq == (cseq, "ACK") and each.source.address == self.stack.edge
+            ],
+            8,
+            f"ACK {cseq} of {call_id} to leave the edge",
+            pause=0.01,
+        )
+
+    def _seen(self, call_id: str) -> list[Packet]:
+        with self._reading:
+            self._packets += self.reader.poll()
+        return [each for each in self._packets if each.message.call_id == call_id and not each.retransmission]
+
+    def _catch_up(self) -> None:
+        """Send the edge a message and wait for the answer in the capture: then all before it is there too."""
+        own = (self.stack.address(40), 7091)
+        mark = secrets.token_hex(8)
+        rows = [
+            f"OPTIONS sip:{self.stack.edge} SIP/2.0",
+            f"Via: SIP/2.0/UDP {own[0]}:{own[1]};branch=z9hG4bK{mark}",
+            "Max-Forwards: 1",
+            f"From: <sip:mark@{own[0]}>;tag={mark}",
+            f"To: <sip:{self.stack.edge}>",
+            f"Call-ID: {mark}",
+            "CSeq: 1 OPTIONS",
+            "Content-Length: 0",
+        ]
+        self.sockets.send(own, (self.stack.edge, 5060), ("\r\n".join(rows) + "\r\n\r\n").encode())
+        wait_until(
+            lambda: [each for each in self._seen(mark) if each.message.status],
+            8,
+            "the capture to catch up",
+            pause=0.01,
+        )
+
     def _towards(self, address: str, call_id: str) -> list[SipMessage]:
-        return [p.message for p in self.packets(call_id) if p.destination.address == address]
+        return [p.message for p in self._seen(call_id) if p.destination.address == address]
 
     def _nth(self, address: str, call_id: str, what: str | int, count: int) -> SipMessage:
         def matching() -> list[SipMessage]:
