@@ -1,4 +1,4 @@
-"""What the companion shows over HTTP: metrics, health, readiness, sessions."""
+"""What the companion shows over HTTP: metrics, health, sessions; and the one thing it does: refresh."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from session_timer_companion import __version__, by_hand
+from session_timer_companion.keeper import Keeper
+from session_timer_companion.shown import refresher, shown, state
 from session_timer_companion.watch import Watch
 
 if TYPE_CHECKING:
     from session_timer_companion.daemon import Companion
+
+_USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
+"""Refresher and state of a call that only waits: shown even where there is none."""
 
 _COMPANION: web.AppKey[Companion] = web.AppKey("companion")
 
@@ -34,6 +40,8 @@ async def serve(companion: Companion, host: str, port: int) -> AsyncIterator[Non
             web.get("/healthz", _health),
             web.get("/readyz", _readiness),
             web.get("/sessions", _sessions),
+            web.get("/sessions/{call_id:.+}", _session),
+            web.post("/sessions/{call_id:.+}/refresh", _refresh),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
@@ -54,10 +62,14 @@ async def serve(companion: Companion, host: str, port: int) -> AsyncIterator[Non
 
 async def _metrics(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
+    sessions = companion.measures.sessions
+    sessions.clear()
     for keeper in companion.keepers:
-        count = Counter(_refresher(watch) for watch in keeper.by_key.values())
-        for refresher in ("local", "remote", "none"):
-            companion.measures.sessions.labels(keeper.name, refresher).set(count[refresher])
+        for standing in _USUAL:
+            sessions.labels(keeper.name, *standing).set(0)
+        count = Counter((refresher(watch), state(watch)) for watch in keeper.by_key.values())
+        for standing, calls in count.items():
+            sessions.labels(keeper.name, *standing).set(calls)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return web.Response(body=encode(companion.measures.registry), headers={"Content-Type": content_type})
 
@@ -69,45 +81,54 @@ async def _health(request: web.Request) -> web.Response:
 
 async def _readiness(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
-    state = {
+    edges = {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()}
+    if not companion.clocks.names:
+        edges = {
+            address: "publishes no clock" if is_up == "ready" else is_up for address, is_up in edges.items()
+        }
+    report = {
+        "version": __version__,
         "asterisk": {
             keeper.name: "ready" if keeper.ready else str(keeper.ami.last_error or "starting")
             for keeper in companion.keepers
         },
-        "edge": {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()},
+        "edge": edges,
     }
-    return web.json_response(state, status=200 if companion.ready else 503)
+    return web.json_response(report, status=200 if companion.ready else 503)
 
 
 async def _sessions(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
+    now = asyncio.get_running_loop().time()
     return web.json_response(
-        [shown(keeper.name, watch) for keeper in companion.keepers for watch in keeper.by_key.values()]
+        [shown(keeper.name, watch, now) for keeper in companion.keepers for watch in keeper.by_key.values()]
     )
 
 
-def _refresher(watch: Watch) -> str:
-    agreed = watch.session.dialog.agreement
-    return str(agreed.refresher) if agreed else "none"
-
-
-def shown(asterisk: str, watch: Watch) -> dict[str, Any]:
-    """One call, as others see it. Times are seconds from now."""
+async def _session(request: web.Request) -> web.Response:
     now = asyncio.get_running_loop().time()
-    session = watch.session
-    agreed = session.dialog.agreement
-    return {
-        "asterisk": asterisk,
-        "call_id": watch.call_id,
-        "channel": watch.channel,
-        "edge": watch.edge.address if watch.edge is not None else None,
-        "state": str(session.state),
-        "refresher": _refresher(watch),
-        "interval": agreed.interval if agreed else 0,
-        "since": round(session.since - now, 3),
-        "due": None if session.wake is None else round(session.wake - now, 3),
-        "deadline": None if session.deadline is None else round(session.deadline - now, 3),
-        "refreshes": max(watch.refreshes, 0),
-        "method": str(session.method),
-        "refused": list(session.refused),
-    }
+    return web.json_response([shown(keeper.name, watch, now) for keeper, watch in _named(request)])
+
+
+async def _refresh(request: web.Request) -> web.Response:
+    if "Origin" in request.headers:
+        # A page in somebody's browser is not the operator.
+        raise web.HTTPForbidden(text="not from a web page")
+    named = _named(request)
+    return web.json_response(
+        await asyncio.gather(*[by_hand.refresh(keeper, watch) for keeper, watch in named])
+    )
+
+
+def _named(request: web.Request) -> list[tuple[Keeper, Watch]]:
+    """Every dialog with the Call-ID in the path: forks and both legs of a call may share it."""
+    call_id = request.match_info["call_id"]
+    found = [
+        (keeper, watch)
+        for keeper in request.app[_COMPANION].keepers
+        for watch in keeper.by_key.values()
+        if watch.call_id == call_id
+    ]
+    if not found:
+        raise web.HTTPNotFound(text=f"no call with the Call-ID {call_id} is under watch")
+    return found

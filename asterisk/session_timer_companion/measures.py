@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from session_timer.session import Method, Reason
 
 from session_timer_companion import __version__
+
+OUTCOMES = ("confirmed", "refused", "unanswered", "not sent")
+"""How a refresh of ours can end."""
+
+ACTIONS = ("hung up", "reported")
+"""What may follow when a session has expired."""
+
+# Each counter would bring a second series with the time of its birth.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Measures:
@@ -17,7 +27,10 @@ class Measures:
             __version__
         ).set(1)
         self.sessions = Gauge(
-            "session_timer_sessions", "Calls under watch.", ["asterisk", "refresher"], registry=registry
+            "session_timer_sessions",
+            "Calls under watch.",
+            ["asterisk", "refresher", "state"],
+            registry=registry,
         )
         self.armed = Counter(
             "session_timer_armed", "Calls taken under watch.", ["asterisk"], registry=registry
@@ -34,12 +47,24 @@ class Measures:
             ["method", "outcome"],
             registry=registry,
         )
+        for method in Method:
+            for outcome in OUTCOMES:
+                self.refreshes.labels(str(method), outcome)
+        self.suppressed = Counter(
+            "session_timer_refreshes_suppressed",
+            "Refreshes that Asterisk called a success and that left no sign.",
+            ["method"],
+            registry=registry,
+        )
         self.seen = Counter(
             "session_timer_peer_refreshes", "Refreshes that the record told of.", registry=registry
         )
         self.expiries = Counter(
             "session_timer_expiries", "Sessions that expired.", ["reason", "action"], registry=registry
         )
+        for reason in Reason:
+            for action in ACTIONS:
+                self.expiries.labels(str(reason), action)
         self.saved = Counter(
             "session_timer_hangups_avoided",
             "Silent peers that a probe showed to be alive.",
@@ -59,6 +84,12 @@ class Measures:
         )
         self.ami_up = Gauge(
             "session_timer_ami_up", "1 while logged in to Asterisk.", ["asterisk"], registry=registry
+        )
+        self.logins = Counter(
+            "session_timer_ami_logins",
+            "Logins to Asterisk; more than one is a reconnect.",
+            ["asterisk"],
+            registry=registry,
         )
         self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
         self.faults = Counter(

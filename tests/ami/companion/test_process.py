@@ -101,7 +101,7 @@ async def test_it_keeps_a_call_serves_http_reloads_and_stops_cleanly(tmp_path: P
                     assert answer.status == 200
                 async with http.get("/metrics") as answer:
                     text = await answer.text()
-                assert 'session_timer_sessions{asterisk="ast1",refresher="local"} 1.0' in text
+                assert 'session_timer_sessions{asterisk="ast1",refresher="local",state="ours"} 1.0' in text
                 assert "call-1" not in text
             companion.process.send_signal(signal.SIGHUP)
             await companion.line("configuration reloaded")

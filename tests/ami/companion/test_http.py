@@ -1,0 +1,129 @@
+"""What the companion shows over HTTP, and the refresh that may be asked for there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from ami.companion.world import Agreement, Peer, Side, World, answers, silence, world
+from prometheus_client.parser import text_string_to_metric_families
+from session_timer_companion import by_hand
+from session_timer_companion.http import serve
+from yarl import URL
+
+OURS = Agreement(1800, Side.LOCAL)
+THEIRS = Agreement(1800, Side.REMOTE)
+ODD = "a/b?c%20d@198.18.0.40"
+
+
+@asynccontextmanager
+async def served(it: World) -> AsyncIterator[aiohttp.ClientSession]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert it.companion is not None
+    async with (
+        serve(it.companion, "127.0.0.1", port),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+    ):
+        yield http
+
+
+def path(call_id: str, more: str = "") -> URL:
+    return URL(f"/sessions/{quote(call_id, safe='')}{more}", encoded=True)
+
+
+async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call(ODD, OURS)
+        it.call("other", THEIRS)
+        await it.until(lambda: len(it.keeper.by_key) == 2)
+        async with served(it) as http:
+            async with http.get(path(ODD)) as answer:
+                (shown,) = await answer.json()
+            assert shown["call_id"] == ODD
+            assert shown["channel"] == call.name
+            assert (shown["state"], shown["refresher"], shown["last"]) == ("ours", "local", "")
+            assert 0 < shown["due"] <= 900 < shown["deadline"] < 1800
+            async with http.get(path("nobody")) as answer:
+                assert answer.status == 404
+                assert "nobody" in await answer.text()
+
+
+async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadline(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call(ODD, OURS, age=600.0)
+        await it.start()
+        before = it.watch(call).session.deadline
+        assert before is not None
+        async with served(it) as http, http.post(path(ODD, "/refresh")) as answer:
+            (report,) = await answer.json()
+        assert (report["outcome"], report["method"]) == ("confirmed", "UPDATE")
+        assert len(it.refreshes(call)) == 1
+        deadline = it.watch(call).session.deadline
+        assert deadline is not None
+        assert deadline > before + 500
+
+
+@pytest.mark.parametrize(
+    ("peer", "outcome", "reason"),
+    [(answers(488), "refused", "488"), (silence(), "no answer", "doctor")],
+)
+async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome: str, reason: str) -> None:
+    async with world(tmp_path, peer=peer) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        report = await by_hand.refresh(it.keeper, it.watch(call), patience=0.5)
+        assert report["outcome"] == outcome
+        assert reason in report["reason"]
+
+
+async def test_a_web_page_cannot_ask_for_a_refresh(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        async with (
+            served(it) as http,
+            http.post(path("call-1", "/refresh"), headers={"Origin": "http://elsewhere.example"}) as answer,
+        ):
+            assert answer.status == 403
+        assert not it.refreshes(call)
+
+
+async def test_readiness_has_one_entry_for_each_dependency(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, served(it) as http:
+        async with http.get("/readyz") as answer:
+            assert answer.status == 200
+            report = await answer.json()
+        assert report["asterisk"] == {"ast1": "ready"}
+        assert report["edge"] == {it.edge.address: "ready"}
+        await it.asterisk.stop()
+        await it.until(lambda: not it.keeper.ready)
+        async with http.get("/readyz") as answer:
+            assert answer.status == 503
+            assert (await answer.json())["asterisk"]["ast1"] != "ready"
+
+
+async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        it.call("call-1", OURS)
+        it.call("call-2", THEIRS)
+        it.call("call-3", None)
+        await it.until(lambda: len(it.keeper.by_key) == 3)
+        async with served(it) as http, http.get("/metrics") as answer:
+            text = await answer.text()
+    assert "call-1" not in text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    counted = {
+        (sample.labels["refresher"], sample.labels["state"]): sample.value
+        for sample in families["session_timer_sessions"].samples
+    }
+    assert counted == {("local", "ours"): 1, ("remote", "theirs"): 1, ("none", "off"): 1}
+    assert families["session_timer_ami_up"].samples[0].value == 1
+    assert families["session_timer_ami_logins"].samples[0].value == 1
+    assert families["session_timer_rpc_up"].samples[0].value == 1
