@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from e2e.lab_sockets import Address, Datagram, LabSockets
+from e2e.observed_edge import Wire
 from lab.sip import SipMessage
 
 SIP = 5060
@@ -33,6 +34,7 @@ class UserAgent:
     sockets: LabSockets
     address: str
     edge: str
+    wire: Wire
     stock: bool = False
     """The edge runs the stock kamailio.cfg: numbers go to Asterisk, users are found where they registered."""
 
@@ -182,6 +184,7 @@ class Call:
         if self.remote_tag is None:
             self.establish(answer)
         self.send("ACK", cseq=answer.cseq[0])
+        self.agent.wire.wait_for_ack(self.call_id, answer.cseq[0])
 
     def dial(self, *rows: str, offer: bool = True, allow: str = ALLOW) -> SipMessage:
         """INVITE, 2xx, ACK; returns the 2xx."""
@@ -194,7 +197,7 @@ class Call:
         """A request and its final answer, confirmed where it is a 2xx to INVITE."""
         answer = self.final(self.send(method, *rows, body=body))
         if method == "INVITE" and answer.status == 200:
-            self.send("ACK", cseq=answer.cseq[0])
+            self.ack(answer)
         return answer
 
     def answer(
