@@ -107,6 +107,7 @@ class Keeper:
 
     def _up(self) -> None:
         self._measures.ami_up.labels(self.name).set(1)
+        self._measures.logins.labels(self.name).inc()
         if self._resync is not None:
             self._resync.cancel()
         self._resync = asyncio.create_task(self._read_all(), name=f"resync {self.name}")

@@ -287,6 +287,7 @@ class Turns:
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
+        self._measures.suppressed.labels(str(attempt.method)).inc()
         self._log.warning(
             "no sign that the refresh left Asterisk: trying the other form",
             call_id=watch.call_id,
