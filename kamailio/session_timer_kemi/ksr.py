@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import KSR
-
-_COMPACT = {"Session-Expires": "x", "Supported": "k"}
 
 
 def error(text: str) -> None:
@@ -47,11 +46,15 @@ def has(header: str) -> bool:
     return bool(KSR.hdr.is_present(header) > 0)
 
 
-def remove(header: str) -> None:
-    """Take off every row of a header, under both its names."""
-    KSR.hdr.remove(header)
-    if header in _COMPACT:
-        KSR.hdr.remove(_COMPACT[header])
+def remove(header: str) -> bool:
+    """Take off every row of a header, under both its names; False if no header can be parsed."""
+    return bool(KSR.hdr.remove(header) > 0)
+
+
+def disarm(header: str) -> None:
+    """Give a header another name where Kamailio cannot parse the headers: it changes the text as it came."""
+    name = re.sub(r"([.*+])", r"[\1]", header)
+    KSR.textops.replace_all(f"^{name}[ \t]*:", "X-Removed:")
 
 
 def append(lines: Sequence[str]) -> None:

@@ -119,8 +119,9 @@ class SessionTimers:
             ksr.error(f"session timer: fault in our code, the call {call} goes on without us: {fault!r}")
 
     def _strip(self) -> None:
-        if ksr.has(self._config.edge.header):
-            ksr.remove(self._config.edge.header)
+        # An answer with one row that Kamailio cannot parse has no headers for it, yet is relayed as it came.
+        if not ksr.remove(self._config.edge.header):
+            ksr.disarm(self._config.edge.header)
 
     def _source(self) -> End:
         return self._directory.find(ksr.recall(PEER_NAME), ksr.pv("$si"), ksr.pv("$fd"))
