@@ -262,9 +262,9 @@ class FakeKsr:
     def _raw(self, name: str) -> str | int:
         """The value of a pseudo-variable, one character a byte."""
         if every := _EVERY_ROW.fullmatch(name):
-            return ",".join(self.routed.values(every[1]))
+            return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
         if first := _FIRST_ROW.fullmatch(name):
-            return self.routed.value(first[1])
+            return "" if self.routed.opaque else self.routed.value(first[1])
         if avp := _AVP.fullmatch(name):
             return self._transaction.avps.get(avp[1], "") if self._transaction else ""
         if reply := _OF_REPLY.fullmatch(name):
@@ -298,14 +298,23 @@ class FakeKsr:
         return self._transaction.final[self._branch]
 
     def _do_hdr_is_present(self, name: str) -> int:
-        return 1 if any(True for _ in self.routed.numbers(name)) else -1
+        return 1 if self.routed.values(name) and not self.routed.opaque else -1
 
     def _do_hdr_remove(self, name: str) -> int:
+        if self.routed.opaque:
+            return -1
         self.routed.remove(name)
         return 1
 
+    def _do_textops_replace_all(self, pattern: str, text: str) -> int:
+        self.routed.replaced.append((pattern, text))
+        return 1
+
     def _do_hdr_append(self, text: str) -> int:
-        self.routed.appended += _rows(text)
+        rows = _rows(text)
+        if self.routed.opaque:
+            return -1
+        self.routed.appended += rows
         return 1
 
     def _do_hdr_append_to_reply(self, text: str) -> int:
@@ -339,6 +348,8 @@ class FakeKsr:
         assert self._transaction is not None
         assert self._routes is not None
         before = self._route, self._message, self._transaction, self._branch
+        if self.routed.opaque:
+            return -1
         branch = self.routed.branch()
         self._transaction.branches.append(branch)
         self._enter("branch", branch, self._transaction, len(self._transaction.branches) - 1)

@@ -226,6 +226,37 @@ PROBES: dict[str, Probe] = {
             ["htable.sht_gete", "session_timer", "k\u0000l"],
         ],
     },
+    "a-request-that-kamailio-cannot-parse": {
+        "rows": ["X-Session-Timer: 1", "Retry-After: soon", "X-Session-Timer: 2", "Supported: timer"],
+        "answers": [],
+        "request": [
+            ["hdr.is_present", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            *_all("X-Session-Timer", "Supported"),
+        ],
+    },
+    "an-answer-that-kamailio-cannot-parse": {
+        "rows": [],
+        "answers": [[200, ["X-Session-Timer: 1", "Retry-After: soon", "X-Session-Timer: 2", "k: timer"]]],
+        "reply": [
+            ["hdr.is_present", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            *_all("X-Session-Timer", "Supported"),
+        ],
+        "onreply": [
+            ["hdr.is_present", "X-Session-Timer"],
+            ["hdr.remove", "X-Session-Timer"],
+            ["hdr.append", "X-Session-Timer: 3\r\n"],
+        ],
+    },
+    "a-text-replaced-in-an-answer-that-kamailio-cannot-parse": {
+        "rows": [],
+        "answers": [[200, ["X-Session-Timer: 1", "Retry-After: soon", "x-session-timer : 2", "k: timer"]]],
+        "reply": [
+            ["hdr.remove", "X-Session-Timer"],
+            ["textops.replace_all", "^X-Session-Timer[ \t]*:", "X-Removed:"],
+        ],
+    },
     "no-utf-8-to-kamailio": {
         "rows": [],
         "request": [["pv.sets", "$avp(kept)", "\udcff"]],

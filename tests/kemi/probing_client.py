@@ -6,6 +6,7 @@ the list of KSR functions, and of every probe what was forwarded and what came b
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -50,7 +51,19 @@ def dialog_rows(name: str) -> list[str]:
     ]
 
 
-def run(name: str, probe: dict[str, Any], caller: socket.socket, callee: socket.socket) -> dict[str, Any]:
+def received(end: socket.socket, name: str) -> tuple[bytes, Any]:
+    """The next message of this probe, and where it came from; what is repeated of others is passed over."""
+    while True:
+        message, sender = end.recvfrom(65535)
+        if f"\r\nCall-ID: {name}\r\n".encode() in message:
+            return message, sender
+
+
+def run(
+    name: str, probe: dict[str, Any], ends: tuple[socket.socket, socket.socket], seen: dict[str, Any]
+) -> None:
+    """Send one probe; what goes out and comes back is added to `seen`."""
+    caller, callee = ends
     request = (
         latin(
             [
@@ -66,12 +79,11 @@ def run(name: str, probe: dict[str, Any], caller: socket.socket, callee: socket.
         + b"Content-Length: 0\r\n\r\n"
     )
     caller.sendto(request, SERVER)
-    seen: dict[str, Any] = {"forwarded": [], "answers": []}
     if "X-Answered: here" not in probe["rows"]:
         for code, answer in probe.get("answers", [[200, []]]):
-            forwarded, server = callee.recvfrom(65535)
+            forwarded, server = received(callee, name)
             while forwarded.startswith(b"ACK "):
-                forwarded, server = callee.recvfrom(65535)
+                forwarded, server = received(callee, name)
             seen["forwarded"].append(rows_of(forwarded))
             vias = [row for row in rows_of(forwarded) if row.lower().startswith("via:")]
             callee.sendto(
@@ -88,8 +100,7 @@ def run(name: str, probe: dict[str, Any], caller: socket.socket, callee: socket.
                 server,
             )
     while not seen["answers"] or seen["answers"][-1][0].startswith("SIP/2.0 1"):
-        seen["answers"].append(rows_of(caller.recv(65535)))
-    return seen
+        seen["answers"].append(rows_of(received(caller, name)[0]))
 
 
 def main() -> None:
@@ -99,7 +110,11 @@ def main() -> None:
     for name, probe in probes.items():
         # Sockets of its own for each: nothing that comes late for the one before is read.
         with endpoint(5061) as caller, endpoint(5062) as callee:
-            told["probes"][name] = run(name, probe, caller, callee)
+            seen: dict[str, Any] = {"forwarded": [], "answers": []}
+            told["probes"][name] = seen
+            # What does not come within a second does not come: that is an answer too.
+            with contextlib.suppress(TimeoutError):
+                run(name, probe, (caller, callee), seen)
     results = [json.loads(line) for line in (FOLDER / "results.jsonl").read_text().splitlines()]
     for name, seen in told["probes"].items():
         seen["calls"] = [

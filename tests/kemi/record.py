@@ -68,7 +68,7 @@ def ask(suite: str, folder: Path) -> tuple[str, Any]:
         release = docker("exec", name, "kamailio", "-v").split()[2].rpartition(".")[0]
         deadline = time.monotonic() + 20
         started = ["docker", "exec", name, "test", "-p", "/run/kamailio/rpc.fifo"]
-        while subprocess.run(started, check=False).returncode:
+        while subprocess.run(started, check=False, capture_output=True).returncode:
             if time.monotonic() > deadline:
                 log = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=False)
                 sys.exit(f"{image}: Kamailio has not started within 20 s: {log.stderr[-2000:]}")

@@ -6,6 +6,7 @@ Texts hold one character for each byte (latin-1), because what arrives need not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -46,6 +47,8 @@ class Message:
     removed: set[int] = field(default_factory=set)
     """The numbers of the rows that will not be sent."""
     appended: list[str] = field(default_factory=list)
+    replaced: list[tuple[str, str]] = field(default_factory=list)
+    """Patterns and texts, for the text of the message as it came."""
 
     @property
     def is_request(self) -> bool:
@@ -54,6 +57,14 @@ class Message:
     @property
     def code(self) -> int:
         return int(self.start.split()[1])
+
+    @property
+    def opaque(self) -> bool:
+        """Whether Kamailio's parser gives up on the headers; of the many ways this is the one modelled."""
+        return any(
+            name.lower() == "retry-after" and re.match(r"[0-9]+[ \t]*(?:[;(]|$)", value) is None
+            for name, value in map(split_row, self.received)
+        )
 
     @property
     def method(self) -> str:
@@ -83,6 +94,8 @@ class Message:
     def sent(self) -> Sent:
         """The message as it leaves."""
         kept = [row for number, row in enumerate(self.received) if number not in self.removed]
+        for pattern, text in self.replaced:
+            kept = [re.sub(pattern, text, row, flags=re.IGNORECASE) for row in kept]
         start = self.start
         if self.is_request:
             start = " ".join((start.split()[0], self.request_uri, "SIP/2.0"))

@@ -45,6 +45,8 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
             out += [again.last, edge.answer(again, 200, TIMER)]
             failed = edge.send(TIMER, from_us=sender, within=True)
             out += [failed.last, edge.answer(failed, 491)]
+        opaque = edge.send(TIMER, from_us=from_us, within=True)
+        out += [opaque.last, edge.answer(opaque, 200, ("Retry-After: soon",))]
         odd = edge.send(TIMER, from_us=from_us, within=True)
         out += [odd.last, edge.answer(odd, 200, ("x: soon",))]
         out.append(edge.send(method="BYE", from_us=from_us, within=True).last)

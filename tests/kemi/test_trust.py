@@ -35,6 +35,20 @@ def test_the_internal_header_is_removed_in_every_direction(
         assert "X-Other: 1" in answer.rows
 
 
+@pytest.mark.parametrize("code", [200, 486])
+def test_the_internal_header_goes_even_where_kamailio_cannot_parse_the_answer(edge: Edge, code: int) -> None:
+    handled = edge.send(from_us=True)
+    rows = (
+        "X-Session-Timer: 5;refresher=local;v=1",
+        "Retry-After: soon",
+        "x-session-timer : 6",
+        "X-Other: 1",
+    )
+    answer = edge.sure(edge.answer(handled, code, rows))
+    assert answer.all("X-Session-Timer") == []
+    assert answer.all("X-Other") == ["X-Other: 1"]
+
+
 @pytest.mark.parametrize("name", ["X-Session-Timer", "X-Edge"])
 def test_the_header_has_the_name_that_the_configuration_gives(make_edge: MakeEdge, name: str) -> None:
     edge = make_edge(config={**CONFIG, "edge": {"header": name}})
