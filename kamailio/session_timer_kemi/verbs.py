@@ -14,7 +14,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from session_timer import Config, ConfigError, HeaderError, Mode, Peer, Record, RefreshRequest, Side, uas
+from session_timer import (
+    Config,
+    ConfigError,
+    ExpiryAction,
+    HeaderError,
+    Mode,
+    Peer,
+    Policy,
+    Record,
+    RefreshRequest,
+    Side,
+    uas,
+)
 
 from . import configuration, inbound, ksr, outbound, passing
 from .pending import Part, Pending
@@ -169,9 +181,13 @@ class SessionTimers:
         if refusal is not None:
             inbound.refuse(refusal, peer)
             return True
-        if self._config.edge.bye_on_expiry and policy.mode is Mode.PROXY and not ids.to_tag:
+        if not ids.to_tag and self._ends_by_bye(policy):
             ksr.watch_dialog()
         return False
+
+    def _ends_by_bye(self, policy: Policy) -> bool:
+        wanted = self._config.edge.bye_on_expiry and policy.expiry is ExpiryAction.HANG_UP
+        return wanted and policy.mode is Mode.PROXY
 
     def _expired(self) -> None:
         call_id, one_tag, other_tag = ksr.pv("$shtrecord(key)").rsplit(";", 2)
