@@ -1,0 +1,192 @@
+"""Asking an edge: every answer and every silence has its meaning, and none is an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ami.companion.accelerated import accelerated
+from ami.companion.fake_edge import FakeEdge
+from session_timer import Agreement, Side
+from session_timer_companion.edge import Changes, Edge, Found, Missing, Unreachable
+from session_timer_companion.edges import Edges
+
+OURS = Agreement(1800, Side.LOCAL)
+
+
+async def test_a_record_is_found_or_missing() -> None:
+    async with FakeEdge() as kamailio:
+        written = kamailio.write('odd "call";id;a;b', OURS)
+        edge = Edge(kamailio.address)
+        assert edge.up is None
+        found = await edge.record('odd "call";id;a;b')
+        assert isinstance(found, Found)
+        assert found.record.dialog == written.dialog
+        assert await edge.record("no;a;b") == Missing()
+        assert edge.up is True
+        edge.close()
+
+
+async def test_many_records_come_back_in_the_order_asked() -> None:
+    async with FakeEdge() as kamailio:
+        for number in range(0, 300, 2):
+            kamailio.write(f"call-{number};a;b", Agreement(1000 + number, Side.REMOTE))
+        edge = Edge(kamailio.address, timeout=5)
+        answers = await edge.records([f"call-{number};a;b" for number in range(300)])
+        for number, answer in enumerate(answers):
+            if number % 2:
+                assert answer == Missing()
+            else:
+                assert isinstance(answer, Found)
+                assert answer.record.dialog.agreement == Agreement(1000 + number, Side.REMOTE)
+        edge.close()
+
+
+async def test_a_datagram_that_got_lost_is_asked_for_again() -> None:
+    async with FakeEdge() as kamailio:
+        kamailio.write("call;a;b", OURS)
+        kamailio.silent = True
+
+        def come_back(_method: str, _params: list[str]) -> None:
+            kamailio.silent = len(kamailio.asked) < 2
+
+        kamailio.on_request = come_back
+        edge = Edge(kamailio.address, timeout=0.2)
+        assert isinstance(await edge.record("call;a;b"), Found)
+        assert len(kamailio.asked) == 2
+        edge.close()
+
+
+@accelerated(10)
+async def test_silence_is_unreachable_and_is_counted() -> None:
+    async with FakeEdge() as kamailio:
+        kamailio.silent = True
+        edge = Edge(kamailio.address)
+        answer = await edge.record("call;a;b")
+        assert isinstance(answer, Unreachable)
+        assert answer.reason == f"edge {kamailio.address}: no answer within 1 s"
+        assert (edge.up, edge.losses) == (False, 1)
+        edge.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("udp:127.0.0.1:9", "Connection refused"),
+        ("udp:no-such-host.invalid:9", "no-such-host|Name|name|resolution"),
+        ("unix:/nowhere/rpc.sock", "No such file"),
+    ],
+)
+async def test_nobody_there_is_unreachable(address: str, reason: str) -> None:
+    edge = Edge(address, timeout=0.5)
+    answer = await edge.record("call;a;b")
+    assert isinstance(answer, Unreachable)
+    assert any(word in answer.reason for word in reason.split("|")), answer.reason
+    assert edge.up is False
+    edge.close()
+
+
+class Says(asyncio.DatagramProtocol):
+    """Answers everything with the same text; `{id}` in it becomes the request's id."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        number = json.loads(data)["id"]
+        self._transport.sendto(self._text.replace("{id}", str(number)).encode(), addr)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('nonsense "id": {id}}', "not JSON"),
+        ('["id",{"id":{id}}', "not JSON"),
+        ('{"result":{},"id":{id}}', "without item.value"),
+        ('{"result":{"item":{"value":7}},"id":{id}}', "without item.value"),
+        ('{"result":{"item":{"value":"v=99"}},"id":{id}}', "version '99'"),
+        ('{"error":{"code":500,"message":"No such htable"},"id":{id}}', "No such htable"),
+        ('{"error":"broken","id":{id}}', "broken"),
+        ('{"result":{},"id":99999}', "no answer"),
+        ("", "no answer"),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_unreachable(text: str, reason: str) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: Says(text), local_addr=("127.0.0.1", 0))
+    edge = Edge(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
+    answer = await edge.record("call;a;b")
+    assert isinstance(answer, Unreachable)
+    assert reason in answer.reason
+    edge.close()
+    transport.close()
+
+
+async def test_kamailios_unix_socket_can_answer_us_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    path = tmp_path / "kamailio_rpc.sock"
+    kamailio = FakeEdge()
+    kamailio.write("call;a;b", OURS)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(path))
+        edge = Edge(f"unix:{path}")
+        asking = asyncio.create_task(edge.record("call;a;b"))
+        data, answered_to = await loop.run_in_executor(None, _receive, server)
+        reply = kamailio.answer(data)
+        assert reply is not None
+        server.sendto(reply, answered_to)
+        assert isinstance(await asking, Found)
+        ours = Path(answered_to)
+        assert ours.exists()
+        edge.close()
+        assert not ours.exists()
+        assert not ours.parent.exists()
+
+
+def _receive(server: socket.socket) -> tuple[bytes, str]:
+    server.settimeout(5)
+    data, address = server.recvfrom(65536)
+    return data, str(address)
+
+
+async def test_the_list_of_changes_is_read_and_strange_entries_are_passed_over() -> None:
+    async with FakeEdge() as kamailio:
+        record = kamailio.write("call;a;b", OURS)
+        kamailio.changes = {"call;a;b": record.encode(), "strange": "v=99", "clock;other": "soon"}
+        edge = Edge(kamailio.address)
+        changes = await edge.changes()
+        assert isinstance(changes, Changes)
+        assert set(changes.records) == {"call;a;b"}
+        assert set(changes.clocks) == {"edge-host"}
+        assert await edge.clock("edge-host") == changes.clocks["edge-host"]
+        assert await edge.clock("nobody") is None
+        edge.close()
+
+
+@accelerated(10)
+async def test_a_copy_at_another_edge_counts_and_its_ignorance_does_not() -> None:
+    async with FakeEdge() as one, FakeEdge() as other:
+        other.write("copied;a;b", OURS)
+        one.silent = True
+        edges = Edges(one.address)
+        edges.at(other.address)
+        copied, unknown = await edges.records(edges.at(one.address), ["copied;a;b", "unknown;a;b"])
+        assert isinstance(copied, Found)
+        assert isinstance(unknown, Unreachable)
+        assert await edges.records(None, ["x"]) == [Unreachable("no edge")]
+        edges.close()
+
+
+async def test_a_call_that_names_no_edge_or_a_strange_one_is_asked_of_the_configured() -> None:
+    edges = Edges("udp:198.18.0.10:8090")
+    for address in ("", "http://example.org/", "udp:nowhere", "unix:relative"):
+        assert edges.at(address) is edges.at("udp:198.18.0.10:8090")
+    assert edges.at("udp:198.18.0.11:8090") is not edges.at("udp:198.18.0.10:8090")
+    assert [edge.address for edge in edges.all()] == ["udp:198.18.0.10:8090", "udp:198.18.0.11:8090"]

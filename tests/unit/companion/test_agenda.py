@@ -1,0 +1,78 @@
+"""The agenda: everybody is woken at their time, once, and nobody is kept who has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+
+from session_timer import Agreement, DialogTimer, Policy, Side
+from session_timer_companion.agenda import TICK, Agenda
+from session_timer_companion.watch import Watch
+
+
+def watch(name: str) -> Watch:
+    dialog = DialogTimer(Agreement(1800, Side.LOCAL))
+    return Watch(name, f"{name};a;b", None, Policy(), outbound=False, dialog=dialog, since=0.0)
+
+
+class Woken:
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.late: list[float] = []
+        self.agenda = Agenda(self._on_wake)
+
+    def _on_wake(self, watches: list[Watch], lag: float) -> None:
+        self.order += [each.channel for each in watches]
+        self.late.append(lag)
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.order) < count:
+                await asyncio.sleep(0.005)
+
+
+async def test_each_is_woken_once_in_the_order_of_their_times_and_never_early() -> None:
+    woken = Woken()
+    now = asyncio.get_running_loop().time()
+    times = {str(number): now + 0.1 + number * TICK / 10 for number in range(100)}
+    for name in random.Random(7).sample(sorted(times), k=100):  # noqa: S311  # the same each time
+        woken.agenda.put(watch(name), times[name])
+    woken.agenda.resume()
+    await woken.until(100)
+    assert sorted(woken.order) == sorted(times)
+    ticks = [math.ceil(times[name] / TICK) for name in woken.order]
+    assert ticks == sorted(ticks)
+    assert min(woken.late) >= 0
+
+
+async def test_the_last_time_that_was_set_holds() -> None:
+    woken = Woken()
+    woken.agenda.resume()
+    now = asyncio.get_running_loop().time()
+    early, late, never = watch("early"), watch("late"), watch("never")
+    for each in (early, late, never):
+        woken.agenda.put(each, now + 0.3)
+    woken.agenda.put(early, now + 0.05)
+    woken.agenda.put(late, now + 5)
+    woken.agenda.put(late, now + 0.4)
+    woken.agenda.put(never, None)
+    await woken.until(2)
+    assert woken.order == ["early", "late"]
+    assert never.wake is None
+
+
+async def test_nobody_is_woken_while_it_rests_and_nobody_is_forgotten() -> None:
+    woken = Woken()
+    woken.agenda.resume()
+    now = asyncio.get_running_loop().time()
+    woken.agenda.put(watch("one"), now + 0.05)
+    woken.agenda.pause()
+    other = Woken()
+    other.agenda.put(watch("other"), now + 0.2)
+    other.agenda.resume()
+    await other.until(1)
+    assert woken.order == []
+    woken.agenda.resume()
+    await woken.until(1)
+    assert woken.late[0] > 0.05
