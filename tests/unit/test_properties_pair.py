@@ -178,7 +178,7 @@ TestTwoEnds = pytest.mark.requirement(
 
 @st.composite
 def busy_calls(draw: st.DrawFn) -> tuple[Pair, list[tuple[float, bool, str]]]:
-    """A pair on a harsh but passable wire, and the changes its ends make: after how many intervals, who, how."""
+    """A pair on a harsh but passable wire, and changes by its ends: after how many intervals, who, how."""
     lost_copies = draw(st.integers(0, 2))
     # Below 128 seconds there is no time for lost copies, a 422 and a 491, all in one round.
     settings = policies(reports=False, intervals=LONG_INTERVALS if lost_copies else INTERVALS)
