@@ -8,7 +8,7 @@ What comes from Asterisk, or is for a carrier's address, goes out by its Request
 import os
 
 import KSR
-from session_timer_kemi import SessionTimers
+from session_timer_kemi import SessionTimers, every_second
 
 ASTERISK = os.environ["ASTERISK_ADDRESS"]
 CARRIERS = f"{os.environ['LAB_NET']}.4"  # .40 to .49
@@ -21,6 +21,8 @@ DONE = 1
 
 class Edge:
     """Kamailio makes one of these in every process and calls the `ksr_*` methods by name."""
+
+    ksr_session_timer_tick = every_second
 
     def __init__(self) -> None:
         self.timers = SessionTimers(os.environ["SESSION_TIMER_CONFIG"])
@@ -79,11 +81,6 @@ class Edge:
     def ksr_reply_route(self, msg: object) -> int:
         """Kamailio: any reply. Has to exist: 5.6 leaves an exception behind where it does not."""
         self.timers.on_any_reply()
-        return DONE
-
-    def ksr_session_timer_tick(self, msg: object, evname: str) -> int:
-        """Kamailio's rtimer: a second has passed."""
-        self.timers.on_tick()
         return DONE
 
     def ksr_onsend_route(self, msg: object) -> int:

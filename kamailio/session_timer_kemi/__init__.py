@@ -7,6 +7,8 @@ Without the library `session_timer` beside it, the verbs let every message pass 
 
 from __future__ import annotations
 
+from .tick import every_second
+
 try:
     from .verbs import SessionTimers
 except ModuleNotFoundError as error:
@@ -14,4 +16,4 @@ except ModuleNotFoundError as error:
         raise
     from .absent import SessionTimers  # type: ignore[assignment]
 
-__all__ = ["SessionTimers"]
+__all__ = ["SessionTimers", "every_second"]

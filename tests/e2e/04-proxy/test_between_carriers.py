@@ -10,7 +10,6 @@ from e2e.expectations import INTERNAL
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Peer
 from lab.sip import SipMessage
-from lab.waiting import wait_until
 
 Through = Callable[..., tuple[Call, Call, SipMessage]]
 SUPPORTED = "Supported: timer"
@@ -182,18 +181,3 @@ def test_each_forked_answer_has_a_record(through: Through, edge: Kamailio) -> No
         ("600", "remote"),
         ("600", "remote"),
     ]
-
-
-@pytest.mark.requirement("PRX-8.3-03", "PRX-8.3-01")
-def test_proxy_sends_no_bye_at_expiry(through: Through, edge: Kamailio, wire: Wire) -> None:
-    caller, callee, invite = through(SUPPORTED, "Session-Expires: 4;refresher=uac")
-    connect(caller, callee, invite, SUPPORTED, "Require: timer", "Session-Expires: 4;refresher=uac")
-    record = edge.record(caller.call_id, interval="4")
-
-    def clock() -> float:
-        entry = edge.rpc("htable.get", "session_timer_changes", f"clock;{record['clock']}")
-        return float(entry["result"]["item"]["value"])
-
-    wait_until(clock, 10, "the session to have expired", holds=lambda now: now > float(record["at"]) + 5)
-    assert not [each for each in wire.packets(caller.call_id) if each.message.is_request("BYE")]
-    end(caller, callee)
