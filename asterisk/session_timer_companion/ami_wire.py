@@ -38,6 +38,9 @@ LINE_LIMIT = 1024
 FRAME_LIMIT = 4 * 1024 * 1024
 """Bytes without an empty line after which the other end cannot be taken for AMI."""
 
+TOGETHER = 64
+"""Actions that one write carries at most: a write costs more than the rest of an action."""
+
 _GREETING = b"Asterisk Call Manager/"
 _END_OF_LINE = b"\r\n"
 _END_OF_FRAME = b"\r\n\r\n"
@@ -177,10 +180,8 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
         for request in requests:
             self.responses[request.id] = request
             request.start_deadline()
-            if self._writable:
-                self.send(request)
-            else:
-                self._unsent.append(request)
+            self._unsent.append(request)
+        self._send_unsent()
 
     def release(self, request: Request) -> None:
         """Forget a request, answered or not."""
@@ -214,10 +215,7 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
     def resume_writing(self) -> None:
         """The other end reads again. What nobody waits for any more is not sent: it would come late."""
         self._writable = True
-        while self._unsent and self._writable:
-            request = self._unsent.popleft()
-            if not request.future.done():
-                self.send(request)
+        self._send_unsent()
 
     def data_received(self, data: bytes) -> None:
         """Frames are cut from bytes, so that a character which two reads share stays whole."""
@@ -254,6 +252,12 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
             self.lost.set_result(reason)
         if not self.greeted.done():
             self.greeted.set_exception(reason)
+
+    def _send_unsent(self) -> None:
+        while self._unsent and self._writable:
+            requests = [self._unsent.popleft() for _ in range(min(TOGETHER, len(self._unsent)))]
+            actions = [str(request).encode() for request in requests if not request.future.done()]
+            self.transport.write(b"".join(actions))
 
     def _end(self, reason: str) -> None:
         self._ending = self._ending or AmiUnavailable(f"AMI {self._account.address}: {reason}")
