@@ -1,0 +1,330 @@
+"""Real calls through real Kamailio and Asterisk at 90 s, some of which die, and a companion that is killed.
+
+Half of the calls are refreshed by our side and half by the carrier. Others come and go beside them, and some
+go silent right after the ACK. What lived and what died is told by SIPp and by Asterisk's CDR and channels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lab.stack import Stack
+from lab.waiting import wait_until
+
+INTERVAL = 90
+CARRIER = 45
+"""Host number of the address whose profile has that interval."""
+HALF = INTERVAL / 2
+PERIOD = 42
+"""Seconds between two refreshes of the carrier (companion/refreshing.xml)."""
+RAMP = 20
+"""Calls a second of each kind at the start."""
+HOLD = 10
+"""Seconds that a short call lasts (companion/short.xml)."""
+EXPIRED = "102"
+"""Q.850: recovery on timer expiry, the cause with which an expired call is ended."""
+LIVE, DEAD = ("refreshed", "refreshing", "short"), ("silent-refreshed", "silent-refreshing")
+INSIDE = Path(__file__).parent / "companion" / "inside.py"
+FOLDER = "/tmp/bench"  # noqa: S108  # inside a container of our own
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is put on the stack. Rates are calls a second."""
+
+    calls: int
+    seconds: int
+    new: float
+    silent: float
+
+    def changed(self, calls: int | None, seconds: int | None) -> Load:
+        return replace(self, calls=calls or self.calls, seconds=seconds or self.seconds)
+
+    @property
+    def ramp(self) -> float:
+        return self.calls / 2 / RAMP
+
+
+@dataclass(slots=True)
+class Kind:
+    """One SIPp and what came of its calls."""
+
+    name: str
+    calls: int
+    process: subprocess.Popen[bytes]
+    made: int = 0
+    good: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    """Of the scenario's table of response times, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a process used. CPU is a share of one, memory is bytes."""
+
+    cpu: float
+    memory: int
+
+    def __str__(self) -> str:
+        return f"{self.cpu:.1%} CPU, {self.memory / 2**20:.0f} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run showed. Seconds."""
+
+    load: Load
+    kinds: dict[str, Kind]
+    most: int
+    """Answered channels of Asterisk at once."""
+    left: int
+    """Channels that Asterisk still had when every SIPp was done."""
+    cut: int
+    """Live calls that Asterisk's CDR says expired."""
+    overlong: int
+    """Dead calls that Asterisk's CDR says stood longer than the interval, or does not list as ended."""
+    empty: Use
+    companion: Use
+    asterisk: Use
+    edge: Use
+    armed: int
+    rearm: float
+    """From the kill until every call was under watch again, start of the process included."""
+    resync: float
+    """The part of it that passed after the login to Asterisk."""
+
+    @property
+    def live_lost(self) -> int:
+        return max(sum(kind.made - kind.good for name, kind in self.kinds.items() if name in LIVE), self.cut)
+
+    @property
+    def dead_standing(self) -> int:
+        standing = (time for name in DEAD for time in self.kinds[name].times if time > INTERVAL)
+        return max(len(list(standing)), self.overlong) + self.left
+
+    def __str__(self) -> str:
+        refreshed, standing = self.kinds["refreshed"].times, [t for n in DEAD for t in self.kinds[n].times]
+        rows = [
+            f"real calls: {self.load.calls} at {INTERVAL} s for {self.load.seconds} s, beside them "
+            f"{self.load.new:g} new and {self.load.new:g} ending a second, of which {self.load.silent:g} "
+            f"go silent; {self.most} calls at once"
+        ]
+        for name, kind in self.kinds.items():
+            failed = "".join(f", {count} {why}" for why, count in kind.failures.items())
+            rows.append(f"  {name}: {kind.made} calls, {kind.made - kind.good} failed{failed}")
+        late = sum(time > HALF + 1 for time in refreshed)
+        rows += [
+            f"  {len(refreshed)} refreshes by us, {_spread(refreshed)} s after the 2xx before; "
+            f"{late} later than {HALF + 1:g} s",
+            f"  {len(self.kinds['refreshing'].times)} by the carrier, answered in "
+            f"{_spread(self.kinds['refreshing'].times)} s",
+            f"  {len(standing)} dead calls stood {_spread(standing)} s",
+            f"  companion: {self.companion} ({self.empty.memory / 2**20:.0f} MiB without calls); "
+            f"Asterisk: {self.asterisk}; edge: {self.edge}",
+            f"  kill -9: {self.armed} calls under watch again after {self.rearm:.2f} s, "
+            f"{self.resync:.2f} s of them after the login",
+        ]
+        return "\n".join(rows)
+
+
+def measure(load: Load) -> Outcome:
+    """Start the stack, put the load on it, take it down."""
+    os.environ.setdefault("COMPOSE_PROJECT_NAME", "st-bench")
+    os.environ.setdefault("LAB_NET", "198.18.51")
+    os.environ.setdefault("LAB_SIP_PORT", "0")
+    stack = Stack.from_environment()
+    with _up(stack):
+        return _run(stack, load)
+
+
+@contextmanager
+def _up(stack: Stack) -> Iterator[None]:
+    """The stack, with a companion that is started again at once when it dies."""
+    stack.down()
+    try:
+        stack.up()
+        stack.compose("-f", "../tests/bench/companion/compose.yaml", "up", "-d", "companion")
+        wait_until(lambda: _inside(stack)["ready"], 60, "the companion to be in step with Asterisk")
+        yield
+    finally:
+        stack.down()
+
+
+def _run(stack: Stack, load: Load) -> Outcome:
+    empty = _use(stack, "companion", 5.0)
+    kinds = {kind.name: kind for kind in _start(stack, load)}
+    most = 0
+    began = time.monotonic()
+
+    def watch_until(moment: float) -> None:
+        nonlocal most
+        while time.monotonic() < began + moment:
+            most = max(most, _channels(stack))
+            time.sleep(min(5.0, max(0.0, began + moment - time.monotonic())))
+
+    try:
+        watch_until(load.ramp + HOLD + 5)
+        middle = load.ramp + load.seconds / 2
+        before = {service: _counters(stack, service) for service in PROCESSES}
+        watch_until(middle)
+        after = {service: _counters(stack, service) for service in PROCESSES}
+        uses = {name: _between(before[name], after[name]) for name in before}
+        armed = _inside(stack, "kill")
+        resync = re.findall(r'"in step with Asterisk".* seconds=([0-9.]+)', stack.logs("companion"))[-1]
+        for kind in kinds.values():
+            kind.process.wait(load.ramp + load.seconds + 2 * INTERVAL + 60)
+            most = max(most, _channels(stack))
+    finally:
+        for kind in kinds.values():
+            kind.process.kill()
+    for kind in kinds.values():
+        _read(stack, kind)
+    time.sleep(2.0)
+    left = _channels(stack)
+    cut, overlong = _by_cdr(stack, kinds)
+    return Outcome(
+        load=load,
+        kinds=kinds,
+        most=most,
+        left=left,
+        cut=cut,
+        overlong=overlong,
+        empty=empty,
+        companion=uses["companion"],
+        asterisk=uses["asterisk"],
+        edge=uses["edge"],
+        armed=int(armed["sessions"]),
+        rearm=armed["seconds"],
+        resync=float(resync),
+    )
+
+
+def _start(stack: Stack, load: Load) -> Iterator[Kind]:
+    half = load.calls // 2
+    dead = max(1, round(load.silent / 2 * (load.ramp + load.seconds - INTERVAL)))
+    apart = round(2000 / load.silent)
+    wanted = (
+        ("refreshed", half, RAMP, 1000, int(load.seconds / HALF)),
+        ("refreshing", half, RAMP, 1000, int(load.seconds / PERIOD)),
+        ("short", round(load.new * (load.ramp + load.seconds)), round(load.new), 1000, 0),
+        ("silent-refreshed", dead, 1, apart, 0),
+        ("silent-refreshing", dead, 1, apart, 0),
+    )
+    for place, (name, calls, rate, period, count) in enumerate(wanted):
+        patience = int(load.ramp + load.seconds + 2 * INTERVAL)
+        words = (
+            f"sipp -sf /repo/tests/bench/companion/{name}.xml -i {stack.address(CARRIER)} -p {5070 + place} "
+            f"-mi {stack.address(CARRIER)} -m {calls} -l {calls} -r {rate} -rp {period} -nostdin "
+            f"-cid_str {name}-%u-%p@%s -key count {count} -timeout {patience} -timeout_error "
+            f"-trace_stat -stf stat.csv -fd 5 -trace_rtt -rtt_freq 1 -trace_err -error_file errors "
+            f"{stack.edge}:5060"
+        )
+        script = f"mkdir -p {FOLDER}/{name}; cd {FOLDER}/{name}; exec {words}"
+        command = ["docker", "exec", stack.container("carrier"), "sh", "-c", script]
+        yield Kind(
+            name, calls, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+
+
+def _read(stack: Stack, kind: Kind) -> None:
+    """What SIPp tells of its calls."""
+    folder = f"{FOLDER}/{kind.name}"
+    table = stack.exec("carrier", "sh", "-c", f"head -1 {folder}/stat.csv; tail -1 {folder}/stat.csv")
+    titles, values = (row.split(";") for row in table.splitlines())
+    row = dict(zip(titles, values, strict=False))
+    kind.made, kind.good = int(row["TotalCallCreated"]), int(row["SuccessfulCall(C)"])
+    kind.failures = {
+        name.removeprefix("Failed").removesuffix("(C)"): int(value)
+        for name, value in row.items()
+        if name.startswith("Failed") and name.endswith("(C)") and name != "FailedCall(C)" and int(value)
+    }
+    if kind.failures:
+        print(stack.exec("carrier", "sh", "-c", f"head -c 1500 {folder}/errors || true"), file=sys.stderr)
+    rows = stack.exec("carrier", "sh", "-c", f"cat {folder}/*_rtt.csv 2>/dev/null || true").splitlines()
+    found = (row.split(";") for row in rows)
+    kind.times = [float(row[1]) / 1000 for row in found if len(row) > 1 and row[1].replace(".", "").isdigit()]
+
+
+def _by_cdr(stack: Stack, kinds: dict[str, Kind]) -> tuple[int, int]:
+    """Live calls that expired, and dead ones that stood too long, by Asterisk's own records."""
+    cut = overlong = 0
+    ended = dict.fromkeys(DEAD, 0)
+    for row in stack.cdr():
+        name = row["call_id"].rpartition("@")[0].rsplit("-", 2)[0]
+        if name in DEAD:
+            ended[name] += 1
+            # CDRs count whole seconds.
+            overlong += int(row["billsec"]) > INTERVAL
+        elif name in LIVE:
+            cut += row["cause"] == EXPIRED
+    return cut, overlong + sum(max(0, kinds[name].made - ended[name]) for name in DEAD)
+
+
+def _channels(stack: Stack) -> int:
+    """Asterisk's channels, by its own count."""
+    (row,) = stack.ami("CoreStatus")
+    return int(row["CoreCurrentCalls"])
+
+
+# How the command lines begin of what runs in each service.
+PROCESSES = {"companion": "python3 -m session_timer_companion", "asterisk": "asterisk -f", "edge": "kamailio"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    at: float
+    cpu: float
+    memory: int
+
+
+def _counters(stack: Stack, service: str) -> Counters:
+    """CPU time and memory of a service's processes; of those that share memory, each one's own part."""
+    script = (
+        f"for p in $(pgrep -f '^{PROCESSES[service]}'); do "
+        "cat /proc/$p/stat; grep ^Pss: /proc/$p/smaps_rollup; done; getconf CLK_TCK"
+    )
+    *rows, tick = stack.exec(service, "sh", "-c", script).splitlines()
+    cpu, memory = 0, 0
+    for row in rows:
+        if row.startswith("Pss:"):
+            memory += int(row.split()[1]) * 1024
+        else:
+            fields = row.rpartition(")")[2].split()
+            cpu += int(fields[11]) + int(fields[12])
+    return Counters(time.monotonic(), cpu / int(tick), memory)
+
+
+def _between(before: Counters, after: Counters) -> Use:
+    return Use((after.cpu - before.cpu) / (after.at - before.at), after.memory)
+
+
+def _use(stack: Stack, service: str, seconds: float) -> Use:
+    before = _counters(stack, service)
+    time.sleep(seconds)
+    return _between(before, _counters(stack, service))
+
+
+def _inside(stack: Stack, *arguments: str) -> dict[str, float]:
+    """What companion/inside.py prints, run beside the companion."""
+    answer = stack.exec("companion", "python3", "-", *arguments, given=INSIDE.read_text(), timeout=90)
+    found: dict[str, float] = json.loads(answer)
+    return found
+
+
+def _spread(times: list[float]) -> str:
+    if not times:
+        return "no"
+    ordered = sorted(times)
+    p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    return f"p50 {statistics.median(ordered):.2f}, p99 {p99:.2f}, max {ordered[-1]:.2f}"

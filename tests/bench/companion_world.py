@@ -1,0 +1,154 @@
+"""Asterisk and edge as the companion sees them, for any number of calls: a process of its own.
+
+    python -m bench.companion_world --calls 10000 --interval 90 --spare 15
+
+Speaks AMI and Kamailio's JSON-RPC on free ports of 127.0.0.1, which its first line names. Each refresh that
+leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
+since the last one; they come as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from ami.fake_asterisk import FakeAsterisk
+from ami.fake_channel import Channel, Refresh
+from session_timer import Agreement, DialogTimer, InternalHeader, Policy, Record, Side, record, session
+from session_timer_companion.edge import CHANGES, CLOCK
+from session_timer_companion.watch import place
+
+CLOCK_NAME = "bench"
+
+
+@dataclass(slots=True)
+class Told:
+    """What the edge knows of one call. Times are the machine's monotonic clock, in seconds."""
+
+    at: float
+    spread: float
+    """Where in the last tenth of half the interval the companion refreshes this call."""
+    refreshes: int = 0
+    read: int = 0
+    """The count of refreshes that was last read."""
+
+
+@dataclass
+class World:
+    """All calls, and what was seen of them since the last question."""
+
+    interval: int
+    spare: float
+    """Seconds after which the first refresh is due, once records are read."""
+    rpc: str = ""
+    calls: dict[str, Told] = field(default_factory=dict)
+    """By the record's key."""
+    late: list[float] = field(default_factory=list)
+    confirmed: int = 0
+
+    def __post_init__(self) -> None:
+        self.policy = Policy()
+        self.dialog = DialogTimer(
+            Agreement(self.interval, Side.LOCAL), peer_supports=True, peer_allows_update=True
+        )
+
+    def channel(self, number: int, header: str) -> Channel:
+        """A call that came in. Identifiers are as long as those of real calls."""
+        channel = Channel(
+            name=f"PJSIP/edge-{number:08x}",
+            uniqueid=f"{number}.0",
+            call_id=str(uuid.uuid4()),
+            local_tag=str(uuid.uuid4()),
+            remote_tag=uuid.uuid4().hex[:16],
+            headers={"X-Session-Timer": header},
+        )
+        key = record.key(channel.call_id, channel.local_tag, channel.remote_tag)
+        self.calls[key] = Told(at=-1.0, spread=place(key))
+        return channel
+
+    def due(self, call: Told) -> float:
+        wake = session.begin(self.dialog, call.at, self.policy, spread=call.spread).wake
+        assert wake is not None
+        return wake
+
+    def refreshed(self, channel: Channel, _refresh: Refresh) -> int:
+        """A refresh has left Asterisk."""
+        now = time.monotonic()
+        call = self.calls[record.key(channel.call_id, channel.local_tag, channel.remote_tag)]
+        self.late.append(now - self.due(call))
+        call.at = now
+        call.refreshes += 1
+        return 200
+
+    def answer(self, method: str, params: list[str], number: int) -> dict[str, Any]:
+        """What Kamailio answers."""
+        if method == "htable.dump" and params == [CHANGES]:
+            reading = {"name": CLOCK + CLOCK_NAME, "value": f"{time.monotonic():.3f}"}
+            return {"jsonrpc": "2.0", "result": [{"entry": 1, "size": 1, "slot": [reading]}], "id": number}
+        call = self.calls.get(params[1])
+        if call is None:
+            error = {"code": 500, "message": "Key name doesn't exist in htable."}
+            return {"jsonrpc": "2.0", "error": error, "id": number}
+        item = {"name": params[1], "value": self.told(call).encode()}
+        return {"jsonrpc": "2.0", "result": {"item": item}, "id": number}
+
+    def told(self, call: Told) -> Record:
+        if call.at < 0:
+            # Calls are of every age, so that their refreshes come evenly.
+            earliest = self.interval / 2 * (1 - session.EARLY)
+            age = (earliest - self.spare) * (uuid.uuid4().int % 100_000) / 100_000
+            call.at = time.monotonic() - max(0.0, age)
+        if call.read != call.refreshes:
+            call.read = call.refreshes
+            self.confirmed += 1
+        return Record(
+            "asterisk", self.dialog, clock=CLOCK_NAME, at=call.at, last="local:2", refreshes=call.refreshes
+        )
+
+    def figures(self) -> dict[str, Any]:
+        found = {"confirmed": self.confirmed, "late": self.late}
+        self.late, self.confirmed = [], 0
+        return found
+
+
+class _Rpc(asyncio.DatagramProtocol):
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:  # asyncio's signature
+        asked = json.loads(data)
+        answer = self._world.answer(asked["method"], asked["params"], asked["id"])
+        self._transport.sendto(json.dumps(answer).encode(), addr)
+
+
+async def _main(calls: int, interval: int, spare: float) -> None:
+    loop = asyncio.get_running_loop()
+    world = World(interval, spare)
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Rpc(world), local_addr=("127.0.0.1", 0))
+    rpc = f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    header = InternalHeader(world.dialog.agreement, peer_allows_update=True, rpc=rpc).encode()
+    async with FakeAsterisk(record=False, on_refresh=world.refreshed) as asterisk:
+        for number in range(calls):
+            asterisk.add(world.channel(number, header))
+        print(json.dumps({"ami": asterisk.port, "rpc": rpc}), flush=True)
+        while await loop.run_in_executor(None, sys.stdin.readline):
+            print(json.dumps(world.figures()), flush=True)
+
+
+if __name__ == "__main__":
+    reader = argparse.ArgumentParser()
+    reader.add_argument("--calls", type=int, required=True)
+    reader.add_argument("--interval", type=int, required=True)
+    reader.add_argument("--spare", type=float, required=True)
+    given = reader.parse_args()
+    asyncio.run(_main(given.calls, given.interval, given.spare))
