@@ -48,3 +48,9 @@ def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None
     root.setLevel(least)
     # panoramisk tells of every frame.
     logging.getLogger("panoramisk").setLevel(max(least, logging.WARNING))
+
+
+def silence() -> None:
+    """Write no log line at all: the command at hand tells by itself what there is to tell."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    logging.disable(logging.CRITICAL)

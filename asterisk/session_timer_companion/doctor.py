@@ -1,0 +1,221 @@
+"""`session-timer doctor`: looks at the live Asterisk, the edge and the companion, and touches no call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from session_timer_companion import __version__, channels, findings
+from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
+from session_timer_companion.calls import TECHNOLOGY, Call
+from session_timer_companion.client import Client, ClientError, address
+from session_timer_companion.configuration import Configuration
+from session_timer_companion.edge import Changes, Edge, Missing, Told, Unreachable
+from session_timer_companion.edges import Edges
+from session_timer_companion.findings import AsteriskFacts, CompanionFacts, EdgeFacts, Finding
+
+LISTEN = 2.5
+"""Seconds that events and clocks are watched."""
+
+RECORDS_AT_MOST = 200
+"""Calls whose records are asked for: a sample is enough to see whether the edge has them."""
+
+_SWALLOWED = "session_timer_refreshes_suppressed"
+_FAULTS = "session_timer_faults"
+
+
+async def examine(
+    configuration: Configuration, path: Path, *, endpoints: Iterable[str] = (), listen: float = LISTEN
+) -> list[Finding]:
+    """Everything that was found; `endpoints` are looked at beside those of live calls.
+
+    `listen` is how long events and clocks are watched, in seconds.
+    """
+    edges = Edges(configuration.shared.edge.rpc, configuration.settings.rpc_timeout)
+    named = tuple(endpoints)
+    try:
+        asterisks = await asyncio.gather(
+            *[
+                _asterisk(account, configuration.shared.edge.header, edges, named, listen)
+                for account in configuration.accounts
+            ]
+        )
+        # After the calls have named their edges, beside the configured one.
+        kamailios = await asyncio.gather(*[_edge(edge, listen) for edge in edges.all()])
+    finally:
+        edges.close()
+    found = list(findings.of_configuration(configuration, path))
+    for facts, server in zip(asterisks, configuration.settings.ami, strict=True):
+        found += findings.of_asterisk(facts, configuration.shared, alone=server.alone)
+    for kamailio in kamailios:
+        found += findings.of_edge(kamailio)
+    if configuration.settings.http.enabled:
+        client = Client(address(configuration.settings.http), timeout=3.0)
+        found += findings.of_companion(await asyncio.to_thread(_companion, client), __version__)
+    return found
+
+
+async def _asterisk(
+    account: AmiAccount, header: str, edges: Edges, named: tuple[str, ...], listen: float
+) -> AsteriskFacts:
+    heard: list[str] = []
+    facts = AsteriskFacts(account.name, f"{account.host}:{account.port}")
+    # All that the companion's own connection hears.
+    ami = Ami(
+        account, events=("Newchannel", "Newstate", "Hangup"), on_event=lambda one: heard.append(one.event)
+    )
+    try:
+        await ami.connect()
+        facts = replace(facts, actions=frozenset(await _allowed(ami)))
+        if not {"Status", "Getvar"} <= facts.actions:
+            return facts
+        before = await _channels(ami)
+        facts = await _with_calls(ami, facts, header, edges)
+        facts = await _with_endpoints(ami, facts, named, before)
+        await asyncio.sleep(listen)
+        after = await _channels(ami)
+        return replace(facts, moved=before != after, heard=bool(heard))
+    except AmiError as error:
+        return replace(facts, refused=str(error))
+    finally:
+        await ami.aclose()
+
+
+async def _allowed(ami: Ami) -> list[str]:
+    """The actions that this account may use: `ListCommands` lists no other."""
+    answer = await ami.action("ListCommands")
+    return [name for name in answer if "(Priv:" in answer.text(name)]
+
+
+async def _channels(ami: Ami) -> frozenset[str]:
+    names: set[str] = set()
+
+    def entry(message: AmiMessage) -> None:
+        names.add(message.text("channel"))
+
+    await ami.stream("Status", entry)
+    return frozenset(names)
+
+
+async def _with_calls(ami: Ami, facts: AsteriskFacts, header: str, edges: Edges) -> AsteriskFacts:
+    calls: list[Call] = [call async for call in channels.every(ami, header)]
+    ours = [call for call in calls if call.header is not None]
+    unrecorded: list[str] = []
+    for call in ours[:RECORDS_AT_MOST]:
+        assert call.header is not None  # noqa: S101  # for the type checker
+        if not (call.header.rpc or edges.all()):
+            continue
+        if isinstance(await edges.at(call.header.rpc).record(call.key), Missing):
+            unrecorded.append(call.call_id)
+    return replace(
+        facts,
+        calls=len(calls),
+        foreign=len(calls) - len(ours),
+        malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
+        unrecorded=tuple(unrecorded),
+    )
+
+
+async def _with_endpoints(
+    ami: Ami, facts: AsteriskFacts, named: tuple[str, ...], up: frozenset[str]
+) -> AsteriskFacts:
+    """The options of endpoints, by a function that needs no more than `write = call`.
+
+    The list of all endpoints is for accounts with `write = system` only; ours should have less.
+    """
+    names = {name.removeprefix(TECHNOLOGY).rpartition("-")[0] for name in up if name.startswith(TECHNOLOGY)}
+    complete = False
+    if "PJSIPShowEndpoints" in facts.actions:
+        try:
+            listed = await ami.collect("PJSIPShowEndpoints")
+        except AmiRefused:
+            listed = []  # none is configured
+        names |= {entry.text("objectname") for entry in listed}
+        complete = True
+    names = {name for name in {*names, *named} if name}
+    options: dict[str, dict[str, str]] = {}
+    for name in sorted(names):
+        answers = await ami.pipelined(
+            [("Getvar", {"Variable": f"PJSIP_ENDPOINT({name},{option})"}) for option in findings.OPTIONS]
+        )
+        options[name] = {
+            option: answer.text("value") if answer.ok else ""
+            for option, answer in zip(findings.OPTIONS, answers, strict=True)
+        }
+    return replace(facts, endpoints=options, every_endpoint=complete)
+
+
+async def _edge(edge: Edge, listen: float) -> EdgeFacts:
+    facts = EdgeFacts(edge.address)
+    version = await edge.ask("core.version")
+    if isinstance(version, Unreachable):
+        return replace(facts, unreachable=version.reason)
+    modules = _names(await edge.ask("core.modules"))
+    tables = _names(await edge.ask("htable.listTables"))
+    if tables is None and not isinstance(await edge.record(""), Missing):
+        tables = frozenset()  # no htable at all, or none of ours
+    first = await edge.changes()
+    await asyncio.sleep(max(listen, 1.5))  # a clock is published each second
+    second = await edge.changes()
+    facts = replace(facts, version=str(version.value).strip(), modules=modules, tables=tables)
+    if isinstance(first, Changes) and isinstance(second, Changes):
+        running = any(second.clocks.get(name, at) > at for name, at in first.clocks.items())
+        facts = replace(facts, clocks=len(second.clocks), running=running)
+    elif isinstance(second, Unreachable):
+        facts = replace(facts, list_unreadable=second.reason)
+    return replace(facts, faults=await _faults(edge))
+
+
+def _names(answer: Told | Unreachable) -> frozenset[str] | None:
+    """The strings of a list, or the `name` of each of its structures; None for no list."""
+    if isinstance(answer, Unreachable) or not isinstance(answer.value, list):
+        return None
+    return frozenset(str(one.get("name")) if isinstance(one, dict) else str(one) for one in answer.value)
+
+
+async def _faults(edge: Edge) -> int:
+    answer = await edge.ask("stats.fetchn", _FAULTS)
+    if isinstance(answer, Told) and isinstance(answer.value, dict):
+        counted = [value for name, value in answer.value.items() if str(name).endswith(_FAULTS)]
+        if counted and isinstance(counted[0], int):
+            return counted[0]
+    return 0
+
+
+def _companion(client: Client) -> CompanionFacts:
+    facts = CompanionFacts(client.url)
+    try:
+        report = client.readiness()
+        metrics = client.metrics()
+    except ClientError as error:
+        return replace(facts, foreign=_taken(client.url), trouble=str(error))
+    parts = [part for part in (report.get("asterisk"), report.get("edge")) if isinstance(part, dict)]
+    waiting = [f"{name}: {state}" for part in parts for name, state in part.items() if state != "ready"]
+    counted = {
+        family.name: int(sum(sample.value for sample in family.samples))
+        for family in text_string_to_metric_families(metrics)
+        if family.name in (_SWALLOWED, _FAULTS)
+    }
+    return replace(
+        facts,
+        running=True,
+        version=str(report.get("version", "unknown")),
+        waiting_for=tuple(waiting),
+        swallowed=counted.get(_SWALLOWED, 0),
+        faults=counted.get(_FAULTS, 0),
+    )
+
+
+def _taken(url: str) -> bool:
+    """Whether anybody listens there, companion or not."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=1):
+            return True
+    except OSError:
+        return False
