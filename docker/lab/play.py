@@ -39,8 +39,8 @@ def play(  # noqa: PLR0913 - what a call is played with
 ) -> Evidence:
     """Let the carrier make the call; returns when it is over and Asterisk has written it down.
 
-    The capture is left in ``out``, named after the call. ``port`` is the carrier's: calls from one address that
-    are played at the same time need one each.
+    The capture is left in ``out``, named after the call. ``port`` is the carrier's: calls from one address
+    that are played at the same time need one each.
     """
     path = out / f"{call.name}.pcap"
     carrier = lab.address(call.host)

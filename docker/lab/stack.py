@@ -120,7 +120,8 @@ class Stack:
         """Capture every UDP packet of a service into ``path``, readable while it grows."""
         path.parent.mkdir(parents=True, exist_ok=True)
         mark = f"/tmp/capture-{secrets.token_hex(4)}.pid"  # noqa: S108 - inside a container of our own
-        script = f"echo $$ >{mark}; exec tcpdump -i any -U --immediate-mode -w - udp"
+        # Whole packets of a size that occurs, and room for many: else a burst of calls is captured with gaps.
+        script = f"echo $$ >{mark}; exec tcpdump -i any -U --immediate-mode -s 9000 -B 16384 -w - udp"
         with (
             path.open("wb") as sink,
             subprocess.Popen(

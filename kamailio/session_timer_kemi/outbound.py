@@ -63,6 +63,9 @@ def answer(
     if not response.is_success:
         if record is None:
             return None
+        if code == 422 and uac.retry_with(response, pending.sent, pending.retries) is not None:
+            # The failure route tries again: nothing has failed yet, and the companion must not try too.
+            return replace(record, dialog=uac.rejected(record.dialog, response))
         after = outcome.failed(transaction, code, at)
         return after and replace(after, dialog=uac.rejected(after.dialog, response))
     if response.malformed:

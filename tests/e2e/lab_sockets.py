@@ -44,6 +44,7 @@ class LabSockets:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._ordering = threading.Lock()
         self._arrived = threading.Condition()
         self._inbox: list[Datagram] = []
         self._copies: dict[tuple[Address, Address, bytes], int] = {}
@@ -99,8 +100,9 @@ class LabSockets:
         stdin = self._process.stdin
         if stdin is None or self._process.poll() is not None:
             raise LabError("the sockets in the carrier's network are gone; docker run says why above")
-        stdin.write(json.dumps({"from": own, "to": to, "data": data.decode("latin-1")}) + "\n")
-        stdin.flush()
+        with self._ordering:
+            stdin.write(json.dumps({"from": own, "to": to, "data": data.decode("latin-1")}) + "\n")
+            stdin.flush()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -1,7 +1,7 @@
 """Tests that play their calls at the same time: a call that waits for its timers leaves the machine idle.
 
-A module names its group ``together`` and decorates each test. The first of them starts all calls of the module
-that were selected; each test then waits for its own.
+A module names its group ``together`` and decorates each test. The first of them starts all calls of the
+module that were selected; each test then waits for its own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,233 @@
+"""What a peer may say to a refresh other than 200, and what follows."""
+
+from __future__ import annotations
+
+from e2e.audio import described
+from e2e.refreshed_calls import (
+    BY_REINVITE,
+    BY_UPDATE,
+    GIVEN_UP,
+    HALF,
+    INTERVAL,
+    LATE,
+    NO_UPDATE,
+    agree,
+    ended_by_asterisk,
+    keep,
+    placed,
+    received,
+    refresh,
+)
+from e2e.together import Stage, Together
+from e2e.user_agent import Call
+from lab.waiting import wait_until
+
+together = Together()
+
+
+def wait_after(stage: Stage, call: Call, code: int) -> float:
+    """Seconds from the first answer with this code, outside, to our next refresh."""
+    ours = stage.observed(call).refreshes_by(stage.stack.edge)
+    index = next(i for i, each in enumerate(ours) if each.response and each.response.message.status == code)
+    refused = ours[index].response
+    assert refused is not None
+    return ours[index + 1].request.time - refused.time
+
+
+def cdr(stage: Stage, call: Call, timeout: float = 8) -> dict[str, str]:
+    """Asterisk's record of a call that is over, or will be within ``timeout`` seconds."""
+    rows = wait_until(
+        lambda: [row for row in stage.stack.cdr() if row.get("call_id") == call.call_id],
+        timeout,
+        f"a CDR of {call.call_id}",
+        pause=0.5,
+    )
+    return rows[0]
+
+
+@together.test("S61-14.1-04", "UPD-5.3-03", "UPD-5.3-04", "REF-10-02", "REF-10-05")
+def test_491_to_the_side_that_does_not_own_the_call_id(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), 491)
+    agree(call, refresh(call, "UPDATE"))
+    assert wait_after(stage, call, 491) <= 2.0 + LATE
+    stage.edge.record(call.call_id, refreshes="1", interval=str(INTERVAL))
+    assert call.bye().status == 200
+
+
+@together.test("S61-14.1-04", "UPD-5.3-03", "UPD-5.3-04", "REF-10-02", "REF-10-05")
+def test_491_to_the_owner_of_the_call_id(stage: Stage) -> None:
+    # Half of 30 s leaves room for the longest wait before the deadline.
+    call = placed(stage, BY_UPDATE, "30;refresher=uac")
+    call.answer(call.expect("UPDATE", timeout=20), 491)
+    request = call.expect("UPDATE")
+    call.accept(request, "Require: timer", "Session-Expires: 30;refresher=uac")
+    assert 2.1 <= wait_after(stage, call, 491) <= 4.0 + LATE
+    stage.edge.record(call.call_id, refreshes="1", interval="30")
+    assert call.bye().status == 200
+
+
+@together.test("S61-14.1-04", "REF-10-05")
+def test_491_to_a_reinvite(stage: Stage) -> None:
+    call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
+    call.answer(refresh(call, "INVITE"), 491)
+    call.expect("ACK")
+    agree(call, refresh(call, "INVITE"))
+    assert wait_after(stage, call, 491) <= 2.0 + LATE
+    assert call.bye().status == 200
+
+
+def other_method(stage: Stage, code: int) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), code)
+    agree(call, refresh(call, "INVITE"))
+    assert wait_after(stage, call, code) <= LATE
+    # The next interval does not try UPDATE again.
+    agree(call, refresh(call, "INVITE"))
+    assert call.bye().status == 200
+
+
+@together.test("REF-10-05", "REF-10-06", "UAC-7.4-16")
+def test_405_to_update_is_followed_by_reinvite(stage: Stage) -> None:
+    other_method(stage, 405)
+
+
+@together.test("REF-10-05", "REF-10-06", "UAC-7.4-16")
+def test_501_to_update_is_followed_by_reinvite(stage: Stage) -> None:
+    other_method(stage, 501)
+
+
+@together.test("REF-10-03", "UAC-7.4-09", "S61-14.1-01")
+def test_422_is_followed_by_one_refresh_with_the_larger_interval(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), 422, "Min-SE: 100")
+    request = call.expect("UPDATE")
+    assert request.rows("Session-Expires") == ("100;refresher=uac",)
+    # No answer yet: whoever else would try again would do it now.
+    stage.edge.record(call.call_id, min_se="100", refreshes="0", interval=str(INTERVAL))
+    stage.companion.session(call.call_id, lambda seen: seen["state"] == "refreshing")
+    call.accept(request, "Require: timer", "Session-Expires: 100;refresher=uac")
+    seen = stage.companion.session(call.call_id, lambda seen: seen["interval"] == 100)
+    assert 40 <= seen["due"] <= 50
+    inside = [each for each in stage.wire.from_asterisk(call.call_id) if each.is_request("UPDATE", "INVITE")]
+    assert len(inside) == 1
+    assert call.bye().status == 200
+
+
+@together.test("REF-10-05", "REF-10-02")
+def test_500_is_tried_again_when_retry_after_is_over(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), 500, "Retry-After: 1")
+    agree(call, refresh(call, "UPDATE"))
+    assert 1.0 <= wait_after(stage, call, 500) <= 1.0 + LATE
+    assert call.bye().status == 200
+
+
+@together.test("REF-10-04", "UPD-5.3-02", "S61-12.2.1.2-01", "S61-15.1.1-01")
+def test_481_ends_the_call(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), 481)
+    assert ended_by_asterisk(stage, call, 6) <= HALF + LATE + 1
+    assert call.call_id not in stage.companion.sessions()
+
+
+@together.test("REF-10-04", "REF-10-08", "S61-12.2.1.2-01")
+def test_silence_after_update_ends_the_call_before_its_interval(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    refresh(call, "UPDATE")
+    assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL) <= INTERVAL
+    record = cdr(stage, call)
+    assert record["cause"] == "102"
+    assert "our refresh was not answered" in record["userfield"]
+
+
+@together.test("REF-10-04", "REF-10-08", "S61-12.2.1.2-01")
+def test_silence_after_reinvite_ends_the_call_before_its_interval(stage: Stage) -> None:
+    call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
+    refresh(call, "INVITE")
+    assert cdr(stage, call, INTERVAL)["cause"] == "102"
+    assert call.call_id not in stage.companion.sessions()
+    # Asterisk ends the call for everybody else at once, but owes the dead peer its BYE until the re-INVITE is
+    # over: that is the edge's fr_timer, 30 seconds.
+    ended_by_asterisk(stage, call, 35)
+
+
+@together.test("REF-10-06", "G-10", "UPD-5.3-01", "S61-14.1-03")
+def test_peer_that_refuses_everything_is_asked_once_a_round_and_lives(stage: Stage) -> None:
+    call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
+    call.answer(refresh(call, "INVITE"), 488)
+    call.expect("ACK")
+    stage.edge.record(call.call_id, failure="488", refreshes="0", interval=str(INTERVAL))
+    # The deadline passes; the next round begins with the same question.
+    agree(call, refresh(call, "INVITE", timeout=GIVEN_UP + HALF))
+    ours = stage.observed(call).refreshes_by(stage.stack.edge)
+    assert len(ours) == 2
+    assert ours[1].request.time - ours[0].request.time >= HALF
+    assert call.bye().status == 200
+
+
+@together.test("UAC-7.2-09", "UAC-7.2-10")
+def test_peer_turns_the_timer_off(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.answer(refresh(call, "UPDATE"), 200)
+    stage.edge.record(call.call_id, refreshes="1", refresher="none")
+    seen = stage.companion.session(call.call_id, lambda seen: seen["state"] == "off")
+    assert seen["due"] is None
+    assert seen["deadline"] is None
+    assert call.bye().status == 200
+
+
+@together.test("UAS-9-03", "DEF-2-03", "UAC-7.4-12")
+def test_peer_that_refreshed_hands_the_role_to_us_with_a_shorter_interval(stage: Stage) -> None:
+    """Long before the next deadline that was known: half of 1800 seconds."""
+    call, _ = received(stage, BY_UPDATE, "1800;refresher=uac")
+    stage.companion.session(call.call_id, lambda seen: seen["refresher"] == "remote" and seen["due"] > 900)
+    answer = call.ask("UPDATE", "Supported: timer", f"Session-Expires: {INTERVAL};refresher=uas")
+    assert answer.rows("Session-Expires") == (f"{INTERVAL};refresher=uas",)
+    keep(call, "UPDATE", 1)
+    (_, ours) = stage.observed(call).refreshes
+    taken = stage.observed(call).refreshes[0].response
+    assert taken is not None
+    assert ours.request.time - taken.time <= HALF + LATE
+    assert call.bye().status == 200
+
+
+@together.test("UAC-7.4-12", "DEF-2-03")
+def test_peer_takes_the_role_from_us(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE)
+    call.ask("UPDATE", "Supported: timer", "Session-Expires: 600;refresher=uac")
+    seen = stage.companion.session(call.call_id, lambda seen: seen["refresher"] == "remote")
+    assert seen["interval"] == 600
+    assert seen["due"] > 300
+    assert call.bye().status == 200
+
+
+@together.test("REF-10-07", "REF-10-02")
+def test_peer_that_forgot_to_refresh_but_lives_is_kept_by_the_probe(stage: Stage) -> None:
+    call, _ = received(stage, BY_UPDATE, f"{INTERVAL};refresher=uac")
+    probe = call.expect("UPDATE", timeout=INTERVAL)
+    assert probe.rows("Session-Expires") == (f"{INTERVAL};refresher=uas",)
+    call.accept(probe, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uas")
+    stage.edge.record(call.call_id, refreshes="1", refresher="remote")
+    seen = stage.observed(call)
+    assert seen.established is not None
+    assert HALF <= seen.refreshes[0].request.time - seen.established.time <= GIVEN_UP
+    # It forgets again, and lives still.
+    call.accept(
+        call.expect("UPDATE", timeout=INTERVAL),
+        "Require: timer",
+        f"Session-Expires: {INTERVAL};refresher=uas",
+    )
+    assert call.bye().status == 200
+
+
+@together.test("REF-10-07", "REF-10-08", "SEC-11-02")
+def test_late_refresh_of_the_peer_is_in_time_until_the_deadline(stage: Stage) -> None:
+    """The peer refreshes by re-INVITE while our probe is on its way: nobody is hung up."""
+    call, _ = received(stage, BY_UPDATE, f"{INTERVAL};refresher=uac")
+    call.expect("UPDATE", timeout=INTERVAL)
+    timer = ("Supported: timer", f"Session-Expires: {INTERVAL};refresher=uac")
+    answer = call.ask("INVITE", *timer, body=described(call.agent.address, "0", version=2))
+    assert answer.status == 200
+    stage.companion.session(call.call_id, lambda seen: seen["refreshes"] >= 1 and seen["state"] == "theirs")
+    assert call.bye().status == 200
