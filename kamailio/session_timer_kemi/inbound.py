@@ -31,7 +31,7 @@ def refuse(decision: Reject, peer: Peer) -> None:
 
 def refuse_malformed(malformed: HeaderError, policy: Policy) -> bool:
     """Answer 400 to a header that cannot be read. A proxy leaves it to the far end: False."""
-    if policy.mode is Mode.PROXY:
+    if policy.mode is not Mode.ANCHOR:
         return False
     ksr.count("session_timer_malformed")
     ksr.info(f"session timer: {ksr.pv('$ci')}: 400 sent, {malformed}")

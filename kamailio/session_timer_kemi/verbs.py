@@ -154,7 +154,7 @@ class SessionTimers:
 
     def _announce(self, ids: MessageIds) -> None:
         policy = self._peer(self._record(ids), self._destination()).policy
-        if policy.enabled and policy.mode is not Mode.PROXY:
+        if policy.enabled and policy.mode is Mode.ANCHOR:
             outbound.announce()
 
     def _request(self) -> bool:
@@ -216,7 +216,7 @@ class SessionTimers:
             ids.method, ids.call_id, ids.from_tag, ids.to_tag, ids.cseq, sender, peer, record
         )
         slot = self._slot()
-        if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is Mode.PROXY:
+        if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
             pending = passing.request(transaction)
         elif sender is Side.REMOTE:
             pending = inbound.request(transaction, self._config.edge)

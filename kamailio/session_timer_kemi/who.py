@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from session_timer import Config, Peer
 
+_LONGEST_DOMAIN = 253
+"""Characters (RFC 1035 2.3.4); no profile names a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -18,7 +21,7 @@ class End:
 class Directory:
     """Answers who is at an address, remembering what it has answered before."""
 
-    # An attacker chooses source addresses; what is remembered of them is bounded.
+    # An attacker chooses addresses and domains; what is remembered of them is bounded.
     _MOST_REMEMBERED = 4096
 
     def __init__(self, config: Config) -> None:
@@ -32,6 +35,8 @@ class Directory:
         asked = (name, host, domain)
         end = self._known.get(asked)
         if end is None:
+            domain = domain[:_LONGEST_DOMAIN]
+            asked = (name, host, domain)
             if len(self._known) >= self._MOST_REMEMBERED:
                 self._known.clear()
             is_asterisk = host.lower().strip("[]") in self._config.asterisk

@@ -16,7 +16,7 @@ class Mode(StrEnum):
     PROXY = "proxy"
     """We are the proxy of section 8: both ends run their own timers."""
     WATCH = "watch"
-    """The endpoint runs its own timers: nothing is refreshed for it."""
+    """The endpoint runs its own timers: nothing is refreshed for it, and the edge is a proxy towards it."""
 
 
 class ExpiryAction(StrEnum):

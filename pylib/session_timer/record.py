@@ -19,6 +19,9 @@ VERSION = 1
 _WHOLE = re.compile(r"[0-9]{1,10}")
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
+_KEPT = 3
+"""How many transactions of a dialog can have a 2xx under way: retransmissions end within 32 seconds."""
+
 
 class RecordError(ValueError):
     """A text that is no record of this version: what is wrong with it."""
@@ -49,6 +52,8 @@ class Record:
     """Seconds on `clock`: when the last 2xx to an INVITE or UPDATE passed."""
     last: str = ""
     """The transaction of that 2xx, ``<sender>:<CSeq number>``: its retransmissions move nothing."""
+    earlier: str = ""
+    """The transactions before it, newest first: a 2xx of theirs may still be retransmitted."""
     refreshes: int = 0
     """How many 2xx have passed after the first."""
     failure: Failure | None = None
@@ -73,6 +78,8 @@ class Record:
             f"local={_quoted(self.local_tag)}",
             f"peer={_quoted(self.peer)}",
         ]
+        if self.earlier:
+            pairs.append(f"earlier={_quoted(self.earlier)}")
         if self.failure is not None:
             wait = "" if self.failure.retry_after is None else str(self.failure.retry_after)
             pairs += [
@@ -117,6 +124,7 @@ class Record:
                 clock=_unquoted(fields["clock"]),
                 at=_time(fields["at"]),
                 last=_unquoted(fields["last"]),
+                earlier=_unquoted(fields.get("earlier", "")),
                 refreshes=_whole(fields["refreshes"]),
                 failure=failure,
                 peer=_unquoted(fields["peer"]),
@@ -126,7 +134,8 @@ class Record:
 
     def refreshed(self, dialog: DialogTimer, now: float, clock: str, transaction: str) -> Record:
         """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only)."""
-        if transaction == self.last:
+        known = [self.last, *self.earlier.split(",")]
+        if transaction in known:
             return self
         return replace(
             self,
@@ -134,6 +143,7 @@ class Record:
             clock=clock,
             at=now,
             last=transaction,
+            earlier=",".join(name for name in known[:_KEPT] if name),
             refreshes=self.refreshes + 1,
             failure=None,
         )

@@ -121,3 +121,17 @@ def test_a_drifting_clock_is_followed_after_a_while() -> None:
     known = ClockReading(100.0, -900.0, 1000.0)
     assert learn_clock(known, 158.9, 1059.0) == known
     assert learn_clock(known, 161.0, 1061.1) == ClockReading(161.0, 161.0 - 1061.1, 1061.1)
+
+
+@pytest.mark.requirement("G-08")
+def test_a_2xx_retransmitted_after_that_of_another_transaction_moves_nothing() -> None:
+    later = RECORD.refreshed(DialogTimer(), 200.0, "edge-1", "local:7")
+    assert later.refreshed(DialogTimer(), 201.0, "edge-1", RECORD.last) is later
+    assert Record.decode(later.encode()) == later
+
+
+def test_only_the_latest_transactions_are_kept() -> None:
+    record = RECORD
+    for number in range(200, 220):
+        record = record.refreshed(DialogTimer(), float(number), "edge-1", f"local:{number}")
+    assert (record.last, record.earlier) == ("local:219", "local:218,local:217,local:216")
