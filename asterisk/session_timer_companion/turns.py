@@ -243,7 +243,9 @@ class Turns:
             # Where a refresh of the peer came in between, ours needs no watching.
             if watch.active is not None and watch.active.sent is not None and watch.edge is not None:
                 watch.attempt = Attempt(method, now)
-            self._log.info("refresh sent", call_id=watch.call_id, method=str(method))
+            # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
+            tell = self._log.info if watch.edge is None else self._log.debug
+            tell("refresh sent", call_id=watch.call_id, method=str(method))
 
     async def _actions(self, watch: Watch, method: Method) -> list[refreshing.Action]:
         """What Asterisk must be told. Raises AmiError, or CannotRefresh."""
@@ -408,6 +410,7 @@ class Turns:
         self._log.info(
             "refresh confirmed" if attempt else "refreshed",
             call_id=watch.call_id,
+            method=str(attempt.method) if attempt else None,
             refreshes=record.refreshes,
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
         )
