@@ -16,6 +16,8 @@ UP = "6"
 DIALOG = ("CHANNEL(pjsip,call-id)", "CHANNEL(pjsip,local_tag)", "CHANNEL(pjsip,remote_tag)")
 """The functions that name a channel's SIP dialog."""
 
+CONNECTED_NUMBER = ("CONNECTEDLINE(num)",)
+
 MEDIA = ("CHANNEL(audionativeformat)", "CHANNEL(pjsip,t38state)")
 """The functions that tell what an offer must repeat."""
 
@@ -25,7 +27,7 @@ _NO_CODEC = "nothing"
 
 
 class StatusEntry(Protocol):
-    """One entry of a `Status` list."""
+    """One entry of a `Status` list, or an event that shows a channel."""
 
     def text(self, name: str) -> str: ...
 

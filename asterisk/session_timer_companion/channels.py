@@ -22,7 +22,7 @@ async def every(ami: Ami, header: str) -> AsyncIterator[Call]:
     """Every answered call, one after the other; `header` names our internal one. Raises AmiError."""
     listed = await _listed(ami)
     for start in range(0, len(listed), AT_ONCE):
-        for call in await _read(ami, listed[start : start + AT_ONCE], header):
+        for call in await these(ami, listed[start : start + AT_ONCE], header):
             yield call
 
 
@@ -32,7 +32,7 @@ async def one(ami: Ami, header: str, name: str) -> Call | None:
         listed = await _listed(ami, name)
     except AmiRefused:
         return None
-    found = await _read(ami, listed, header)
+    found = await these(ami, listed, header)
     return found[0] if found else None
 
 
@@ -40,6 +40,12 @@ async def media(ami: Ami, name: str) -> Media:
     """What is negotiated on one channel. Raises AmiError."""
     ((codecs, t38),) = await _values(ami, [(name, calls.MEDIA)])
     return calls.media(codecs, t38)
+
+
+async def connected_number(ami: Ami, name: str) -> str:
+    """The number of the other party that Asterisk knows by now; empty if none. Raises AmiError."""
+    ((number,),) = await _values(ami, [(name, calls.CONNECTED_NUMBER)])
+    return number
 
 
 async def _listed(ami: Ami, name: str = "") -> list[Channel]:
@@ -56,7 +62,8 @@ async def _listed(ami: Ami, name: str = "") -> list[Channel]:
     return listed
 
 
-async def _read(ami: Ami, listed: Sequence[Channel], header: str) -> list[Call]:
+async def these(ami: Ami, listed: Sequence[Channel], header: str) -> list[Call]:
+    """What there is on channels that are known to be answered. Raises AmiError."""
     # A call that Asterisk received has our header in the INVITE, one that it placed has it in the 2xx.
     received, placed = calls.header_functions(header)
     inbound = await _values(ami, [(channel.name, (received,)) for channel in listed])

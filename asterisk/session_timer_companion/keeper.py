@@ -12,7 +12,7 @@ from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, 
 
 from session_timer_companion import calls, channels, refreshing
 from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
-from session_timer_companion.calls import Call, Media
+from session_timer_companion.calls import Call, Channel, Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Edge, Found
 from session_timer_companion.edges import Edges
@@ -62,7 +62,7 @@ class Keeper:
         self._now = asyncio.get_running_loop().time
         self._tasks: set[asyncio.Task[None]] = set()
         self._resync: asyncio.Task[None] | None = None
-        self._to_look: dict[str, bool] = {}
+        self._to_look: dict[str, Channel | None] = {}
         self._ended: set[str] = set()
         """Channels that hung up during a resync: what the list says of them is out of date."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
@@ -94,14 +94,18 @@ class Keeper:
         """What is negotiated on a channel now. Raises AmiError."""
         return await channels.media(self.ami, channel)
 
-    def look_at(self, channel: str, *, new: bool = False) -> None:
+    async def connected_number(self, channel: str) -> str:
+        """The number of the other party that Asterisk knows by now. Raises AmiError."""
+        return await channels.connected_number(self.ami, channel)
+
+    def look_at(self, channel: str, answered: Channel | None = None) -> None:
         """Ask Asterisk for a channel, with others that changed in the same moment.
 
-        `new`: it was answered this moment, so that its record need not be read.
+        `answered`: it was answered this moment, so that its record need not be read.
         """
         if not self._to_look:
             self._spawn(self._look())
-        self._to_look[channel] = new and self._to_look.get(channel, True)
+        self._to_look[channel] = answered if self._to_look.get(channel, answered) else None
 
     # Asterisk comes and goes
 
@@ -196,8 +200,9 @@ class Keeper:
         if not channel.startswith(calls.TECHNOLOGY):
             return
         match event.event:
-            case "Newstate" if event.text("channelstate") == calls.UP:
-                self.look_at(channel, new=True)
+            case "Newstate":
+                if (answered := calls.answered(event)) is not None:
+                    self.look_at(channel, answered)
             case "Rename":
                 for name in (channel, event.text("newname")):
                     for mark in _MASQUERADE:
@@ -216,13 +221,20 @@ class Keeper:
         await asyncio.sleep(SETTLE)
         while self._to_look:
             asked, self._to_look = self._to_look, {}
+            header = self.config.edge.header
+            answered = [channel for channel in asked.values() if channel is not None]
+            found: dict[str, Call | None] = {}
             lost: list[Watch] = []
-            for channel, new in asked.items():
-                try:
-                    call = await channels.one(self.ami, self.config.edge.header, channel)
-                except AmiError:
-                    return  # what was missed is found when Asterisk is back
-                lost += await self._bind(channel, call, new=new)
+            try:
+                for call in await channels.these(self.ami, answered, header):
+                    found[call.channel] = call
+                for name, channel in asked.items():
+                    if channel is None:
+                        found[name] = await channels.one(self.ami, header, name)
+            except AmiError:
+                return  # what was missed is found when Asterisk is back
+            for name, channel in asked.items():
+                lost += await self._bind(name, found.get(name), new=channel is not None)
             # The dialog of a channel that is gone may have moved to another one, which was looked at too.
             for watch in lost:
                 if self._by_channel.get(watch.channel) is not watch and not watch.gone:

@@ -58,6 +58,9 @@ class Asterisk(Protocol):
     async def media(self, channel: str) -> Media:
         """What is negotiated on a channel now. Raises AmiError."""
 
+    async def connected_number(self, channel: str) -> str:
+        """The number of the other party that Asterisk knows by now. Raises AmiError."""
+
     def look_at(self, channel: str) -> None:
         """Find out, later, what became of a channel."""
 
@@ -213,13 +216,18 @@ class Turns:
 
     async def _send(self, due: list[_Due]) -> None:
         ready: list[tuple[_Due, Method, list[refreshing.Action]]] = []
-        for each in due:
-            assert isinstance(each.action, Send)  # noqa: S101  # for the type checker
-            method = each.action.method
-            try:
-                ready.append((each, method, await self._actions(each.watch, method)))
-            except (AmiError, CannotRefresh) as error:
-                self._not_sent(each, method, str(error))
+        methods = [each.action.method for each in due if isinstance(each.action, Send)]
+        prepared = await asyncio.gather(
+            *[self._actions(each.watch, method) for each, method in zip(due, methods, strict=True)],
+            return_exceptions=True,
+        )
+        for each, method, actions in zip(due, methods, prepared, strict=True):
+            if isinstance(actions, (AmiError, CannotRefresh)):
+                self._not_sent(each, method, str(actions))
+            elif isinstance(actions, BaseException):
+                raise actions
+            else:
+                ready.append((each, method, actions))
         if not ready:
             return
         try:
@@ -250,6 +258,8 @@ class Turns:
     async def _actions(self, watch: Watch, method: Method) -> list[refreshing.Action]:
         """What Asterisk must be told. Raises AmiError, or CannotRefresh."""
         if method is Method.UPDATE:
+            if watch.number and await self._asterisk.connected_number(watch.channel):
+                watch.number = ""
             return refreshing.by_connected_line(watch.channel, refreshing.fresh_tag(), watch.number)
         return refreshing.by_offer(watch.channel, await self._asterisk.media(watch.channel), method)
 

@@ -196,3 +196,25 @@ async def test_calls_that_began_together_are_not_refreshed_in_the_same_moment(tm
         wakes = sorted(it.watch(call).session.wake or 0.0 for call in calls)
         assert wakes[-1] - wakes[0] > 3.0
         assert all(wake <= it.now + 50 for wake in wakes)
+
+
+@accelerated(20)
+async def test_a_connected_number_that_came_later_is_not_overwritten(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS, ring=True)
+        call.connected_number = ""
+        it.asterisk.answer(call)
+        await it.until(lambda: it.watched(call))
+        call.connected_number = "4711"
+        await it.until(lambda: it.edge.records[key(call)].refreshes == 1)
+        assert call.connected_number == "4711"
+
+
+@accelerated(10)
+async def test_calls_that_are_answered_in_the_same_moment_are_all_armed(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        calls = [it.call(f"call-{n}", OURS, ring=True, outbound=bool(n % 2)) for n in range(300)]
+        for call in calls:
+            it.asterisk.answer(call)
+        await it.until(lambda: all(it.watched(call) for call in calls), 30)
+        assert not any(action["Variables"] for action in it.asterisk.seen("Status"))
