@@ -36,6 +36,10 @@ test-unit: .venv/installed ## the tests that need no containers, with coverage
 test-e2e: .venv/installed images ## the tests on the real stack
 	@$(PYTHON) -m pytest tests/e2e
 
+.PHONY: test-releases
+test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
+	@docker/test-releases
+
 .PHONY: conformance
 conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)
 	@$(LEDGER) $(if $(E2E),--e2e)

@@ -1,0 +1,39 @@
+"""The pages that show what to add to one's own configuration are true, and what they add is little."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from lab.stack import ROOT
+
+MOST_LINES = 10
+_BLOCK = re.compile(r"^```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: str) -> list[list[str]]:
+    """The lines of each diff block, with their first column."""
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    found = [block.splitlines() for block in _BLOCK.findall(text)]
+    assert found, page
+    return found
+
+
+@pytest.mark.parametrize("page", ["native.md", "kemi.md"])
+def test_at_most_ten_lines_are_added(page: str) -> None:
+    added = [row for block in blocks(page) for row in block if row.startswith("+")]
+    assert 0 < len(added) <= MOST_LINES
+    assert not [row for block in blocks(page) for row in block if row.startswith("-")]
+
+
+def test_lines_of_the_kemi_page_are_all_that_the_tested_script_has_of_us() -> None:
+    script = (ROOT / "docker" / "edge" / "kamailio.py").read_text(encoding="utf-8")
+    rest = script
+    for block in blocks("kemi.md"):
+        shown = "".join(f"{row[1:]}\n" for row in block)
+        assert shown in script, shown
+        added = "".join(f"{row[1:]}\n" for row in block if row.startswith("+"))
+        rest = rest.replace(added, "", 1)
+    # What is left is no part of the ten lines: the opt-in for BYE at expiry, and what names a peer.
+    code = rest.split("def ksr_session_timer_expired")[0].split('"""', 2)[2]
+    assert "timers" not in code.lower(), code
