@@ -68,7 +68,7 @@ def test_every_statistic_of_the_edge_is_documented() -> None:
 def test_every_field_of_a_record_is_documented() -> None:
     refused = Failure(500, Side.LOCAL, 1.0, 5)
     written = Record(
-        "t", DialogTimer(Agreement(90, Side.LOCAL)), "c", 1.0, "local:1", 0, refused, "p"
+        "t", timer, "c", at=1.0, last="local:2", earlier="local:1", failure=refused, peer="p"
     ).encode()
     shown = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs/reference/edge.md").read_text(), re.M)
     names = {name for row in shown for name in re.findall(r"`(\w+)`", row)}
