@@ -20,7 +20,7 @@ from session_timer_companion.configuration import Configuration, http_settings, 
 # types should answer at once.
 if TYPE_CHECKING:
     from session_timer_companion.client import Client
-    from session_timer_companion.findings import Finding
+    from session_timer_companion.finding import Finding
 
 T = TypeVar("T")
 
@@ -96,15 +96,16 @@ def check_config(config: Path) -> None:
     show_default=True,
     help="Seconds to watch events.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Only what would not work.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-def doctor(config: Path, endpoints: Sequence[str], listen: float, *, as_json: bool) -> None:
+def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool, as_json: bool) -> None:
     """Look at Asterisk, edge and companion: what would not work, why, and the line to change.
 
     Touches no call. Exit status 0: all well; 1: something would not work.
     """
     from session_timer_companion import doctor as doctors  # noqa: PLC0415
     from session_timer_companion import logs, tables  # noqa: PLC0415
-    from session_timer_companion.findings import Level  # noqa: PLC0415
+    from session_timer_companion.finding import Level  # noqa: PLC0415
 
     configuration = read_or_exit(config)
     # What the connections log is among the findings.
@@ -112,11 +113,14 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, as_json: bo
     found: list[Finding] = asyncio.run(
         doctors.examine(configuration, config, endpoints=endpoints, listen=listen)
     )
+    problems = [finding for finding in found if finding.level is Level.PROBLEM]
+    if quiet:
+        found = problems
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
-    else:
+    elif found:
         tables.terminal().print(tables.findings_text(found), soft_wrap=True)
-    sys.exit(any(finding.level is Level.PROBLEM for finding in found))
+    sys.exit(bool(problems))
 
 
 @main.command()

@@ -10,14 +10,17 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from session_timer_companion import __version__, channels, findings
+from session_timer_companion import __version__, channels
 from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
+from session_timer_companion.asterisk_findings import OPTIONS, AsteriskFacts, of_asterisk
 from session_timer_companion.calls import TECHNOLOGY, Call
 from session_timer_companion.client import Client, ClientError, address
 from session_timer_companion.configuration import Configuration
 from session_timer_companion.edge import Changes, Edge, Missing, Told, Unreachable
+from session_timer_companion.edge_findings import FAULTS, EdgeFacts, of_edge
 from session_timer_companion.edges import Edges
-from session_timer_companion.findings import AsteriskFacts, CompanionFacts, EdgeFacts, Finding
+from session_timer_companion.finding import Finding
+from session_timer_companion.own_findings import CompanionFacts, of_companion, of_configuration
 
 LISTEN = 2.5
 """Seconds that events and clocks are watched."""
@@ -26,7 +29,6 @@ RECORDS_AT_MOST = 200
 """Calls whose records are asked for: a sample is enough to see whether the edge has them."""
 
 _SWALLOWED = "session_timer_refreshes_suppressed"
-_FAULTS = "session_timer_faults"
 
 
 async def examine(
@@ -49,14 +51,14 @@ async def examine(
         kamailios = await asyncio.gather(*[_edge(edge, listen) for edge in edges.all()])
     finally:
         edges.close()
-    found = list(findings.of_configuration(configuration, path))
+    found = list(of_configuration(configuration, path))
     for facts, server in zip(asterisks, configuration.settings.ami, strict=True):
-        found += findings.of_asterisk(facts, configuration.shared, alone=server.alone)
+        found += of_asterisk(facts, configuration.shared, alone=server.alone)
     for kamailio in kamailios:
-        found += findings.of_edge(kamailio)
+        found += of_edge(kamailio)
     if configuration.settings.http.enabled:
         client = Client(address(configuration.settings.http), timeout=3.0)
-        found += findings.of_companion(await asyncio.to_thread(_companion, client), __version__)
+        found += of_companion(await asyncio.to_thread(_companion, client), __version__)
     return found
 
 
@@ -141,11 +143,11 @@ async def _with_endpoints(
     options: dict[str, dict[str, str]] = {}
     for name in sorted(names):
         answers = await ami.pipelined(
-            [("Getvar", {"Variable": f"PJSIP_ENDPOINT({name},{option})"}) for option in findings.OPTIONS]
+            [("Getvar", {"Variable": f"PJSIP_ENDPOINT({name},{option})"}) for option in OPTIONS]
         )
         options[name] = {
             option: answer.text("value") if answer.ok else ""
-            for option, answer in zip(findings.OPTIONS, answers, strict=True)
+            for option, answer in zip(OPTIONS, answers, strict=True)
         }
     return replace(facts, endpoints=options, every_endpoint=complete)
 
@@ -179,9 +181,9 @@ def _names(answer: Told | Unreachable) -> frozenset[str] | None:
 
 
 async def _faults(edge: Edge) -> int:
-    answer = await edge.ask("stats.fetchn", _FAULTS)
+    answer = await edge.ask("stats.fetchn", FAULTS)
     if isinstance(answer, Told) and isinstance(answer.value, dict):
-        counted = [value for name, value in answer.value.items() if str(name).endswith(_FAULTS)]
+        counted = [value for name, value in answer.value.items() if str(name).endswith(FAULTS)]
         if counted and isinstance(counted[0], int):
             return counted[0]
     return 0
@@ -199,7 +201,7 @@ def _companion(client: Client) -> CompanionFacts:
     counted = {
         family.name: int(sum(sample.value for sample in family.samples))
         for family in text_string_to_metric_families(metrics)
-        if family.name in (_SWALLOWED, _FAULTS)
+        if family.name in (_SWALLOWED, FAULTS)
     }
     return replace(
         facts,
@@ -207,7 +209,7 @@ def _companion(client: Client) -> CompanionFacts:
         version=str(report.get("version", "unknown")),
         waiting_for=tuple(waiting),
         swallowed=counted.get(_SWALLOWED, 0),
-        faults=counted.get(_FAULTS, 0),
+        faults=counted.get(FAULTS, 0),
     )
 
 

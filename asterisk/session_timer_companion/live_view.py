@@ -84,8 +84,8 @@ def bar(session: ShownSession) -> Text:
     return Text("█" * cells, style=colour).append("·" * (BAR - cells), style="dim")
 
 
-def picture(snapshot: Snapshot, height: int) -> RenderableType:
-    """The whole screen, `height` lines of it."""
+def picture(snapshot: Snapshot, height: int, hint: str = "") -> RenderableType:
+    """The whole screen, `height` lines of it; `hint` says how to leave."""
     if snapshot.trouble:
         return Text(snapshot.trouble, style="red")
     room = max(1, height - AROUND)
@@ -110,7 +110,7 @@ def picture(snapshot: Snapshot, height: int) -> RenderableType:
             coloured(each["state"]),
             each["last"] or "-",
         )
-    parts: list[RenderableType] = [_headline(snapshot), table]
+    parts: list[RenderableType] = [_headline(snapshot, hint), table]
     if len(ordered) > room:
         parts.append(Text(f"and {len(ordered) - room} more, later", style="dim"))
     parts.append(Text(_since_start(snapshot), style="dim"))
@@ -129,12 +129,12 @@ def run(client: Client, console: Console, every: float) -> None:
             Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live,
         ):
             while True:
-                live.update(picture(look(client), console.size.height), refresh=True)
+                live.update(picture(look(client), console.size.height, "q leaves"), refresh=True)
                 if _quit_within(every):
                     return
 
 
-def _headline(snapshot: Snapshot) -> Text:
+def _headline(snapshot: Snapshot, hint: str) -> Text:
     by_refresher = Counter(each["refresher"] for each in snapshot.sessions)
     text = Text(f"{len(snapshot.sessions)} calls", style="bold")
     text.append(
@@ -146,7 +146,7 @@ def _headline(snapshot: Snapshot) -> Text:
         "ready" if snapshot.ready else "not ready: see session-timer doctor",
         style="green" if snapshot.ready else "red",
     )
-    return text.append(f"   {snapshot.url}   q leaves", style="dim")
+    return text.append(f"   {snapshot.url}   {hint}".rstrip(), style="dim")
 
 
 def _since_start(snapshot: Snapshot) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from session_timer_companion.by_hand import RefreshReport
-from session_timer_companion.findings import Finding, Level
+from session_timer_companion.finding import Finding, Level
 from session_timer_companion.shown import ShownSession
 
 WIDE = 160
