@@ -66,7 +66,8 @@ def test_every_statistic_of_the_edge_is_documented() -> None:
 
 
 def test_every_field_of_a_record_is_documented() -> None:
-    refused = Failure(500, Side.LOCAL, 1.0, 5)
+    timer = DialogTimer(Agreement(90, Side.LOCAL))
+    refused = Failure(500, Side.LOCAL, 1.0, retry_after=5)
     written = Record(
         "t", timer, "c", at=1.0, last="local:2", earlier="local:1", failure=refused, peer="p"
     ).encode()
