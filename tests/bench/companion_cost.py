@@ -62,8 +62,12 @@ def main() -> int:
     memory = late = outcome = None
     if options.only != "real":
         many = options.sessions or (20_000 if options.short else 100_000)
+        # Some 400 refreshes a second, from when all calls are surely under watch.
         memory = companion_played.measure(
-            many, interval=900, spare=max(20.0, many / 700), seconds=20 if options.short else 40
+            many,
+            interval=max(90, many // 111),
+            spare=max(20.0, many / 500),
+            seconds=20 if options.short else 40,
         )
         print(memory.told("memory and CPU"), flush=True)
         late = companion_played.measure(10_000, interval=90, spare=20.0, seconds=30 if options.short else 60)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 import uuid
@@ -101,9 +102,10 @@ class World:
     def told(self, call: Told) -> Record:
         if call.at < 0:
             # Calls are of every age, so that their refreshes come evenly.
-            earliest = self.interval / 2 * (1 - session.EARLY)
-            age = (earliest - self.spare) * (uuid.uuid4().int % 100_000) / 100_000
-            call.at = time.monotonic() - max(0.0, age)
+            call.at = 0.0
+            wait = self.due(call)
+            left = self.spare + (wait - self.spare) * random.random()  # noqa: S311  # not a secret
+            call.at = time.monotonic() - max(0.0, wait - left)
         if call.read != call.refreshes:
             call.read = call.refreshes
             self.confirmed += 1
