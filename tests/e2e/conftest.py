@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from e2e.companion_seen import Companion
@@ -58,11 +57,10 @@ def sockets(stack: Stack) -> Iterator[LabSockets]:
 @pytest.fixture(scope="session")
 def wire(stack: Stack, sockets: LabSockets) -> Iterator[Wire]:
     """What passes the edge, from the first test to the last; kept in out/e2e/."""
-    path: Path = ROOT / "out" / "e2e" / f"{stack.project}.pcap"
-    with stack.capture(path):
-        seen = Wire.of(path, stack, sockets)
-        yield seen
-        seen.reader.close()
+    seen = Wire(stack, sockets, ROOT / "out" / "e2e" / f"{stack.project}.pcap")
+    seen.begin()
+    yield seen
+    seen.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import itertools
 import json
 import secrets
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,31 @@ _RPC = 8090
 class Wire:
     """Every SIP message that passed the edge since the capture began."""
 
-    reader: CaptureReader
     stack: Stack
     sockets: LabSockets
+    path: Path
     _packets: list[Packet] = field(default_factory=list)
     _reading: threading.Lock = field(default_factory=threading.Lock)
+    _capture: ExitStack = field(default_factory=ExitStack)
+    _reader: CaptureReader | None = None
 
-    @classmethod
-    def of(cls, path: Path, stack: Stack, sockets: LabSockets) -> Wire:
-        return cls(CaptureReader(path), stack, sockets)
+    def begin(self) -> None:
+        """Capture from now on; what was seen before is kept. Needed again when the edge was restarted."""
+        with self._reading:
+            self._end()
+            self._capture.enter_context(self.stack.capture(self.path))
+            self._reader = CaptureReader(self.path)
+
+    def close(self) -> None:
+        with self._reading:
+            self._end()
+
+    def _end(self) -> None:
+        if self._reader is not None:
+            self._packets += self._reader.poll()
+            self._reader.close()
+            self._reader = None
+        self._capture.close()
 
     def packets(self, call_id: str) -> list[Packet]:
         """Those of one call up to now, retransmissions left out."""
@@ -70,7 +87,7 @@ class Wire:
 
     def _seen(self, call_id: str) -> list[Packet]:
         with self._reading:
-            self._packets += self.reader.poll()
+            self._packets += self._reader.poll() if self._reader is not None else []
         return [each for each in self._packets if each.message.call_id == call_id and not each.retransmission]
 
     def _catch_up(self) -> None:

@@ -39,8 +39,8 @@ def assert_on_time(stage: Stage, call: Call, count: int) -> None:
 def reinvited(stage: Stage, formats: str, offered: str) -> None:
     """A call with these formats; twice the re-INVITE offers ``offered`` and what else the 2xx said.
 
-    Asterisk adds telephone-event to each offer of its own, whatever the peer named: RFC 4733 is the endpoint's way
-    to send digits. A peer that does not want it leaves it out of its answer.
+    Asterisk adds telephone-event to each offer of its own, whatever the peer named: RFC 4733 is the
+    endpoint's way to send digits. A peer that does not want it leaves it out of its answer.
     """
     call, answer = received(stage, BY_REINVITE, formats=formats, allow=NO_UPDATE)
     first = Audio.read(answer.body)

@@ -1,0 +1,174 @@
+"""A call goes on being refreshed whatever Asterisk does with its channel: each SIP dialog on its own."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+from e2e.refreshed_calls import BY_REINVITE, BY_UPDATE, INTERVAL, NO_UPDATE, TIMER, agree, received, refresh
+from e2e.together import Stage, Together
+from e2e.user_agent import ALLOW, Call
+from lab.waiting import wait_until
+
+together = Together()
+_numbers = itertools.count(1000)
+CALLEE = (TIMER, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
+
+
+def bridged(stage: Stage, way: str = "84", allow: str = ALLOW) -> tuple[Call, Call]:
+    """A call of the carrier that Asterisk bridges to another peer; both legs are ours to refresh."""
+    number = next(_numbers)
+    caller = stage.peer(BY_UPDATE).call(f"sip:{way}3{number}@{stage.stack.edge}")
+    sent = caller.invite(TIMER, f"Session-Expires: {INTERVAL};refresher=uas")
+    callee, invite = stage.peer(BY_REINVITE).called(str(number))
+    callee.accept(invite, *CALLEE, allow=allow)
+    callee.expect("ACK")
+    answer = caller.final(sent)
+    assert answer.status == 200, answer.start_line
+    caller.ack(answer)
+    return caller, callee
+
+
+def channel(stage: Stage, call: Call) -> str:
+    """Asterisk's channel of a call, as the companion knows it."""
+    name: str = stage.companion.session(call.call_id)["channel"]
+    return name
+
+
+def ends(stage: Stage, *calls: Call) -> None:
+    """Hang up; afterwards the companion has forgotten all of them."""
+    for call in calls:
+        assert call.bye().status == 200
+    names = {call.call_id for call in calls}
+    wait_until(
+        stage.companion.sessions, 8, "no session left", holds=lambda seen: not names & seen.keys(), pause=0.3
+    )
+
+
+def gone(call: Call) -> None:
+    """Asterisk hangs this one up."""
+    call.answer(call.expect("BYE", timeout=10), 200)
+
+
+def kept(stage: Stage, call: Call, method: str = "UPDATE", rounds: int = 1) -> None:
+    """So many refreshes come from now on, and no request that belongs to another leg in between."""
+    numbers = []
+    for _ in range(rounds):
+        request = refresh(call, method)
+        numbers.append(request.cseq[0])
+        agree(call, request)
+    assert numbers == list(range(numbers[0], numbers[0] + rounds))
+    stage.edge.record(call.call_id, refresher="local", interval=str(INTERVAL))
+
+
+def kept_together(stage: Stage, rounds: int, *legs: tuple[Call, str]) -> None:
+    """The same for several calls at the same time, each by its method."""
+    with ThreadPoolExecutor(len(legs)) as pool:
+        for leg in [pool.submit(kept, stage, call, method, rounds) for call, method in legs]:
+            leg.result()
+
+
+@together.test("UAC-7.2-15", "REF-10-01")
+def test_legs_of_a_bridged_call(stage: Stage) -> None:
+    """The caller's profile says UPDATE, the callee's re-INVITE: neither sees the other's refreshes."""
+    caller, callee = bridged(stage, allow=NO_UPDATE)
+    kept_together(stage, 2, (caller, "UPDATE"), (callee, "INVITE"))
+    for call in (caller, callee):
+        assert len(stage.observed(call).refreshes) == 2
+    assert caller.bye().status == 200
+    gone(callee)
+
+
+@together.test()
+def test_call_through_a_local_channel(stage: Stage) -> None:
+    caller, callee = bridged(stage, way="85", allow=NO_UPDATE)
+    kept_together(stage, 2, (caller, "UPDATE"), (callee, "INVITE"))
+    ends(stage, caller)
+    gone(callee)
+
+
+@together.test()
+def test_caller_is_redirected(stage: Stage) -> None:
+    """AMI sends the caller elsewhere in the dialplan; the callee is out."""
+    caller, callee = bridged(stage, allow=NO_UPDATE)
+    stage.stack.ami("Redirect", Channel=channel(stage, caller), Context="calls", Exten="wait", Priority="1")
+    gone(callee)
+    kept(stage, caller, rounds=2)
+    ends(stage, caller)
+
+
+@together.test()
+def test_callee_is_redirected(stage: Stage) -> None:
+    """It has no dialplan of its own until then."""
+    caller, callee = bridged(stage, allow=NO_UPDATE)
+    stage.stack.ami("Redirect", Channel=channel(stage, callee), Context="calls", Exten="wait", Priority="1")
+    gone(caller)
+    kept(stage, callee, "INVITE", rounds=2)
+    ends(stage, callee)
+
+
+@together.test("UAC-7.2-17")
+def test_two_calls_are_bridged_later(stage: Stage) -> None:
+    """Asterisk tells both who is connected now, by UPDATE: refreshes too. Then ours go on."""
+    first, _ = received(stage, BY_UPDATE)
+    second, _ = received(stage, BY_UPDATE)
+    stage.stack.ami("Bridge", Channel1=channel(stage, first), Channel2=channel(stage, second))
+    kept_together(stage, 3, (first, "UPDATE"), (second, "UPDATE"))
+    assert first.bye().status == 200
+    gone(second)
+
+
+def refer(call: Call, to: str) -> None:
+    """Ask Asterisk to transfer the other party of a call."""
+    by = f"Referred-By: <sip:carrier@{call.agent.address}>"
+    answer = call.final(call.send("REFER", f"Refer-To: <{to}>", by))
+    assert answer.status == 202, answer.start_line
+
+
+@together.test()
+def test_blind_transfer(stage: Stage) -> None:
+    """The caller refers the callee elsewhere and leaves; the callee's dialog lives on."""
+    caller, callee = bridged(stage, allow=NO_UPDATE)
+    refer(caller, f"sip:wait@{stage.stack.edge}")
+    caller.bye()
+    kept(stage, callee, "INVITE", rounds=2)
+    ends(stage, callee)
+
+
+@together.test()
+def test_attended_transfer(stage: Stage) -> None:
+    """Two calls of one caller: afterwards the two callees talk, and both are refreshed."""
+    caller, first = bridged(stage, allow=NO_UPDATE)
+    consult, second = bridged(stage, allow=NO_UPDATE)
+    replaces = f"{quote(consult.call_id)}%3Bto-tag%3D{consult.remote_tag}%3Bfrom-tag%3D{consult.local_tag}"
+    refer(caller, f"{consult.target}?Replaces={replaces}")
+    for call in (caller, consult):
+        call.bye()
+    kept_together(stage, 2, (first, "INVITE"), (second, "INVITE"))
+    assert first.bye().status == 200
+    gone(second)
+
+
+@together.test()
+def test_picked_up_call_changes_its_channel(stage: Stage) -> None:
+    """Asterisk moves the dialog of whoever picks up to the channel that rang: the companion follows."""
+    number = next(_numbers)
+    caller = stage.peer(BY_UPDATE).call(f"sip:843{number}@{stage.stack.edge}")
+    sent = caller.invite(TIMER, f"Session-Expires: {INTERVAL};refresher=uas")
+    ringing, invite = stage.peer(BY_REINVITE).called(str(number))
+    ringing.answer(invite, 180)
+    caller.expect(180)
+    taker, _ = received(stage, BY_UPDATE, to=f"863{number}")
+    caller.ack(caller.final(sent))
+    kept_together(stage, 2, (taker, "UPDATE"), (caller, "UPDATE"))
+    assert "dialog has moved" in stage.companion.log(taker.call_id)
+    ends(stage, taker)
+    gone(caller)
+
+
+@together.test()
+def test_parked_call(stage: Stage) -> None:
+    parked, _ = received(stage, BY_UPDATE, to="park")
+    kept(stage, parked, rounds=2)
+    ends(stage, parked)
