@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from e2e import asterisk_orders
 from e2e.expectations import INTERNAL
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Originate, Peer
@@ -12,11 +13,6 @@ from lab.stack import Stack
 pytestmark = pytest.mark.usefixtures("nothing_learned")
 
 TIMER = ("Supported: timer", "Require: timer")
-
-
-def hang_up(stack: Stack, call: Call) -> None:
-    """Make Asterisk end the call."""
-    stack.ami("Hangup", Channel=stack.channels()[call.call_id], Cause="16")
 
 
 def finish(call: Call, invite: SipMessage) -> None:
@@ -59,7 +55,7 @@ def test_every_request_but_ack_says_supported(peer: Peer, originate: Originate, 
     call.accept(invite, *TIMER, "Session-Expires: 1800;refresher=uas")
     ack = call.expect("ACK")
     assert "timer" not in ack.tokens("Supported")
-    hang_up(stack, call)
+    asterisk_orders.hang_up(stack, call)
     bye = call.expect("BYE")
     assert "timer" in bye.tokens("Supported")
     assert bye.rows("Session-Expires") == ()
@@ -180,7 +176,7 @@ def test_cancelled_call_leaves_no_record(
     call, invite = originate(peer(41))
     call.answer(invite, 180)
     wire.reached_asterisk(call.call_id, 180)
-    hang_up(stack, call)
+    asterisk_orders.hang_up(stack, call)
     cancel = call.expect("CANCEL")
     assert cancel.rows("Session-Expires") == ()
     call.answer(cancel, 200)
@@ -196,7 +192,7 @@ def test_cancel_after_422_reaches_the_second_try(
     second = refuse(call, first, 3000)
     call.answer(second, 180)
     wire.reached_asterisk(call.call_id, 180)
-    hang_up(stack, call)
+    asterisk_orders.hang_up(stack, call)
     cancel = call.expect("CANCEL")
     assert cancel.header("Via") == second.header("Via")
     call.answer(cancel, 200)

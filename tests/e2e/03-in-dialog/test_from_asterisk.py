@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 import pytest
+from e2e import asterisk_orders
 from e2e.expectations import INTERNAL, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Peer
@@ -22,17 +22,10 @@ def refresh(stack: Stack) -> Refresh:
     """Make Asterisk send an INVITE or UPDATE in a call; gives it as it comes in at the peer."""
 
     def send(call: Call, method: str) -> SipMessage:
-        channel = stack.channels()[call.call_id]
         if method == "UPDATE":
-            # The tag alone is sent only where a number is set; `i` sets it without sending.
-            orders = [("CONNECTEDLINE(num,i)", "1000"), ("CONNECTEDLINE(tag)", secrets.token_hex(4))]
+            asterisk_orders.update(stack, call)
         else:
-            orders = [
-                ("PJSIP_MEDIA_OFFER(audio)", "!all,ulaw,none"),
-                ("PJSIP_SEND_SESSION_REFRESH()", "invite"),
-            ]
-        for variable, value in orders:
-            stack.ami("Setvar", Channel=channel, Variable=variable, Value=value)
+            asterisk_orders.refresh_with_offer(stack, call, method)
         return call.expect(method)
 
     return send

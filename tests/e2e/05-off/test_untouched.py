@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from e2e import asterisk_orders
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Originate, Peer
 from lab.sip import SipMessage
@@ -68,7 +69,7 @@ def test_call_to_the_peer(peer: Peer, originate: Originate, wire: Wire, edge: Ka
     call.expect("ACK")
     wire.reached_asterisk(call.call_id, 200)
     assert edge.record_texts(call.call_id) == {}
-    stack.ami("Hangup", Channel=stack.channels()[call.call_id], Cause="16")
+    asterisk_orders.hang_up(stack, call)
     call.accept(call.expect("BYE"))
     for start in ("INVITE", "ACK", "BYE"):
         before, behind = both_sides(wire, call, start, out)

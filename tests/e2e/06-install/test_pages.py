@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
-from lab.stack import ROOT
+from lab.stack import ROOT, Stack
 
 MOST_LINES = 10
 _BLOCK = re.compile(r"^```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -37,3 +38,13 @@ def test_lines_of_the_kemi_page_are_all_that_the_tested_script_has_of_us() -> No
     # What is left is no part of the ten lines: the opt-in for BYE at expiry, and what names a peer.
     code = rest.split("def ksr_session_timer_expired")[0].split('"""', 2)[2]
     assert "timers" not in code.lower(), code
+
+
+@pytest.mark.smoke
+def test_kamailio_finds_the_configuration_good(stack: Stack) -> None:
+    native = os.environ.get("EDGE_CONFIG") == "native"
+    config = "/run/native/kamailio.cfg" if native else "/etc/kamailio/kamailio.cfg"
+    said = stack.exec("edge", "sh", "-c", f"kamailio -c -E -f {config} 2>&1")
+    assert "config file ok" in said
+    for complaint in ("ERROR", "CRITICAL"):
+        assert complaint not in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,6 @@ from lab.stack import ROOT, Stack
 pytestmark = pytest.mark.smoke
 
 README = ROOT / "kamailio" / "README.md"
-NATIVE = os.environ.get("EDGE_CONFIG") == "native"
 SETTINGS = 'session_timer: {enabled: true}\nasterisk: ["198.18.0.20"]\nedge: {rpc: "udp:198.18.0.10:8090"}\n'
 OFF = "session timers are off"
 
@@ -41,19 +39,12 @@ def installed(stack: Stack, tmp_path: Path) -> Installed:
         folder, written = tmp_path / "etc", tmp_path / "settings"
         folder.mkdir()
         written.mkdir()
-        if NATIVE:
-            copy = ["docker", "cp", f"{stack.container('edge')}:/run/native/kamailio.cfg", str(folder)]
-            subprocess.run(copy, check=True, capture_output=True)
-            shutil.copy(ROOT / "docker" / "edge" / "native" / "lab.cfg", folder)
-            shutil.copy(ROOT / "kamailio" / "session-timer.py", folder)
-        else:
-            config = (ROOT / "docker" / "edge" / "kamailio.cfg").read_text(encoding="utf-8")
-            included = config.replace("/opt/session-timer/kamailio/", "")
-            (folder / "kamailio.cfg").write_text(included, encoding="utf-8")
-            shutil.copy(ROOT / "docker" / "edge" / "kamailio.py", folder)
+        config = (ROOT / "docker" / "edge" / "kamailio.cfg").read_text(encoding="utf-8")
+        included = config.replace("/opt/session-timer/kamailio/", "")
+        (folder / "kamailio.cfg").write_text(included, encoding="utf-8")
+        shutil.copy(ROOT / "docker" / "edge" / "kamailio.py", folder)
         shutil.copy(ROOT / "docker" / "edge" / "health", folder)
-        for name in ("session-timer.cfg", "session-timer-native.cfg"):
-            shutil.copy(ROOT / "kamailio" / name, folder)
+        shutil.copy(ROOT / "kamailio" / "session-timer.cfg", folder)
         for package in ours:
             shutil.copytree(package, folder / package.name)
         (written / "session-timer.yaml").write_text(settings, encoding="utf-8")
@@ -158,8 +149,8 @@ def test_without_the_library_calls_go_on_and_one_line_tells(
 ) -> None:
     with installed(KEMI).running() as written:
         edge = stack.address(ADDRESS)
-        caller = UserAgent(sockets, peer(41).address, edge, wire, NATIVE)
-        callee = UserAgent(sockets, peer(49).address, edge, wire, NATIVE)
+        caller = UserAgent(sockets, peer(41).address, edge, wire)
+        callee = UserAgent(sockets, peer(49).address, edge, wire)
         call = caller.call(callee.reachable("nolibrary"))
         call.invite("Session-Expires: 60", "Supported: timer", "Min-SE: 5")
         other, invite = callee.called("nolibrary")

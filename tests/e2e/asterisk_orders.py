@@ -1,0 +1,36 @@
+"""What a test makes Asterisk do in a call by AMI, the ways that a companion has included."""
+
+from __future__ import annotations
+
+import secrets
+
+from e2e.user_agent import Call
+from lab.stack import Stack
+
+
+def _set(stack: Stack, call: Call, *orders: tuple[str, str]) -> None:
+    channel = stack.channels()[call.call_id]
+    for variable, value in orders:
+        stack.ami("Setvar", Channel=channel, Variable=variable, Value=value)
+
+
+def update(stack: Stack, call: Call) -> None:
+    """UPDATE without SDP."""
+    # The tag alone is sent only where a number is set; `i` sets it without sending.
+    _set(stack, call, ("CONNECTEDLINE(num,i)", "1000"), ("CONNECTEDLINE(tag)", secrets.token_hex(4)))
+
+
+def refresh_with_offer(stack: Stack, call: Call, method: str, codec: str = "ulaw") -> None:
+    """INVITE or UPDATE with SDP that offers this codec alone."""
+    # `none` never reaches the SDP; without it Asterisk sees nothing to tell and sends nothing.
+    _set(
+        stack,
+        call,
+        ("PJSIP_MEDIA_OFFER(audio)", f"!all,{codec},none"),
+        ("PJSIP_SEND_SESSION_REFRESH()", method.lower()),
+    )
+
+
+def hang_up(stack: Stack, call: Call) -> None:
+    """The end of the call, as Asterisk sees fit: BYE, CANCEL or an answer that refuses."""
+    stack.ami("Hangup", Channel=stack.channels()[call.call_id], Cause="16")
