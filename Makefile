@@ -100,3 +100,7 @@ engine:
 .PHONY: bench-edge
 bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
 	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.edge_cost
+
+.PHONY: pictures
+pictures: demo ## play the demo and keep its ladders as the docs' pictures
+	@cp out/demo/act-*.svg docs/images/
