@@ -155,8 +155,10 @@ async def _with_endpoints(
 async def _edge(edge: Edge, listen: float) -> EdgeFacts:
     facts = EdgeFacts(edge.address)
     version = await edge.ask("core.version")
-    if isinstance(version, Unreachable):
+    if isinstance(version, Unreachable) and not edge.up:
         return replace(facts, unreachable=version.reason)
+    # A Kamailio that refuses a question has answered.
+    told = str(version.value).strip() if isinstance(version, Told) else ""
     modules = _names(await edge.ask("core.modules"))
     tables = _names(await edge.ask("htable.listTables"))
     if tables is None and not isinstance(await edge.record(""), Missing):
@@ -164,7 +166,7 @@ async def _edge(edge: Edge, listen: float) -> EdgeFacts:
     first = await edge.changes()
     await asyncio.sleep(max(listen, 1.5))  # a clock is published each second
     second = await edge.changes()
-    facts = replace(facts, version=str(version.value).strip(), modules=modules, tables=tables)
+    facts = replace(facts, version=told, modules=modules, tables=tables)
     if isinstance(first, Changes) and isinstance(second, Changes):
         running = any(second.clocks.get(name, at) > at for name, at in first.clocks.items())
         facts = replace(facts, clocks=len(second.clocks), running=running)

@@ -1,0 +1,244 @@
+"""What the doctor makes of what it saw: every finding says what, why and the line to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from session_timer import Config, validate
+from session_timer_companion.asterisk_findings import NEEDED, AsteriskFacts, of_asterisk
+from session_timer_companion.configuration import load
+from session_timer_companion.edge_findings import TABLES, EdgeFacts, of_edge
+from session_timer_companion.finding import Finding, Level
+from session_timer_companion.own_findings import CompanionFacts, of_companion, of_configuration
+
+GOOD = {
+    "timers": "no",
+    "send_connected_line": "yes",
+    "send_pai": "true",
+    "send_rpid": "false",
+    "trust_id_outbound": "true",
+    "connected_line_method": "update",
+}
+"""As `PJSIP_ENDPOINT` of Asterisk 22 tells them."""
+
+ASTERISK = AsteriskFacts(
+    "ast1",
+    "198.18.0.20:5038",
+    actions=frozenset(NEEDED),
+    endpoints={"carrier": GOOD},
+    calls=2,
+    moved=True,
+    heard=True,
+)
+EDGE = EdgeFacts(
+    "udp:198.18.0.10:8090",
+    version="kamailio 6.0.1",
+    modules=frozenset({"htable", "rtimer", "tm"}),
+    tables=frozenset({*TABLES, "ipban"}),
+    clocks=1,
+    running=True,
+)
+COMPANION = CompanionFacts("http://127.0.0.1:8080", running=True, version="0.1.0")
+
+
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    found = [finding for finding in findings if finding.level is Level.PROBLEM]
+    assert all(finding.why for finding in found), "every problem says why it matters"
+    return found
+
+
+def only(findings: Iterable[Finding]) -> Finding:
+    (problem,) = problems(findings)
+    return problem
+
+
+def config(**session_timer: object) -> Config:
+    return validate({"session_timer": session_timer}, "test")
+
+
+def test_a_good_world_has_no_problem() -> None:
+    found = [*of_asterisk(ASTERISK, Config()), *of_edge(EDGE), *of_companion(COMPANION, "0.1.0")]
+    assert {finding.level for finding in found} == {Level.OK}
+
+
+def test_a_refused_login_is_all_there_is_to_say() -> None:
+    (found,) = of_asterisk(AsteriskFacts("ast1", "h:5038", refused="wrong password"), Config())
+    assert found.level is Level.PROBLEM
+    assert "wrong password" in found.what
+
+
+@pytest.mark.parametrize("action", NEEDED)
+def test_each_lacking_privilege_is_named_with_its_line(action: str) -> None:
+    found = only(of_asterisk(replace(ASTERISK, actions=ASTERISK.actions - {action}), Config()))
+    assert action in found.what
+    assert found.change == "write = call"
+    assert "manager.d" in found.file
+
+
+def test_privileges_that_nobody_needs_are_told() -> None:
+    found = list(of_asterisk(replace(ASTERISK, actions=ASTERISK.actions | {"Originate"}), Config()))
+    (note,) = [finding for finding in found if finding.level is Level.NOTE]
+    assert "Originate" in note.what
+    assert not problems(found)
+
+
+def test_channels_that_come_and_go_unheard_are_a_problem_and_silence_is_not() -> None:
+    assert only(of_asterisk(replace(ASTERISK, heard=False), Config())).change == "read = call,system"
+    quiet = list(of_asterisk(replace(ASTERISK, heard=False, moved=False), Config()))
+    assert not problems(quiet)
+    assert any("not seen" in finding.what for finding in quiet)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "line"),
+    [
+        ("timers", "yes", "timers = no"),
+        ("timers", "always", "timers = no"),
+        ("send_connected_line", "no", "send_connected_line = yes"),
+        ("send_pai", "false", "send_pai = yes"),
+        ("trust_id_outbound", "false", "trust_id_outbound = yes"),
+    ],
+)
+def test_each_endpoint_option_that_stops_refreshes_is_named_with_its_line(
+    option: str, value: str, line: str
+) -> None:
+    found = only(of_asterisk(replace(ASTERISK, endpoints={"carrier": {**GOOD, option: value}}), Config()))
+    assert found.change.startswith(line)
+    assert found.file == "/etc/asterisk/pjsip.conf, [carrier]"
+
+
+def test_remote_party_id_does_as_well_as_p_asserted_identity() -> None:
+    options = {**GOOD, "send_pai": "false", "send_rpid": "true"}
+    assert not problems(of_asterisk(replace(ASTERISK, endpoints={"carrier": options}), Config()))
+
+
+def test_re_invite_where_update_was_possible_is_only_told() -> None:
+    options = {**GOOD, "connected_line_method": "invite"}
+    found = list(of_asterisk(replace(ASTERISK, endpoints={"carrier": options}), Config()))
+    assert not problems(found)
+    assert any(finding.change == "connected_line_method = update" for finding in found)
+
+
+def test_without_update_its_options_do_not_matter() -> None:
+    options = {**GOOD, "send_pai": "no", "trust_id_outbound": "no"}
+    facts = replace(ASTERISK, endpoints={"carrier": options})
+    assert not problems(of_asterisk(facts, config(use_update=False)))
+
+
+def test_an_endpoint_with_timers_of_its_own_is_well_where_all_are_only_watched() -> None:
+    facts = replace(ASTERISK, endpoints={"carrier": {**GOOD, "timers": "yes"}})
+    assert not problems(of_asterisk(facts, config(mode="watch")))
+
+
+def test_an_endpoint_that_asterisk_does_not_know_is_named() -> None:
+    facts = replace(ASTERISK, endpoints={"carier": dict.fromkeys(GOOD, "")})
+    found = only(of_asterisk(facts, Config()))
+    assert "carier" in found.about
+    assert "func_pjsip_endpoint" in found.change
+
+
+def test_calls_without_our_header_are_a_problem_unless_there_is_no_edge() -> None:
+    facts = replace(ASTERISK, foreign=2)
+    assert "X-Session-Timer" in only(of_asterisk(facts, Config())).what
+    assert not problems(of_asterisk(facts, Config(), alone=True))
+    assert not problems(of_asterisk(replace(ASTERISK, foreign=1), Config()))
+
+
+def test_calls_whose_record_or_header_is_bad_are_named() -> None:
+    assert "call-7" in only(of_asterisk(replace(ASTERISK, unrecorded=("call-7",)), Config())).what
+    found = only(of_asterisk(replace(ASTERISK, malformed=(("call-8", "version 2"),)), Config()))
+    assert "call-8" in found.what
+    assert "version 2" in found.what
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "line"),
+    [
+        ({"unreachable": "no answer within 1 s"}, "does not answer", "dgram_socket"),
+        ({"tables": frozenset({"ipban"})}, "no table session_timer", "session-timer.cfg"),
+        ({"modules": frozenset({"htable", "sst"})}, "sst", "remove loadmodule"),
+        ({"clocks": 0, "running": False}, "publishes no clock", "rtimer"),
+        ({"running": False}, "stands still", "rtimer"),
+        ({"faults": 3}, "3 errors", "journalctl"),
+    ],
+)
+def test_each_fault_of_an_edge_is_named_with_its_line(
+    change: dict[str, object], what: str, line: str
+) -> None:
+    found = only(of_edge(replace(EDGE, **change)))  # type: ignore[arg-type]
+    assert what in found.what
+    assert line in found.change
+
+
+def test_a_list_of_changes_that_is_too_long_is_only_told() -> None:
+    found = list(of_edge(replace(EDGE, list_unreadable="no answer within 1 s")))
+    assert not problems(found)
+    assert any(finding.level is Level.NOTE for finding in found)
+
+
+def test_wall_clocks_are_said_not_to_matter() -> None:
+    assert any("wall clocks" in finding.what for finding in of_edge(EDGE))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"running": False, "foreign": True}, "another program answers"),
+        ({"waiting_for": ("ast1: starting",)}, "ast1: starting"),
+        ({"swallowed": 2}, "2 refreshes"),
+        ({"faults": 1}, "1 errors"),
+    ],
+)
+def test_each_fault_of_the_companion_is_named(change: dict[str, object], what: str) -> None:
+    found = only(of_companion(replace(COMPANION, **change), "0.1.0"))  # type: ignore[arg-type]
+    assert what in found.what
+
+
+@pytest.mark.parametrize("change", [{"running": False}, {"version": "0.0.9"}])
+def test_a_companion_that_is_not_started_or_old_is_only_told(change: dict[str, object]) -> None:
+    found = list(of_companion(replace(COMPANION, **change), "0.1.0"))  # type: ignore[arg-type]
+    assert not problems(found)
+    assert any(finding.level is Level.NOTE for finding in found)
+
+
+def configured(folder: Path, text: str) -> list[Finding]:
+    file = folder / "session-timer.yaml"
+    file.write_text(text)
+    return list(of_configuration(load(file, {}), file))
+
+
+def test_a_configuration_without_asterisk_is_a_problem(tmp_path: Path) -> None:
+    text = (
+        'edge: {rpc: "udp:127.0.0.1:8090"}\ncompanion: {ami: [{name: a, host: 127.0.0.1, secret_file: s}]}\n'
+    )
+    (tmp_path / "s").write_text("word")
+    (tmp_path / "s").chmod(0o600)
+    assert only(configured(tmp_path, text)).change.startswith("asterisk:")
+    assert [each.level for each in configured(tmp_path, text + "asterisk: [127.0.0.1]")] == [Level.OK]
+
+
+def test_what_is_dangerous_is_told(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("word")
+    (tmp_path / "s").chmod(0o644)
+    found = configured(
+        tmp_path,
+        """
+        unsafe_lab_intervals: true
+        asterisk: [192.0.2.20]
+        companion:
+          ami: [{name: a, host: 192.0.2.20, secret_file: s}]
+          http: {host: 0.0.0.0}
+        """,
+    )
+    told = " ".join(finding.what for finding in found if finding.level is Level.NOTE)
+    for word in (
+        "unsafe_lab_intervals",
+        "every user of this host",
+        "not encrypted",
+        "listens on",
+        "edge.rpc",
+    ):
+        assert word in told
