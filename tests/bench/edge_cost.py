@@ -25,7 +25,7 @@ from session_timer import Agreement, DialogTimer, Record, Side
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-NET = "198.19.77"
+NET = "198.19.88"
 EDGE, UAC, UAS = f"{NET}.10", f"{NET}.20", f"{NET}.30"
 IDLE_SECONDS = 2.0
 STATISTIC = "/tmp/statistic.csv"  # noqa: S108 - inside a container of our own
