@@ -175,3 +175,9 @@ def test_a_probe_comes_midway_between_the_peers_refresh_and_the_deadline_or_16_s
 ) -> None:
     held = session.begin(replace(THEIRS, agreement=Agreement(interval, Side.REMOTE)), 0.0, POLICY)
     assert held.wake == asked_at
+
+
+def test_a_2xx_begins_a_new_round_with_all_its_attempts() -> None:
+    held, _ = answered(refreshing(), 401)
+    held = session.refreshed(held, UPDATES, HALF + 1.0)
+    assert (held.attempts, held.refused, held.sent) == (0, (), None)
