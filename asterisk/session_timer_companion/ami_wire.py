@@ -1,6 +1,6 @@
 """One AMI connection, from the first byte to the last: the only module that knows panoramisk.
 
-panoramisk 1.4 parses frames, writes actions and numbers them. What it does with a connection beyond that is
+panoramisk 1.4 parses frames and numbers actions. What it does with a connection beyond that is
 replaced, because it sends unanswered actions again after a reconnect, waits for answers for ever, loses
 characters that two reads share, lets a line break in a value start a second action, and drops the connection
 when a callback fails. Connecting, logging in and staying connected is `ami.py`'s business.
@@ -99,9 +99,14 @@ class Request(Action):  # type: ignore[misc]  # as above
         timeout: float,
         on_entry: Callable[[AmiMessage], None] | None = None,
     ) -> None:
-        super().__init__({"Action": name, **headers})
-        _check(self.items())
+        super().__init__()
         self.name = name
+        self.number: str = self["ActionID"]
+        lines = [_line("Action", name), f"ActionID: {self.number}"]
+        for header, value in headers.items():
+            items = (value,) if isinstance(value, (str, int)) else value
+            lines += [_line(header, item) for item in items]
+        self.encoded = ("\r\n".join(lines) + "\r\n\r\n").encode()
         self.timeout = timeout
         self.on_entry = on_entry
         self.moved = False
@@ -178,14 +183,14 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
         if self._ending is not None or self.closed:
             raise AmiUnavailable(f"not connected: {self._ending or self.lost.result()}")
         for request in requests:
-            self.responses[request.id] = request
+            self.responses[request.number] = request
             request.start_deadline()
             self._unsent.append(request)
         self._send_unsent()
 
     def release(self, request: Request) -> None:
         """Forget a request, answered or not."""
-        self.responses.pop(request.id, None)
+        self.responses.pop(request.number, None)
         request.release()
 
     async def ask(self, request: Request) -> AmiMessage:
@@ -256,7 +261,7 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
     def _send_unsent(self) -> None:
         while self._unsent and self._writable:
             requests = [self._unsent.popleft() for _ in range(min(TOGETHER, len(self._unsent)))]
-            actions = [str(request).encode() for request in requests if not request.future.done()]
+            actions = [request.encoded for request in requests if not request.future.done()]
             self.transport.write(b"".join(actions))
 
     def _end(self, reason: str) -> None:
@@ -278,18 +283,16 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
             self._on_event(message)
 
 
-def _check(headers: Iterable[tuple[str, Header]]) -> None:
-    for name, value in headers:
-        if _HEADER_NAME.fullmatch(name) is None:
-            raise AmiHeaderError(f"AMI header name {name!r}: only letters, digits, _ and - can be sent")
-        for item in (value,) if isinstance(value, (str, int)) else value:
-            line = f"{name}: {item}"
-            if _UNSENDABLE.search(line) is not None:
-                raise AmiHeaderError(
-                    f"AMI header {name}: line break or other unsendable character in {line[:80]!r}"
-                )
-            if len(line.encode()) + len(_END_OF_LINE) > LINE_LIMIT:
-                raise AmiHeaderError(
-                    f"AMI header {name}: {len(line.encode())} bytes; Asterisk discards a line above "
-                    f"{LINE_LIMIT - len(_END_OF_LINE)}"
-                )
+def _line(name: str, value: str | int) -> str:
+    if _HEADER_NAME.fullmatch(name) is None:
+        raise AmiHeaderError(f"AMI header name {name!r}: only letters, digits, _ and - can be sent")
+    line = f"{name}: {value}"
+    if _UNSENDABLE.search(line) is not None:
+        raise AmiHeaderError(f"AMI header {name}: line break or other unsendable character in {line[:80]!r}")
+    size = len(line.encode())
+    if size + len(_END_OF_LINE) > LINE_LIMIT:
+        raise AmiHeaderError(
+            f"AMI header {name}: {size} bytes; Asterisk discards a line above "
+            f"{LINE_LIMIT - len(_END_OF_LINE)}"
+        )
+    return line

@@ -357,4 +357,4 @@ async def test_thousands_of_actions_at_once(asterisk: FakeAsterisk, client: Clie
 
 async def test_a_request_is_numbered_by_itself() -> None:
     first, second = (Request("Ping", {}, timeout=1.0) for _ in range(2))
-    assert first.id != second.id
+    assert first.number != second.number
