@@ -83,6 +83,24 @@ def test_a_bare_2xx_is_completed_for_a_caller_that_knows_timers(make_edge: MakeE
     assert record.local_tag == OURS, "the callee's"
 
 
+@pytest.mark.requirement("PRX-8.1-20")
+def test_what_was_asked_lasts_as_long_as_the_transaction(make_edge: MakeEdge) -> None:
+    """Neither time, nor provisional answers, nor another 2xx, nor a script that is loaded anew uses it up."""
+    edge = through(make_edge)
+    handled = edge.send(("Supported: timer",))
+    for code in (180, 183):
+        edge.ksr.now += 60
+        assert edge.sure(edge.answer(handled, code)).all("Session-Expires") == []
+    edge.config = {**edge.config, "session_timer": {"default_expires": 3600}}
+    edge.start()
+    for tag in ("one", "two"):
+        answer = edge.sure(edge.answer(handled, to_tag=tag))
+        assert answer.all(*TIMER_HEADERS) == ["Session-Expires: 1800;refresher=uac", "Require: timer"]
+        agreement = edge.known(tag, THEIRS).dialog.agreement
+        assert agreement is not None
+        assert (agreement.interval, agreement.refresher) == (1800, Side.REMOTE)
+
+
 @pytest.mark.requirement("PRX-8.2-02", "PRX-8.1-21")
 def test_without_any_support_the_2xx_passes(make_edge: MakeEdge) -> None:
     edge = through(make_edge)

@@ -40,6 +40,8 @@ def test_an_expired_proxied_call_loses_its_record_and_gets_no_bye(
 def test_where_the_operator_chose_it_both_sides_get_bye(peer: Peer, edge: Kamailio) -> None:
     caller, callee = connected(peer, "ended.example")
     edge.record(caller.call_id, interval=str(INTERVAL), peer="passing-ended")
-    for end in (caller, callee):
-        end.accept(end.expect("BYE", timeout=INTERVAL + 6))
+    # An answer to the first BYE that comes at once frees the dialog before Kamailio has sent the second.
+    ends = [(end, end.expect("BYE", timeout=INTERVAL + 6)) for end in (caller, callee)]
+    for end, bye in ends:
+        end.accept(bye)
     assert not edge.record_texts(caller.call_id)

@@ -56,7 +56,7 @@ def test_without_ack_the_callee_sends_bye_after_32_seconds_but_none_for_a_reinvi
 
 @together.test()
 def test_of_two_forked_2xx_only_the_first_is_confirmed(stage: Stage) -> None:
-    """RFC 3261 13.2.2.4 wants ACK and BYE for the other too: Asterisk passes over it, however often it comes."""
+    """RFC 3261 13.2.2.4 wants ACK and BYE for the other too: Asterisk passes over it, often as it comes."""
     call, invite = stage.originate(stage.peer(41))
     for _ in range(2):
         call.accept(invite, tag="one")

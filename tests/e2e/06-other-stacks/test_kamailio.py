@@ -53,8 +53,10 @@ def test_kamailio_frees_its_dialog_when_the_session_has_expired(stage: Stage) ->
         return caller.call_id in [each["call-id"] for each in dialogs]
 
     assert kept()
-    for each in (caller, callee):
-        each.accept(each.expect("BYE", timeout=12))
+    # An answer to the first BYE that comes at once frees the dialog before Kamailio has sent the second.
+    ends = [(each, each.expect("BYE", timeout=12)) for each in (caller, callee)]
+    for each, bye in ends:
+        each.accept(bye)
     wait_until(lambda: not kept(), 10, "Kamailio to have freed the dialog")
     assert not stage.edge.record_texts(caller.call_id)
 
