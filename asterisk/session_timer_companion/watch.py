@@ -121,8 +121,8 @@ def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed 
     """What `record` tells beyond what the watch knows; None for nothing."""
     at = clocks.ours(record.clock, record.at)
     counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
-    # An edge that lost its table counts from zero again; its time still tells.
-    later = at is not None and at > watch.since + TOLERANCE and record.refreshes != watch.refreshes
+    # An edge that lost its table counts anew, and may come to any number again; its time still tells.
+    later = at is not None and at > watch.since + TOLERANCE
     if counted or later:
         return Refreshed(now if at is None else min(now, at))
     failure = record.failure

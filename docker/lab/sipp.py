@@ -17,9 +17,15 @@ def command(  # noqa: PLR0913 - what SIPp wants to know
     call_id: str | None,
     timeout: int,
     error_file: str,
+    calls: int = 1,
+    rate: int = 10,
 ) -> list[str]:
-    """SIPp's command line for one call. Whatever is not in the scenario, or a timeout, is a failure."""
-    words = ["sipp", "-sf", scenario, "-i", source, "-p", str(port), "-mi", source, "-m", "1", "-nostdin"]
+    """SIPp's command line; ``rate`` is calls a second.
+
+    Whatever is not in the scenario, or a timeout, is a failure.
+    """
+    words = ["sipp", "-sf", scenario, "-i", source, "-p", str(port), "-mi", source, "-nostdin"]
+    words += ["-m", str(calls), "-r", str(rate), "-l", str(calls)]
     words += ["-timeout", str(timeout), "-timeout_error", "-trace_err", "-error_file", error_file]
     for name, value in keys.items():
         words += ["-key", name, str(value)]

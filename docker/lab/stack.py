@@ -157,12 +157,15 @@ class Stack:
         call_id: str | None = None,
         port: int = 5060,
         timeout: int = 60,
+        calls: int = 1,
+        rate: int = 10,
     ) -> SippRun:
         """Start a scenario of docker/carrier/scenarios at one of the carrier's addresses.
 
         ``host`` picks the address, and with it the peer's profile at the edge; ``timeout`` in seconds is
         when SIPp gives up. A scenario that begins ``uac`` calls the edge, with ``call_id``; one that
-        begins ``uas`` waits for a call. Returns when SIPp has its port.
+        begins ``uas`` waits for a call. Of several ``calls``, ``rate`` begin each second, and their
+        ``call_id`` has SIPp's ``%u`` in it. Returns when SIPp has its port.
         """
         name = f"{scenario}-{host}-{port}"
         inner = command(
@@ -173,6 +176,8 @@ class Stack:
             keys=keys,
             call_id=call_id,
             timeout=timeout,
+            calls=calls,
+            rate=rate,
             error_file=f"/tmp/{name}.err",  # noqa: S108 - inside a container of our own
         )
         run = SippRun.start(self.container("carrier"), name, inner)
