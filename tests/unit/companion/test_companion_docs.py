@@ -1,0 +1,177 @@
+"""The companion's reference pages, its unit, dashboard and alerts name what the code has."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from session_timer.session import Method, Reason, State
+from session_timer_companion.command import main
+from session_timer_companion.configuration import AmiServer, CompanionSettings, Http, Log, Tls
+from session_timer_companion.measures import ACTIONS, OUTCOMES, Measures
+
+ROOT = Path(__file__).parents[3]
+COMPANION = (ROOT / "docs/reference/companion.md").read_text()
+METRICS = (ROOT / "docs/reference/metrics.md").read_text()
+UNIT = (ROOT / "asterisk/systemd/session-timer-companion.service").read_text()
+SECTIONS: dict[str, type[BaseModel]] = {
+    "companion": CompanionSettings,
+    "companion.ami[]": AmiServer,
+    "companion.ami[].tls": Tls,
+    "companion.http": Http,
+    "companion.log": Log,
+}
+PAGES = [
+    ROOT / "asterisk/README.md",
+    ROOT / "docs/reference/companion.md",
+    ROOT / "docs/how-to/companion.md",
+]
+
+
+def rows(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_keys_and_defaults_of_each_section_are_documented(section: str) -> None:
+    text = COMPANION.split(f"### `{section}`\n", 1)[1].split("\n### ", 1)[0]
+    documented = {key.strip("`"): default.strip("`") for key, default, _ in rows(text)}
+    actual = {}
+    for name, field in SECTIONS[section].model_fields.items():
+        default = field.get_default()
+        if field.is_required():
+            actual[name] = "required"
+        elif default is None:
+            actual[name] = "none"
+        else:
+            actual[name] = "below" if isinstance(default, BaseModel) else str(default)
+    assert documented == {
+        name: value.lower() if value in ("True", "False") else value for name, value in actual.items()
+    }
+
+
+def families(registry: CollectorRegistry) -> dict[str, tuple[str, set[str]]]:
+    """Of each metric as it is scraped: its type and its labels."""
+    found = {}
+    for collector in list(registry._collector_to_names):
+        labels = set(getattr(collector, "_labelnames", ()))
+        for family in collector.describe() if hasattr(collector, "describe") else collector.collect():
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = (family.type, labels)
+    return found
+
+
+def test_every_metric_is_documented_with_its_type_and_labels() -> None:
+    table = METRICS.split("| Metric |", 1)[1].split("\n\n", 1)[0]
+    documented = {
+        name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows(table)
+    }
+    assert documented == families(Measures().registry)
+
+
+def test_every_value_of_a_label_is_documented() -> None:
+    table = METRICS.split("| Label |", 1)[1].split("\n\n", 1)[0]
+    documented = {
+        label.strip("`"): set(re.findall(r"`([^`]+)`", values)) for label, values in rows(table)[:-1]
+    }
+    assert documented == {
+        "refresher": {"local", "remote", "none"},
+        "state": set(State),
+        "method": set(Method),
+        "outcome": set(OUTCOMES),
+        "action": set(ACTIONS),
+        "reason": set(Reason),
+    }
+
+
+def test_every_command_and_option_is_documented() -> None:
+    commands = set(re.findall(r"^\| `session-timer ([\w-]+)", COMPANION, re.MULTILINE))
+    assert commands == set(main.commands)
+    options = {
+        name
+        for command in main.commands.values()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+        if name.startswith("--")
+    }
+    assert options <= set(re.findall(r"--[a-z-]+", COMPANION))
+
+
+def test_every_page_of_the_server_is_documented() -> None:
+    source = (ROOT / "asterisk/session_timer_companion/http.py").read_text()
+    served = {
+        (verb.upper(), path.replace("{call_id:.+}", "<call-id>"))
+        for verb, path in re.findall(r'web\.(get|post)\("([^"]+)"', source)
+    }
+    assert served == set(re.findall(r"^\| `(GET|POST) ([^`]+)` \|", COMPANION, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
+    """Each shown `session-timer ...` is parsed by the command line itself; none is carried out."""
+    shown = re.findall(
+        r"^(?:    |\$ ).*?(?<![/\w-])session-timer ([a-z-]+(?: .*)?)$", path.read_text(), re.MULTILINE
+    )
+    assert shown
+    for line in shown:
+        name, *words = shlex.split(line, comments=True)
+        command = main.commands.get(name)
+        assert command is not None, line
+        command.make_context(name, words)
+
+
+def unit(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", UNIT, re.MULTILINE)
+
+
+def test_the_unit_starts_the_command_and_tells_systemd_the_truth() -> None:
+    (start,) = unit("ExecStart")
+    program, module_option, module, name, *words = shlex.split(start)
+    assert (program, module_option, module) == ("/usr/bin/python3", "-m", "session_timer_companion")
+    main.commands[name].make_context(name, words)
+    assert unit("Type") == ["notify"]
+    (watchdog,) = unit("WatchdogSec")
+    # As long as the companion lets a silent Asterisk be: see Companion.alive.
+    assert float(watchdog) >= 2 * (AmiServer.model_fields["ping_interval"].default + 5)
+    assert unit("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
+    assert "asterisk.service" in unit("Wants")[0]
+    assert "asterisk.service" in unit("After")[0]
+    assert unit("Requires") == unit("BindsTo") == unit("PartOf") == []
+    (credential,) = unit("LoadCredential")
+    name = credential.partition(":")[0]
+    assert f"secret_credential: {name}" in (ROOT / "asterisk/README.md").read_text()
+    assert unit("DynamicUser") == ["yes"]
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
+    known = set()
+    for name, (kind, _) in families(Measures().registry).items():
+        known |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    dashboard = json.loads((ROOT / "asterisk/dashboards/session-timer.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    alerts = yaml.safe_load((ROOT / "asterisk/alerts/session-timer.yml").read_text())
+    rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+    asked += [rule["expr"] for rule in rules]
+    named = {name for expression in asked for name in re.findall(r"session_timer_\w+", expression)}
+    assert named <= known
+    assert len(asked) > 10
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["description"]
+        assert f"`{rule['alert']}`" in (ROOT / "docs/how-to/monitoring.md").read_text()
