@@ -62,7 +62,7 @@ PARAM_LISTS = st.lists(params(), max_size=5, unique_by=name_of).filter(
     place=st.integers(0, 5),
     blanks=st.tuples(BLANKS, BLANKS, BLANKS),
 )
-def test_session_expires_keeps_every_parameter_and_reads_the_refresher(  # noqa: PLR0917
+def test_session_expires_keeps_every_parameter_and_reads_the_refresher(
     seconds: int, zeros: int, named: str, others: list[str], place: int, blanks: tuple[str, str, str]
 ) -> None:
     written = list(others)

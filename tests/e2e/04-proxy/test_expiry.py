@@ -1,4 +1,4 @@
-"""Nobody refreshes a call between two ends with timers of their own: the record goes, by choice the call too."""
+"""Nobody refreshes a call between two ends with timers of their own: the record goes, perhaps the call too."""
 
 from __future__ import annotations
 
