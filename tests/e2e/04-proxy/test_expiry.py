@@ -1,4 +1,4 @@
-"""Nobody refreshes a call between two ends with timers of their own: the record goes, perhaps the call too."""
+"""Nobody refreshes a call between two ends with timers of their own: its record goes, perhaps the call."""
 
 from __future__ import annotations
 
