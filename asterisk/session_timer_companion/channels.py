@@ -66,15 +66,14 @@ async def these(ami: Ami, listed: Sequence[Channel], header: str) -> list[Call]:
     """What there is on channels that are known to be answered. Raises AmiError."""
     # A call that Asterisk received has our header in the INVITE, one that it placed has it in the 2xx.
     received, placed = calls.header_functions(header)
-    inbound = await _values(ami, [(channel.name, (received,)) for channel in listed])
-    unread = [channel for channel, (value,) in zip(listed, inbound, strict=True) if not value]
+    first = await _values(ami, [(channel.name, (received, *calls.DIALOG)) for channel in listed])
+    unread = [channel for channel, (value, *_) in zip(listed, first, strict=True) if not value]
     outbound = dict(
         zip(unread, await _values(ami, [(channel.name, (placed,)) for channel in unread]), strict=True)
     )
-    dialogs = await _values(ami, [(channel.name, calls.DIALOG) for channel in listed])
     found = (
-        calls.read(channel, dialog, value, *outbound.get(channel, ("",)))
-        for channel, (value,), dialog in zip(listed, inbound, dialogs, strict=True)
+        calls.read(channel, tuple(dialog), value, *outbound.get(channel, ("",)))
+        for channel, (value, *dialog) in zip(listed, first, strict=True)
     )
     return [call for call in found if call is not None]
 

@@ -131,7 +131,9 @@ class Turns:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
             watch.active = begun = replace(begun, wake=now + watch.spread * OVERDUE_SPREAD)
         agreed = begun.dialog.agreement
-        self._log.info(
+        # Calls that are found at a start come by the thousand and are told of together.
+        tell = self._log.info if answer is None else self._log.debug
+        tell(
             "armed",
             call_id=watch.call_id,
             channel=watch.channel,

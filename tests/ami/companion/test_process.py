@@ -117,8 +117,9 @@ async def test_it_keeps_a_call_serves_http_reloads_and_stops_cleanly(tmp_path: P
 
 async def test_each_line_of_a_call_has_its_call_id(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
-        it.call("call-1", OURS)
         async with running("run", "--config", str(config(it))) as companion:
+            await companion.line("in step with Asterisk")
+            it.call("call-1", OURS)
             await companion.line("refresh confirmed")
         told = [json.loads(line) for line in companion.lines]
         of_the_call = [line for line in told if line["event"] in ("armed", "refresh confirmed")]
