@@ -11,14 +11,13 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab.stack import Stack
+from lab.stack import ROOT, Stack
 from lab.waiting import wait_until
 
 INTERVAL = 90
@@ -92,7 +91,7 @@ class Outcome:
     """Channels that Asterisk still had when every SIPp was done."""
     cut: int
     """Live calls that Asterisk's CDR says expired."""
-    overlong: int
+    overlong: tuple[str, ...]
     """Dead calls that Asterisk's CDR says stood longer than the interval, or does not list as ended."""
     empty: Use
     companion: Use
@@ -111,7 +110,7 @@ class Outcome:
     @property
     def dead_standing(self) -> int:
         standing = (time for name in DEAD for time in self.kinds[name].times if time > INTERVAL)
-        return max(len(list(standing)), self.overlong) + self.left
+        return max(len(list(standing)), len(self.overlong)) + self.left
 
     def __str__(self) -> str:
         refreshed, standing = self.kinds["refreshed"].times, [t for n in DEAD for t in self.kinds[n].times]
@@ -135,6 +134,7 @@ class Outcome:
             f"  kill -9: {self.armed} calls under watch again after {self.rearm:.2f} s, "
             f"{self.resync:.2f} s of them after the login",
         ]
+        rows += [f"  dead and standing: {call}" for call in self.overlong]
         return "\n".join(rows)
 
 
@@ -193,6 +193,7 @@ def _run(stack: Stack, load: Load) -> Outcome:
     time.sleep(2.0)
     left = _channels(stack)
     cut, overlong = _by_cdr(stack, kinds)
+    (ROOT / "out" / "bench-companion.log").write_text(stack.logs("companion"))
     return Outcome(
         load=load,
         kinds=kinds,
@@ -249,26 +250,28 @@ def _read(stack: Stack, kind: Kind) -> None:
         for name, value in row.items()
         if name.startswith("Failed") and name.endswith("(C)") and name != "FailedCall(C)" and int(value)
     }
-    if kind.failures:
-        print(stack.exec("carrier", "sh", "-c", f"head -c 1500 {folder}/errors || true"), file=sys.stderr)
     rows = stack.exec("carrier", "sh", "-c", f"cat {folder}/*_rtt.csv 2>/dev/null || true").splitlines()
     found = (row.split(";") for row in rows)
     kind.times = [float(row[1]) / 1000 for row in found if len(row) > 1 and row[1].replace(".", "").isdigit()]
 
 
-def _by_cdr(stack: Stack, kinds: dict[str, Kind]) -> tuple[int, int]:
-    """Live calls that expired, and dead ones that stood too long, by Asterisk's own records."""
-    cut = overlong = 0
+def _by_cdr(stack: Stack, kinds: dict[str, Kind]) -> tuple[int, tuple[str, ...]]:
+    """Live calls that expired, and which dead ones stood too long, by Asterisk's own records."""
+    cut = 0
+    overlong: list[str] = []
     ended = dict.fromkeys(DEAD, 0)
     for row in stack.cdr():
         name = row["call_id"].rpartition("@")[0].rsplit("-", 2)[0]
         if name in DEAD:
             ended[name] += 1
             # CDRs count whole seconds.
-            overlong += int(row["billsec"]) > INTERVAL
+            if int(row["billsec"]) > INTERVAL:
+                overlong.append(f"{row['call_id']}: answered {row['answer']}, stood {row['billsec']} s")
         elif name in LIVE:
             cut += row["cause"] == EXPIRED
-    return cut, overlong + sum(max(0, kinds[name].made - ended[name]) for name in DEAD)
+    for name in DEAD:
+        overlong += [f"{name}: not ended"] * (kinds[name].made - ended[name])
+    return cut, tuple(overlong)
 
 
 def _channels(stack: Stack) -> int:
