@@ -16,6 +16,9 @@ CARRIERS = f"{os.environ['LAB_NET']}.4"  # .40 to .49
 CALL_METHODS = "IU"  # INVITE and UPDATE, in the letters of is_method_in
 RELAYED_METHODS = "IBSU"  # with BYE and SUBSCRIBE
 
+STOCK_CHECKS = 17895  # what the stock kamailio.cfg asks of the sanity module
+PROXY_REQUIRE_CHECK = 512  # 420 to an option tag that kamailio.cfg does not name
+
 DONE = 1
 
 
@@ -101,7 +104,7 @@ class Edge:
         if KSR.is_OPTIONS() and KSR.is_myself_ruri() and KSR.corex.has_ruri_user() < 0:
             KSR.sl.sl_send_reply(200, "OK")
             return False
-        if KSR.sanity.sanity_check(17895, 7) < 0:
+        if KSR.sanity.sanity_check(STOCK_CHECKS + PROXY_REQUIRE_CHECK, 7) < 0:
             KSR.warn(f"malformed request from {KSR.pv.get('$si')}:{KSR.pv.get('$sp')}\n")
             return False
         return True

@@ -76,12 +76,3 @@ def test_retry_after_422_has_the_cseq_of_the_first_try_and_its_answer_is_what_co
     call.expect("ACK")
     assert stage.wire.reached_asterisk(call.call_id, 486).cseq == first.cseq
     assert not [each for each in stage.wire.to_asterisk(call.call_id) if each.status == 422]
-
-
-@together.test()
-def test_unknown_tag_in_proxy_require_is_left_to_the_far_end(stage: Stage) -> None:
-    """RFC 3261 16.3 wants 420: that is for the routing script to check, and Kamailio's stock one does not."""
-    caller, callee, invite = through(stage, "Proxy-Require: unheard-of")
-    assert invite.rows("Proxy-Require") == ("unheard-of",)
-    callee.answer(invite, 486)
-    assert caller.final(1).status == 486
