@@ -38,9 +38,9 @@ class Companion:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its pages; status 0 while it does not answer."""
         with self._lock:
-            process = self._process
-            if process is None or process.poll() is not None:
-                process = self._process = self._open()
+            if self._process is not None and self._process.poll() is not None:
+                self._drop()
+            process = self._process = self._process or self._open()
             assert process.stdin is not None
             assert process.stdout is not None
             try:

@@ -61,6 +61,14 @@ def test_an_edge_that_lost_its_table_counts_anew_and_its_time_tells() -> None:
     assert news(watch(), record(refreshes=0, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
+def test_an_edge_that_lost_its_table_may_come_to_the_same_count_again() -> None:
+    assert news(watch(), record(refreshes=2, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
+
+
+def test_a_time_read_a_little_late_is_not_taken_for_a_refresh() -> None:
+    assert news(watch(), record(at=NOW - 900 + 1.4), clocks(), NOW) is None
+
+
 def test_an_older_copy_of_a_record_is_no_news() -> None:
     assert news(watch(), record(refreshes=1, at=NOW - 1800), clocks(), NOW) is None
 

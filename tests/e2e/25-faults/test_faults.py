@@ -1,0 +1,278 @@
+"""Parts fail while calls go on: nobody's live call ends, no dead one stays, and the state is back.
+
+Each fault meets a crowd: live peers that answer us, a live peer that refreshes, and peers that have died.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from e2e.refreshed_calls import (
+    BY_REINVITE,
+    BY_THEM,
+    BY_UPDATE,
+    HALF,
+    INTERVAL,
+    NO_UPDATE,
+    TIMER,
+    received,
+)
+from e2e.together import Stage
+from e2e.user_agent import Call
+from lab.sip import SipMessage
+from lab.stack import Stack
+from lab.waiting import NotInTimeError, wait_until
+
+SELF_ENDING = 64
+"""Seconds after a refresh by which Asterisk has ended a call whose peer does not answer: 32 for the
+refresh and as many for the BYE, until which it keeps the channel. All that is left where nobody can tell."""
+THEIRS = f"Session-Expires: {INTERVAL};refresher=uac"
+
+
+@dataclass(slots=True)
+class Life:
+    """A live peer on a thread of its own: it answers each refresh, and refreshes where that is its part."""
+
+    call: Call
+    refreshes: bool = False
+    answered: int = 0
+    hung_up: bool = False
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop answering."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(20)
+
+    def _live(self) -> None:
+        due = time.monotonic() + HALF
+        while not self._over.is_set() and not self.hung_up:
+            request = self._next(0.2)
+            if request is not None and request.method == "BYE":
+                self.call.answer(request, 200)
+                self.hung_up = True
+            elif request is not None:
+                self.answered += 1
+                agree_without_waiting(self.call, request)
+            if self.refreshes and time.monotonic() >= due:
+                due = time.monotonic() + (HALF if self._refresh() else 1)
+
+    def _next(self, timeout: float) -> SipMessage | None:
+        try:
+            got = self.call.agent.sockets.receive(
+                lambda each: (
+                    each.message is not None
+                    and each.message.call_id == self.call.call_id
+                    and each.own == self.call.agent.own
+                    and each.message.is_request("UPDATE", "INVITE", "BYE")
+                ),
+                "a request",
+                timeout,
+            )
+        except NotInTimeError:
+            return None
+        return got.message
+
+    def _refresh(self) -> bool:
+        number = self.call.send("UPDATE", TIMER, THEIRS)
+        try:
+            return self.call.final(number, 2).status == 200
+        except NotInTimeError:
+            return False
+
+
+def agree_without_waiting(call: Call, request: SipMessage) -> None:
+    """200 on the terms that a refresh names; its ACK may be lost in the fault."""
+    call.accept(request, "Require: timer", f"Session-Expires: {request.header('Session-Expires')}", allow="")
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Calls that were answered a moment ago."""
+
+    stage: Stage
+    live: list[Life]
+    dead: list[Call]
+    began: float
+
+    @classmethod
+    @contextmanager
+    def gathered(cls, stage: Stage) -> Iterator[Crowd]:
+        began = time.monotonic()
+        answers = [
+            Life(received(stage, BY_UPDATE)[0]),
+            Life(received(stage, BY_REINVITE, allow=NO_UPDATE)[0]),
+            Life(received(stage, BY_THEM, f"{INTERVAL};refresher=uac")[0], refreshes=True),
+        ]
+        dead = [received(stage, BY_UPDATE)[0], received(stage, BY_THEM, f"{INTERVAL};refresher=uac")[0]]
+        for life in answers:
+            life.begin()
+        for call in [*(life.call for life in answers), *dead]:
+            stage.companion.session(call.call_id)
+        try:
+            yield cls(stage, answers, dead, began)
+        finally:
+            for life in answers:
+                life.end()
+
+    def dead_are_gone(self, bound: float) -> None:
+        """Within ``bound`` seconds from the start Asterisk has no channel of a dead peer any more."""
+        names = {call.call_id for call in self.dead}
+        wait_until(
+            self.stage.stack.channels,
+            max(1.0, self.began + bound - time.monotonic()),
+            f"no channel of {sorted(names)}",
+            holds=lambda seen: not names & seen.keys(),
+            pause=0.5,
+        )
+
+    def live_are_kept(self) -> None:
+        """The companion has every live call again, and refreshes are confirmed as if nothing had been."""
+        for life in self.live:
+            before = life.answered
+            wait_until(
+                lambda life=life, before=before: life.refreshes or life.hung_up or life.answered > before,  # type: ignore[misc]
+                2 * INTERVAL,
+                f"a refresh of {life.call.call_id}",
+            )
+            assert not life.hung_up, life.call.call_id
+            self.stage.companion.session(
+                life.call.call_id,
+                lambda seen: seen["deadline"] > 0 and seen["state"] in ("ours", "theirs"),
+                INTERVAL,
+            )
+
+    def leave(self) -> None:
+        """Everybody hangs up; live calls must still have been there."""
+        for life in self.live:
+            life.end()
+            assert not life.hung_up
+            assert life.call.bye().status == 200
+
+
+@contextmanager
+def unreachable(stack: Stack, service: str, address: str) -> Iterator[None]:
+    """Whatever this service sends to the address is lost."""
+    image = subprocess.check_output(
+        ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("carrier")], text=True
+    ).strip()
+
+    def route(verb: str) -> None:
+        network = f"container:{stack.container(service)}"
+        docker = [
+            "docker",
+            "run",
+            "--rm",
+            "--cap-add",
+            "NET_ADMIN",
+            "--network",
+            network,
+            "--entrypoint",
+            "ip",
+        ]
+        subprocess.run([*docker, image, "route", verb, "blackhole", f"{address}/32"], check=True)
+
+    route("add")
+    try:
+        yield
+    finally:
+        route("del")
+
+
+def kill(stack: Stack, service: str) -> None:
+    subprocess.run(
+        ["docker", "kill", "-s", "KILL", stack.container(service)], check=True, capture_output=True
+    )
+
+
+def start(stack: Stack, service: str) -> None:
+    subprocess.run(["docker", "start", stack.container(service)], check=True, capture_output=True)
+
+
+def restart_edge(stage: Stage) -> None:
+    """Kamailio starts anew; its table is empty."""
+    kill(stage.stack, "edge")
+    start(stage.stack, "edge")
+    wait_until(lambda: answers(stage), 20, "the edge to answer", pause=0.3)
+    stage.wire.begin()
+
+
+def answers(stage: Stage) -> bool:
+    try:
+        return "result" in stage.edge.rpc("core.uptime")
+    except NotInTimeError:
+        return False
+
+
+def past(crowd: Crowd, seconds: float) -> None:
+    """Wait until that long after the crowd's calls were answered: a fault has to last for a while."""
+    wait_until(
+        lambda: time.monotonic() >= crowd.began + seconds, seconds + 1, "the fault has lasted long enough"
+    )
+
+
+def edge_says_nothing(stage: Stage, crowd: Crowd) -> float:
+    """Its RPC is cut off over two refreshes of each call; Asterisk alone shows who is alive."""
+    with unreachable(stage.stack, "edge", stage.stack.address(30)):
+        past(crowd, 15)
+    # From then on the records tell again, and a dead peer's refresh has been out for long.
+    return 15 + INTERVAL
+
+
+def asterisk_is_cut_off(stage: Stage, crowd: Crowd) -> float:
+    """The AMI connection is dead without a word, over the time of a refresh."""
+    with unreachable(stage.stack, "asterisk", stage.stack.address(30)):
+        past(crowd, 7)
+    # A dead connection is noticed by a Ping: 10 seconds to the next, 5 for its answer; then it is made again.
+    return INTERVAL + 7 + 15
+
+
+def companion_is_killed(stage: Stage, crowd: Crowd) -> float:
+    """kill -9, and gone over the time of a refresh."""
+    kill(stage.stack, "companion")
+    past(crowd, 7)
+    start(stage.stack, "companion")
+    stage.companion.ready()
+    return INTERVAL + 10
+
+
+def all_at_once(stage: Stage, crowd: Crowd) -> float:
+    """The companion is killed, the edge restarts without its table, the new companion is cut off from Asterisk.
+
+    The next 2xx of a live peer writes a record again. For a dead one there is none: Asterisk alone can tell.
+    """
+    kill(stage.stack, "companion")
+    with unreachable(stage.stack, "asterisk", stage.stack.address(30)):
+        start(stage.stack, "companion")
+        restart_edge(stage)
+        past(crowd, 7)
+    stage.companion.ready()
+    return HALF + SELF_ENDING + 20
+
+
+@pytest.mark.requirement("REF-10-02", "REF-10-07", "UAC-7.2-15")
+@pytest.mark.parametrize(
+    "fault",
+    [edge_says_nothing, asterisk_is_cut_off, companion_is_killed, all_at_once],
+    ids=lambda fault: fault.__name__,
+)
+def test_live_calls_live_and_dead_calls_end(stage: Stage, fault: Callable[[Stage, Crowd], float]) -> None:
+    with Crowd.gathered(stage) as crowd:
+        bound = fault(stage, crowd)
+        crowd.live_are_kept()
+        crowd.dead_are_gone(bound)
+        crowd.live_are_kept()
+        crowd.leave()
+    assert stage.companion.metric("session_timer_faults_total") == 0
