@@ -209,9 +209,12 @@ class Turns:
         wake = watch.session.wake
         attempt = watch.attempt
         if attempt is not None:
-            poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
+            now = self._now()
+            poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
             second = self._second_form_due(watch, attempt)
-            wake = min(time for time in (wake, poll, second) if time is not None)
+            # One whose time went by, because no record could be read, is seen to at the next poll.
+            times = (wake, poll, second if second is not None and second > now else None)
+            wake = min(time for time in times if time is not None)
         self.agenda.put(watch, wake)
 
     # Refreshing
@@ -357,15 +360,14 @@ class Turns:
         asking = watch.session
         if action is not None or asking.state is not State.ASKING:
             return action
-        if isinstance(answer, Found):
+        if isinstance(answer, Found) and self._clocks.ours(answer.record.clock, answer.record.at) is not None:
             after, action = session.silent(asking, self._now())
             if not isinstance(action, Expire) or attempt is None or self._left_for_sure(watch, attempt):
                 watch.active = after
                 return action
             self._log.warning("no sign that any refresh left Asterisk", call_id=watch.call_id)
         elif watch.edge is not None:
-            reason = "it has no record of this call" if isinstance(answer, Missing) else answer.reason
-            self._log.warning("the edge cannot say", call_id=watch.call_id, reason=reason)
+            self._log.warning("the edge cannot say", call_id=watch.call_id, reason=_why(answer))
         after, action = session.unknown(asking, self._now())
         if after.state in (State.OURS, State.THEIRS):
             # The call outlived what would have ended it: it is alive.
@@ -489,3 +491,14 @@ def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:
 
 def _told(agreement: Agreement | None) -> str:
     return f"{agreement.interval};refresher={agreement.refresher}" if agreement else "off"
+
+
+def _why(answer: Answer) -> str:
+    """Why an answer of the edge is no evidence."""
+    match answer:
+        case Found():
+            return "the record's time is by a clock that is not known yet"
+        case Missing():
+            return "it has no record of this call"
+        case _:
+            return answer.reason
