@@ -249,7 +249,7 @@ def companion_is_killed(stage: Stage, crowd: Crowd) -> float:
 
 
 def all_at_once(stage: Stage, crowd: Crowd) -> float:
-    """The companion is killed, the edge restarts without its table, the new companion is cut off from Asterisk.
+    """The companion is killed, the edge restarts without its table, and the AMI is cut off at first.
 
     The next 2xx of a live peer writes a record again. For a dead one there is none: Asterisk alone can tell.
     """
