@@ -23,7 +23,7 @@ NATIVE = os.environ.get("EDGE_CONFIG") == "native"
 """The edge runs Debian's own kamailio.cfg with the lines of docs/how-to/native.md."""
 
 if NATIVE:
-    # They need a script that names the peer, knows the lab's extensions or checks Proxy-Require, or bring one.
+    # They bring a script, or need one that names the peer, knows the lab's extensions, checks Proxy-Require.
     collect_ignore_glob = [
         "02-outbound/test_named_peer.py",
         "06-install/test_ways_of_installing.py",
