@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from ami.companion.accelerated import accelerated
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, World, key, world
 from ami.fake_channel import Channel, Refresh
 
@@ -45,7 +45,7 @@ async def trouble(it: World, chance: random.Random) -> None:
 
 @pytest.mark.requirement("REF-10-04", "REF-10-07")
 @pytest.mark.parametrize("seed", [1, 2])
-@accelerated(10)
+@in_virtual_time
 async def test_no_live_call_ends_and_no_dead_one_stays(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311  # the same troubles each time
     dead: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ami.companion.accelerated import accelerated
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import World, answers, silence, world
 from ami.fake_channel import Channel, Refresh
 
@@ -23,7 +23,7 @@ def up(it: World, endpoint: str) -> Channel:
 
 
 @pytest.mark.requirement("UAC-7.2-16")
-@accelerated(30)
+@in_virtual_time
 async def test_every_answered_call_is_refreshed_by_its_endpoints_profile(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True, peers=PEERS) as it:
         calls = [up(it, endpoint) for endpoint in ("carrier", "old-pbx", "with-timers")]
@@ -35,7 +35,7 @@ async def test_every_answered_call_is_refreshed_by_its_endpoints_profile(tmp_pat
         assert all(it.alive(call) for call in calls)
 
 
-@accelerated(30)
+@in_virtual_time
 async def test_a_peer_that_asterisk_finds_dead_is_forgotten(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True, peer=answers(481)) as it:
         call = up(it, "carrier")
@@ -45,7 +45,7 @@ async def test_a_peer_that_asterisk_finds_dead_is_forgotten(tmp_path: Path) -> N
         assert not it.asterisk.seen("Hangup")
 
 
-@accelerated(30)
+@in_virtual_time
 async def test_nothing_is_hung_up_by_us_for_want_of_a_record(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True, peer=silence()) as it:
         call = up(it, "carrier")
@@ -54,7 +54,7 @@ async def test_nothing_is_hung_up_by_us_for_want_of_a_record(tmp_path: Path) -> 
         assert not it.asterisk.seen("Hangup")
 
 
-@accelerated(30)
+@in_virtual_time
 async def test_a_restart_finds_them_again(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True) as it:
         call = up(it, "carrier")

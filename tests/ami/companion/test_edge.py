@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ami.companion.accelerated import accelerated
 from ami.companion.fake_edge import FakeEdge
+from ami.companion.virtual_time import in_virtual_time
 from session_timer import Agreement, Side
 from session_timer_companion.edge import Changes, Edge, Found, Missing, Unreachable
 from session_timer_companion.edges import Edges
@@ -61,7 +61,7 @@ async def test_a_datagram_that_got_lost_is_asked_for_again() -> None:
         edge.close()
 
 
-@accelerated(10)
+@in_virtual_time
 async def test_silence_is_unreachable_and_is_counted() -> None:
     async with FakeEdge() as kamailio:
         kamailio.silent = True
@@ -170,7 +170,7 @@ async def test_the_list_of_changes_is_read_and_strange_entries_are_passed_over()
         edge.close()
 
 
-@accelerated(10)
+@in_virtual_time
 async def test_a_copy_at_another_edge_counts_and_its_ignorance_does_not() -> None:
     async with FakeEdge() as one, FakeEdge() as other:
         other.write("copied;a;b", OURS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ami.companion.accelerated import accelerated
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, answers, key, silence, world
 
 THEIRS = Agreement(12, Side.REMOTE)
 
 
 @pytest.mark.requirement("REF-10-07", "REF-10-08")
-@accelerated(20)
+@in_virtual_time
 async def test_a_silent_peer_is_asked_about_then_probed_then_hung_up(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         answered = it.now
@@ -26,7 +26,7 @@ async def test_a_silent_peer_is_asked_about_then_probed_then_hung_up(tmp_path: P
         assert [action["Value"] for action in told] == ["session-timer: the peer sent no refresh"]
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_peer_that_keeps_its_word_is_left_alone(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
@@ -41,7 +41,7 @@ async def test_a_peer_that_keeps_its_word_is_left_alone(tmp_path: Path) -> None:
         assert not it.asterisk.seen("Hangup")
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_peer_that_is_late_but_answers_the_probe_lives(tmp_path: Path) -> None:
     async with world(tmp_path, peer=answers(200)) as it:
         call = it.call("call-1", THEIRS)
@@ -50,7 +50,7 @@ async def test_a_peer_that_is_late_but_answers_the_probe_lives(tmp_path: Path) -
         assert len(it.refreshes(call)) == 2
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_profile_without_probe_hangs_up_on_the_records_word(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence(), policy={"probe": False}) as it:
         answered = it.now
@@ -60,7 +60,7 @@ async def test_a_profile_without_probe_hangs_up_on_the_records_word(tmp_path: Pa
         assert not it.refreshes(call)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence(), policy={"expiry": "report"}) as it:
         call = it.call("call-1", THEIRS)
@@ -75,7 +75,7 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         assert not it.asterisk.seen("Hangup")
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         theirs = it.call("call-1", THEIRS)
@@ -90,7 +90,7 @@ async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -
         assert not it.asterisk.seen("Hangup")
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
@@ -102,7 +102,7 @@ async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) 
         assert it.refreshes(call)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_record_of_another_version_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
@@ -113,7 +113,7 @@ async def test_a_record_of_another_version_never_costs_a_call(tmp_path: Path) ->
         assert it.alive(call)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_hang_up_that_ami_lost_is_made_up_for(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         it.asterisk.drop_on = frozenset({"Hangup"})

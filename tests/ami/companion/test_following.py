@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ami.companion.accelerated import accelerated
 from ami.companion.fake_edge import FakeEdge
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, key, silence, world
 from ami.fake_channel import Channel
 from session_timer import InternalHeader
@@ -15,7 +15,7 @@ OURS = Agreement(12, Side.LOCAL)
 THEIRS = Agreement(12, Side.REMOTE)
 
 
-@accelerated(2)
+@in_virtual_time
 async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, ring=True)
@@ -26,7 +26,7 @@ async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None
         assert it.now - answered < 1.0
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_call_without_internal_header_is_not_touched(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         stranger = it.asterisk.add(Channel("PJSIP/other-1", "1.9", "call-9", state=4))
@@ -37,7 +37,7 @@ async def test_a_call_without_internal_header_is_not_touched(tmp_path: Path) -> 
         assert {action["Channel"] for action in it.asterisk.seen("Setvar")} == {ours.name}
 
 
-@accelerated(2)
+@in_virtual_time
 async def test_a_restarted_companion_finds_the_calls_and_how_far_their_intervals_have_run(
     tmp_path: Path,
 ) -> None:
@@ -54,7 +54,7 @@ async def test_a_restarted_companion_finds_the_calls_and_how_far_their_intervals
         assert it.now - began < 4.0
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_restart_while_the_edge_is_away_refreshes_what_is_ours_and_hangs_nothing_up(
     tmp_path: Path,
 ) -> None:
@@ -72,7 +72,7 @@ async def test_a_restart_while_the_edge_is_away_refreshes_what_is_ours_and_hangs
         assert it.alive(theirs)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_calls_that_came_and_went_while_ami_was_away_are_found_and_forgotten(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         stays = it.call("call-1", OURS)
@@ -92,7 +92,7 @@ async def test_calls_that_came_and_went_while_ami_was_away_are_found_and_forgott
         await it.until(lambda: it.edge.records[key(comes)].refreshes == 1)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_nothing_is_sent_or_ended_while_ami_is_away(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
@@ -105,7 +105,7 @@ async def test_nothing_is_sent_or_ended_while_ami_is_away(tmp_path: Path) -> Non
         assert it.alive(call)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_dialog_that_moves_to_another_channel_keeps_its_session(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
@@ -120,7 +120,7 @@ async def test_a_dialog_that_moves_to_another_channel_keeps_its_session(tmp_path
         await it.until(lambda: not it.watched(call))
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_two_dialogs_that_swap_their_channels_are_both_kept(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         one, two = it.call("call-1", OURS), it.call("call-2", OURS)
@@ -133,7 +133,7 @@ async def test_two_dialogs_that_swap_their_channels_are_both_kept(tmp_path: Path
         await it.until(lambda: all(it.edge.records[key(call)].refreshes == 1 for call in (one, two)))
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_masquerade_ends_the_dialog_that_loses_its_channel(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         stays, goes = it.call("call-1", OURS), it.call("call-2", OURS)
@@ -146,7 +146,7 @@ async def test_a_masquerade_ends_the_dialog_that_loses_its_channel(tmp_path: Pat
 
 
 @pytest.mark.requirement("UAC-7.4-11")
-@accelerated(20)
+@in_virtual_time
 async def test_a_role_that_the_peer_hands_us_is_taken_up_within_seconds(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", Agreement(1800, Side.REMOTE))
@@ -159,7 +159,7 @@ async def test_a_role_that_the_peer_hands_us_is_taken_up_within_seconds(tmp_path
         assert it.now - handed < 7.0
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_timer_that_the_peer_switches_off_is_off(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
@@ -169,7 +169,7 @@ async def test_a_timer_that_the_peer_switches_off_is_off(tmp_path: Path) -> None
         assert it.watch(call).session.wake is None
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_list_of_changes_that_outgrew_a_datagram_is_made_up_for(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", Agreement(1800, Side.REMOTE))
@@ -180,7 +180,7 @@ async def test_a_list_of_changes_that_outgrew_a_datagram_is_made_up_for(tmp_path
         await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", Agreement(1800, Side.REMOTE))
@@ -194,7 +194,7 @@ async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_pat
         await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
@@ -206,7 +206,7 @@ async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path:
         await it.until(lambda: not it.alive(call), 30)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_another_edge_with_a_copy_of_the_record_is_asked_when_its_own_is_away(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it, FakeEdge() as other:
         call = it.call("call-1", THEIRS)

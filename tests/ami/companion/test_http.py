@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Peer, Side, World, answers, silence, world
 from prometheus_client.parser import text_string_to_metric_families
 from session_timer_companion import by_hand
@@ -127,3 +128,20 @@ async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) 
     assert families["session_timer_ami_up"].samples[0].value == 1
     assert families["session_timer_ami_logins"].samples[0].value == 1
     assert families["session_timer_rpc_up"].samples[0].value == 1
+
+
+@in_virtual_time
+async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answered(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        swallowed = it.companion.measures.suppressed.labels("UPDATE")
+        it.peer = silence()
+        dead = it.call("dead", Agreement(12, Side.LOCAL))
+        await it.until(lambda: not it.alive(dead))
+        assert swallowed._value.get() == 0
+        it.peer = lambda _world, _channel, refresh: 200 if refresh.method == "INVITE" else None
+        alive = it.call("alive", Agreement(12, Side.LOCAL))
+        await it.until(lambda: it.watched(alive) and it.confirmed(alive) == 1)
+        assert swallowed._value.get() == 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import socket
 import sys
+import termios
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -222,6 +225,48 @@ async def test_sessions_and_show_tell_of_calls(tmp_path: Path) -> None:
             assert status == 0
             assert "1 calls" in out
             assert "█" in out
+
+
+async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call(CALL_ID, OURS)
+        await it.until(lambda: it.watched(call))
+        file = written(it)
+        async with served(it, file):
+            screen, terminal = pty.openpty()
+            before = termios.tcgetattr(terminal)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "session_timer_companion"),
+                *("watch", "--config", str(file), "--interval", "0.2"),
+                stdin=terminal,
+                stdout=terminal,
+                stderr=terminal,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                    "TERM": "xterm",
+                    "COLUMNS": "120",
+                },
+            )
+            os.set_blocking(screen, False)  # the system's own signature
+            drawn = b""
+            async with asyncio.timeout(60):
+                while b"q leaves" not in drawn or CALL_ID.encode() not in drawn:
+                    await asyncio.sleep(0.05)
+                    with contextlib.suppress(BlockingIOError):
+                        drawn += os.read(screen, 65536)
+                os.write(screen, b"q")
+                while process.returncode is None:
+                    await asyncio.sleep(0.05)
+                    with contextlib.suppress(BlockingIOError):
+                        drawn += os.read(screen, 65536)
+            after = termios.tcgetattr(terminal)
+            os.close(terminal)
+            os.close(screen)
+        assert process.returncode == 0
+        assert b"\x1b[?1049h" in drawn, "on a screen of its own"
+        assert b"\x1b[?1049l" in drawn, "and back"
+        assert after == before, "the terminal is as it was"
 
 
 async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from ami.companion.accelerated import accelerated
+from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, answers, key, silence, takes_turns, world
 from ami.fake_channel import Refresh
 
@@ -18,7 +18,7 @@ REINVITE = Refresh("INVITE", sdp=True)
 
 @pytest.mark.requirement("UAC-7.2-15", "UAC-7.2-16", "UAC-7.4-16", "UAC-7.4-18")
 @pytest.mark.parametrize("outbound", [False, True])
-@accelerated(20)
+@in_virtual_time
 async def test_our_call_is_refreshed_at_half_the_interval_by_update(tmp_path: Path, outbound: bool) -> None:
     async with world(tmp_path) as it:
         answered = it.now
@@ -33,7 +33,7 @@ async def test_our_call_is_refreshed_at_half_the_interval_by_update(tmp_path: Pa
 
 
 @pytest.mark.requirement("UAC-7.4-17", "UAC-7.4-19")
-@accelerated(20)
+@in_virtual_time
 async def test_a_peer_without_update_is_refreshed_by_reinvite_with_the_codec_in_use(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, update=False)
@@ -47,7 +47,7 @@ async def test_a_peer_without_update_is_refreshed_by_reinvite_with_the_codec_in_
         assert offers == {"!all,alaw,none"}
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_profile_may_want_reinvite(tmp_path: Path) -> None:
     async with world(tmp_path, policy={"use_update": False}) as it:
         call = it.call("call-1", OURS)
@@ -55,7 +55,7 @@ async def test_a_profile_may_want_reinvite(tmp_path: Path) -> None:
         assert [sent.refresh for sent in it.refreshes(call)] == [REINVITE]
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_channel_without_connected_number_gets_one_quietly(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, ring=True)
@@ -67,7 +67,7 @@ async def test_a_channel_without_connected_number_gets_one_quietly(tmp_path: Pat
 
 
 @pytest.mark.requirement("REF-10-02", "REF-10-05")
-@accelerated(20)
+@in_virtual_time
 async def test_491_is_tried_again_after_the_back_off_of_the_call_ids_owner(tmp_path: Path) -> None:
     async with world(tmp_path, peer=takes_turns(491, 200)) as it:
         call = it.call("call-1", Agreement(40, Side.LOCAL), outbound=True)
@@ -78,7 +78,7 @@ async def test_491_is_tried_again_after_the_back_off_of_the_call_ids_owner(tmp_p
 
 @pytest.mark.requirement("REF-10-05")
 @pytest.mark.parametrize("code", [405, 501])
-@accelerated(20)
+@in_virtual_time
 async def test_a_peer_that_does_not_know_update_is_asked_by_reinvite_from_then_on(
     tmp_path: Path, code: int
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_peer_that_does_not_know_update_is_asked_by_reinvite_from_then_o
 
 
 @pytest.mark.requirement("REF-10-03", "REF-10-05")
-@accelerated(20)
+@in_virtual_time
 async def test_422_is_tried_again_at_once(tmp_path: Path) -> None:
     async with world(tmp_path, peer=takes_turns(422, 200)) as it:
         call = it.call("call-1", OURS)
@@ -100,7 +100,7 @@ async def test_422_is_tried_again_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("REF-10-05")
-@accelerated(20)
+@in_virtual_time
 async def test_500_is_tried_again_when_retry_after_has_passed(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", Agreement(40, Side.LOCAL))
@@ -114,7 +114,7 @@ async def test_500_is_tried_again_when_retry_after_has_passed(tmp_path: Path) ->
 
 @pytest.mark.requirement("REF-10-04")
 @pytest.mark.parametrize("code", [408, 481])
-@accelerated(20)
+@in_virtual_time
 async def test_a_dialog_that_the_peer_does_not_know_is_over(tmp_path: Path, code: int) -> None:
     async with world(tmp_path, peer=answers(code)) as it:
         call = it.call("call-1", OURS)
@@ -124,7 +124,7 @@ async def test_a_dialog_that_the_peer_does_not_know_is_over(tmp_path: Path, code
 
 
 @pytest.mark.requirement("REF-10-06")
-@accelerated(20)
+@in_virtual_time
 async def test_a_peer_that_refuses_every_refresh_is_not_asked_on_and_on_and_lives(tmp_path: Path) -> None:
     async with world(tmp_path, peer=answers(488)) as it:
         call = it.call("call-1", OURS)
@@ -138,7 +138,7 @@ async def test_a_peer_that_refuses_every_refresh_is_not_asked_on_and_on_and_live
 
 
 @pytest.mark.requirement("REF-10-04", "REF-10-08")
-@accelerated(20)
+@in_virtual_time
 async def test_silence_after_our_refresh_ends_the_call_at_the_deadline_with_a_cause(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         answered = it.now
@@ -154,7 +154,7 @@ async def test_silence_after_our_refresh_ends_the_call_at_the_deadline_with_a_ca
 
 
 @pytest.mark.requirement("REF-10-06")
-@accelerated(20)
+@in_virtual_time
 async def test_an_update_that_asterisk_swallows_is_no_evidence_against_the_peer(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
@@ -164,7 +164,7 @@ async def test_an_update_that_asterisk_swallows_is_no_evidence_against_the_peer(
         assert it.alive(call)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_form_that_was_answered_once_is_evidence_on_that_endpoint(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         first = it.call("call-1", OURS)
@@ -176,7 +176,7 @@ async def test_a_form_that_was_answered_once_is_evidence_on_that_endpoint(tmp_pa
 
 
 @pytest.mark.requirement("REF-10-02")
-@accelerated(20)
+@in_virtual_time
 async def test_what_asterisk_was_not_told_is_no_silence_of_the_peer(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
@@ -188,7 +188,7 @@ async def test_what_asterisk_was_not_told_is_no_silence_of_the_peer(tmp_path: Pa
         await it.until(lambda: it.edge.records[key(call)].refreshes == 1)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_calls_that_began_together_are_not_refreshed_in_the_same_moment(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         calls = [it.call(f"call-{n}", Agreement(100, Side.LOCAL)) for n in range(50)]
@@ -198,7 +198,7 @@ async def test_calls_that_began_together_are_not_refreshed_in_the_same_moment(tm
         assert all(wake <= it.now + 50 for wake in wakes)
 
 
-@accelerated(20)
+@in_virtual_time
 async def test_a_connected_number_that_came_later_is_not_overwritten(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, ring=True)
@@ -210,7 +210,7 @@ async def test_a_connected_number_that_came_later_is_not_overwritten(tmp_path: P
         assert call.connected_number == "4711"
 
 
-@accelerated(10)
+@in_virtual_time
 async def test_calls_that_are_answered_in_the_same_moment_are_all_armed(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         calls = [it.call(f"call-{n}", OURS, ring=True, outbound=bool(n % 2)) for n in range(300)]

@@ -154,7 +154,7 @@ class World:
         """Wait until it holds; fails after so many seconds of the loop's clock."""
         async with asyncio.timeout(seconds):
             while not condition():
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
 
     async def until_after(self, moment: float) -> None:
         """Wait until the loop's clock has passed that moment."""
