@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from e2e.audio import described
 from e2e.refreshed_calls import (
     BY_REINVITE,
@@ -45,6 +46,7 @@ def cdr(stage: Stage, call: Call, timeout: float = 8) -> dict[str, str]:
     return rows[0]
 
 
+@pytest.mark.smoke
 @together.test("S61-14.1-04", "UPD-5.3-03", "UPD-5.3-04", "REF-10-02", "REF-10-05")
 def test_491_to_the_side_that_does_not_own_the_call_id(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)
@@ -87,6 +89,7 @@ def other_method(stage: Stage, code: int) -> None:
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
 @together.test("REF-10-05", "REF-10-06", "UAC-7.4-16")
 def test_405_to_update_is_followed_by_reinvite(stage: Stage) -> None:
     other_method(stage, 405)
@@ -131,6 +134,7 @@ def test_481_ends_the_call(stage: Stage) -> None:
     assert call.call_id not in stage.companion.sessions()
 
 
+@pytest.mark.smoke
 @together.test("REF-10-04", "REF-10-08", "S61-12.2.1.2-01")
 def test_silence_after_update_ends_the_call_before_its_interval(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)
@@ -166,6 +170,7 @@ def test_peer_that_refuses_everything_is_asked_once_a_round_and_lives(stage: Sta
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
 @together.test("UAC-7.2-09", "UAC-7.2-10")
 def test_peer_turns_the_timer_off(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from e2e.audio import Audio, described
 from e2e.refreshed_calls import (
     BY_REINVITE,
@@ -62,6 +63,7 @@ def reinvited(stage: Stage, formats: str, offered: str) -> None:
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
 @together.test("UAC-7.2-15", "UAC-7.2-16", "UAC-7.4-16", "UAC-7.4-18", "S61-12.2.1.1-01", "UPD-4-02")
 def test_received_call_by_update(stage: Stage) -> None:
     call, answer = received(stage, BY_UPDATE)
@@ -76,6 +78,7 @@ def test_received_call_by_update(stage: Stage) -> None:
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
 @together.test("UAC-7.2-15", "UAC-7.2-16", "UAC-7.4-16", "UAC-7.4-18", "UPD-4-01", "S61-12.2-01")
 def test_placed_call_by_update(stage: Stage) -> None:
     call, invite = stage.originate(stage.peer(BY_UPDATE))
@@ -111,6 +114,7 @@ def test_reinvite_with_a_law_only(stage: Stage) -> None:
     reinvited(stage, "8", "8 101")
 
 
+@pytest.mark.smoke
 @together.test("UAC-7.4-15", "UAC-7.4-19")
 def test_reinvite_with_telephone_event(stage: Stage) -> None:
     reinvited(stage, "8 101", "8 101")
