@@ -46,9 +46,7 @@ class AsteriskFacts:
     actions: frozenset[str] = frozenset()
     """What the account may do."""
     endpoints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By name: the options of `OPTIONS`, empty where Asterisk does not tell."""
-    every_endpoint: bool = False
-    """The list is complete; else it holds those of live calls and those that were named."""
+    """Those of our calls and those that were named: `OPTIONS`, empty where Asterisk does not tell."""
     calls: int = 0
     """Answered PJSIP channels."""
     foreign: int = 0
@@ -106,7 +104,7 @@ def _events(facts: AsteriskFacts, about: str) -> Iterator[Finding]:
             about,
             "channels came and went, and no event told of it",
             "a call would be noticed only after a reconnect, perhaps when it has expired",
-            "read = call,system",
+            "read = call",
             MANAGER,
         )
     else:
@@ -159,15 +157,9 @@ def _endpoints(facts: AsteriskFacts, about: str, config: Config) -> Iterator[Fin
         yield Finding(
             Level.NOTE,
             about,
-            "no endpoint was looked at: no call is up, and the account may not list endpoints",
+            "no endpoint was looked at: no call of ours is up",
             "whether refreshes leave Asterisk depends on the endpoint's options",
             "session-timer doctor --endpoint NAME   for each endpoint towards the edge",
-        )
-    elif not facts.every_endpoint:
-        yield Finding(
-            Level.OK,
-            about,
-            f"endpoints looked at: {', '.join(sorted(facts.endpoints))}; others are named with --endpoint",
         )
     for name, options in sorted(facts.endpoints.items()):
         found = list(of_endpoint(f"{about}, endpoint {name}", name, options, config))
@@ -196,14 +188,12 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             about,
             f"timers={timers}",
             "Asterisk negotiates, refreshes and gives up by itself while edge and companion do the same: "
-            "refreshes collide, and the call ends by whoever loses count first",
+            "they collide, and whoever loses count ends the call",
             "timers = no   (or mode: watch in the profile of these calls)",
             f"{PJSIP}, [{name}]",
         )
     if not any(_anchored(policy) and policy.use_update for policy in policies):
         return
-    updates = "with it Asterisk answers Success to an UPDATE by connected line and sends nothing: each call "
-    updates += "loses time until the companion tries a re-INVITE"
     lacking = "send_connected_line" if not _on(options, "send_connected_line") else ""
     if not lacking and not _on(options, "send_pai") and not _on(options, "send_rpid"):
         lacking = "send_pai"
@@ -212,7 +202,8 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             Level.PROBLEM,
             about,
             f"{lacking}=no",
-            updates,
+            "Asterisk answers Success to an UPDATE by connected line and sends nothing: each call loses time "
+            "until the companion tries a re-INVITE",
             f"{lacking} = yes   (or use_update: false in the profile of these calls)",
             f"{PJSIP}, [{name}]",
         )
@@ -221,7 +212,7 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             Level.PROBLEM,
             about,
             "trust_id_outbound=no",
-            "for a caller who hides the number, " + updates,
+            "where a party hides its number, Asterisk answers Success to such an UPDATE and sends nothing",
             "trust_id_outbound = yes   (the edge can take P-Asserted-Identity off)",
             f"{PJSIP}, [{name}]",
         )

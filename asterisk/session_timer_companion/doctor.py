@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from session_timer_companion import __version__, channels
-from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
+from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage
 from session_timer_companion.asterisk_findings import OPTIONS, AsteriskFacts, of_asterisk
-from session_timer_companion.calls import TECHNOLOGY, Call
+from session_timer_companion.calls import Call
 from session_timer_companion.client import Client, ClientError, address
 from session_timer_companion.configuration import Configuration
 from session_timer_companion.edge import Changes, Edge, Missing, Told, Unreachable
@@ -43,8 +43,10 @@ async def examine(
     try:
         asterisks = await asyncio.gather(
             *[
-                _asterisk(account, configuration.shared.edge.header, edges, named, listen)
-                for account in configuration.accounts
+                _asterisk(
+                    _Visit(account, configuration.shared.edge.header, edges, named, listen, server.alone)
+                )
+                for account, server in zip(configuration.accounts, configuration.settings.ami, strict=True)
             ]
         )
         # After the calls have named their edges, beside the configured one.
@@ -62,12 +64,24 @@ async def examine(
     return found
 
 
-async def _asterisk(
-    account: AmiAccount, header: str, edges: Edges, named: tuple[str, ...], listen: float
-) -> AsteriskFacts:
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """What to look at in one Asterisk."""
+
+    account: AmiAccount
+    header: str
+    edges: Edges
+    named: tuple[str, ...]
+    """Endpoints, beside those of our calls."""
+    listen: float
+    alone: bool
+    """There is no edge in front: every call is ours."""
+
+
+async def _asterisk(visit: _Visit) -> AsteriskFacts:
     heard: list[str] = []
+    account = visit.account
     facts = AsteriskFacts(account.name, f"{account.host}:{account.port}")
-    # All that the companion's own connection hears.
     ami = Ami(
         account, events=("Newchannel", "Newstate", "Hangup"), on_event=lambda one: heard.append(one.event)
     )
@@ -77,9 +91,17 @@ async def _asterisk(
         if not {"Status", "Getvar"} <= facts.actions:
             return facts
         before = await _channels(ami)
-        facts = await _with_calls(ami, facts, header, edges)
-        facts = await _with_endpoints(ami, facts, named, before)
-        await asyncio.sleep(listen)
+        calls = [call async for call in channels.every(ami, visit.header)]
+        ours = [call for call in calls if call.header is not None or visit.alone]
+        facts = replace(
+            facts,
+            calls=len(calls),
+            foreign=sum(call.header is None for call in calls),
+            malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
+            unrecorded=await _unrecorded(calls, visit.edges),
+            endpoints=await _endpoints(ami, {*visit.named, *(call.endpoint for call in ours)}),
+        )
+        await asyncio.sleep(visit.listen)
         after = await _channels(ami)
         return replace(facts, moved=before != after, heard=bool(heard))
     except AmiError as error:
@@ -104,42 +126,20 @@ async def _channels(ami: Ami) -> frozenset[str]:
     return frozenset(names)
 
 
-async def _with_calls(ami: Ami, facts: AsteriskFacts, header: str, edges: Edges) -> AsteriskFacts:
-    calls: list[Call] = [call async for call in channels.every(ami, header)]
-    ours = [call for call in calls if call.header is not None]
+async def _unrecorded(calls: Iterable[Call], edges: Edges) -> tuple[str, ...]:
+    """The Call-IDs of calls with our header that their edge knows nothing of."""
+    ours = [(call, call.header) for call in calls if call.header is not None]
     unrecorded: list[str] = []
-    for call in ours[:RECORDS_AT_MOST]:
-        assert call.header is not None  # noqa: S101  # for the type checker
-        if not (call.header.rpc or edges.all()):
+    for call, header in ours[:RECORDS_AT_MOST]:
+        if not (header.rpc or edges.all()):
             continue
-        if isinstance(await edges.at(call.header.rpc).record(call.key), Missing):
+        if isinstance(await edges.at(header.rpc).record(call.key), Missing):
             unrecorded.append(call.call_id)
-    return replace(
-        facts,
-        calls=len(calls),
-        foreign=len(calls) - len(ours),
-        malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
-        unrecorded=tuple(unrecorded),
-    )
+    return tuple(unrecorded)
 
 
-async def _with_endpoints(
-    ami: Ami, facts: AsteriskFacts, named: tuple[str, ...], up: frozenset[str]
-) -> AsteriskFacts:
-    """The options of endpoints, by a function that needs no more than `write = call`.
-
-    The list of all endpoints is for accounts with `write = system` only; ours should have less.
-    """
-    names = {name.removeprefix(TECHNOLOGY).rpartition("-")[0] for name in up if name.startswith(TECHNOLOGY)}
-    complete = False
-    if "PJSIPShowEndpoints" in facts.actions:
-        try:
-            listed = await ami.collect("PJSIPShowEndpoints")
-        except AmiRefused:
-            listed = []  # none is configured
-        names |= {entry.text("objectname") for entry in listed}
-        complete = True
-    names = {name for name in {*names, *named} if name}
+async def _endpoints(ami: Ami, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The options of endpoints, by a function for which `write = call` is enough."""
     options: dict[str, dict[str, str]] = {}
     for name in sorted(names):
         answers = await ami.pipelined(
@@ -149,7 +149,7 @@ async def _with_endpoints(
             option: answer.text("value") if answer.ok else ""
             for option, answer in zip(OPTIONS, answers, strict=True)
         }
-    return replace(facts, endpoints=options, every_endpoint=complete)
+    return options
 
 
 async def _edge(edge: Edge, listen: float) -> EdgeFacts:
@@ -198,8 +198,8 @@ def _companion(client: Client) -> CompanionFacts:
         metrics = client.metrics()
     except ClientError as error:
         return replace(facts, foreign=_taken(client.url), trouble=str(error))
-    parts = [part for part in (report.get("asterisk"), report.get("edge")) if isinstance(part, dict)]
-    waiting = [f"{name}: {state}" for part in parts for name, state in part.items() if state != "ready"]
+    asterisks = report["asterisk"]
+    waiting = [f"{name}: {state}" for name, state in asterisks.items() if state != "ready"]
     counted = {
         family.name: int(sum(sample.value for sample in family.samples))
         for family in text_string_to_metric_families(metrics)

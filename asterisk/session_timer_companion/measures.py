@@ -52,7 +52,7 @@ class Measures:
                 self.refreshes.labels(str(method), outcome)
         self.suppressed = Counter(
             "session_timer_refreshes_suppressed",
-            "Refreshes that Asterisk called a success and that left no sign.",
+            "Refreshes that Asterisk called a success, and only another form brought an answer.",
             ["method"],
             registry=registry,
         )

@@ -25,7 +25,7 @@ class CompanionFacts:
     waiting_for: tuple[str, ...] = ()
     """What it is not ready with, and why."""
     swallowed: int = 0
-    """Refreshes that Asterisk called a success and that left no sign."""
+    """Refreshes that Asterisk called a success, and only another form brought an answer."""
     faults: int = 0
 
 
@@ -141,7 +141,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
         yield Finding(
             Level.PROBLEM,
             about,
-            f"{facts.swallowed} refreshes since its start left no sign although Asterisk said Success",
+            f"{facts.swallowed} refreshes since its start: Asterisk said Success, and sent nothing",
             "the endpoint swallows UPDATE: time is lost until the companion tries a re-INVITE",
             "the endpoint's options (above); the log names each call: `no sign that the refresh left`",
             PJSIP,

@@ -10,6 +10,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from lab.sipp import SippRun
 from lab.stack import ROOT, LabError, Stack
@@ -20,12 +21,17 @@ RUN = ("python3", "-m", "session_timer_companion")
 CALL = "carrier-call-2"
 COMMANDS = {
     "doctor": "session-timer doctor",
-    "doctor-problem": "session-timer doctor --quiet --endpoint carrier",
+    "doctor-problem": "session-timer doctor --quiet --endpoint trunk",
     "sessions": "session-timer sessions",
     "show": f"session-timer show {CALL}",
     "refresh": f"session-timer refresh {CALL}",
     "watch": "session-timer watch --once",
 }
+
+_TRUNK = "[trunk]\ntype = endpoint\ncontext = calls\n"
+"""An endpoint as Asterisk's defaults make it."""
+
+_PJSIP = "/etc/asterisk/pjsip.conf"
 
 _KEYS: dict[str, str | int] = {"to": "1000", "ask": "", "allow": ", UPDATE", "count": 99, "hold": 1000}
 _CALLS = (
@@ -48,8 +54,9 @@ def main() -> None:
             runs.append(stack.sipp(scenario, host=host, keys=keys, call_id=call_id, timeout=120))
         wait_until(lambda: _refreshed(stack), 40, "four calls, one of them refreshed")
         text = PAGE.read_text()
-        for name, command in COMMANDS.items():
-            text = filled(text, name, command, _said(stack, command))
+        with _with_trunk(stack):
+            for name, command in COMMANDS.items():
+                text = filled(text, name, command, _said(stack, command))
         PAGE.write_text(text)
     finally:
         for run in runs:
@@ -66,6 +73,18 @@ def filled(page: str, name: str, command: str, said: str) -> str:
         raise LabError(f"{PAGE.name} has no line <!-- {name} -->")
     block = f"```text\n$ {command}\n{said}\n```\n"
     return re.sub(pattern, lambda found: found[1] + block, page, count=1, flags=re.DOTALL)
+
+
+@contextlib.contextmanager
+def _with_trunk(stack: Stack) -> Iterator[None]:
+    before = stack.exec("asterisk", "cat", _PJSIP)
+    try:
+        stack.exec("asterisk", "tee", _PJSIP, given=before + _TRUNK)
+        stack.asterisk_cli("module reload res_pjsip.so")
+        yield
+    finally:
+        stack.exec("asterisk", "tee", _PJSIP, given=before)
+        stack.asterisk_cli("module reload res_pjsip.so")
 
 
 def _refreshed(stack: Stack) -> bool:

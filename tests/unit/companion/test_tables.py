@@ -49,7 +49,15 @@ def drawn(thing: RenderableType, width: int = 160) -> str:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (4.24, "4.2s"), (-3.0, "-3.0s"), (60, "1m 00s"), (1791, "29m 51s"), (7261, "2h 01m")],
+    [
+        (None, "-"),
+        (4.24, "4.2s"),
+        (-3.0, "-3.0s"),
+        (-0.01, "0.0s"),
+        (60, "1m 00s"),
+        (1791, "29m 51s"),
+        (7261, "2h 01m"),
+    ],
 )
 def test_a_duration_is_short(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
