@@ -304,7 +304,6 @@ class Turns:
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
-        self._measures.suppressed.labels(str(attempt.method)).inc()
         self._log.warning(
             "no sign that the refresh left Asterisk: trying the other form",
             call_id=watch.call_id,
@@ -411,7 +410,9 @@ class Turns:
         if old.deadline is not None:
             measures.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
-            if not attempt.other_form:
+            if attempt.other_form:
+                measures.suppressed.labels(str(attempt.method)).inc()
+            else:
                 self._proven.add((watch.endpoint, attempt.method))
             measures.refreshes.labels(str(attempt.method), "confirmed").inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
