@@ -11,7 +11,7 @@ import structlog
 from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side
 
 from session_timer_companion import calls, channels, refreshing
-from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused
+from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused, AmiTimeout
 from session_timer_companion.calls import Call, Channel, Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Edge, Found
@@ -114,7 +114,7 @@ class Keeper:
         self._measures.logins.labels(self.name).inc()
         if self._resync is not None:
             self._resync.cancel()
-        self._resync = asyncio.create_task(self._read_all(), name=f"resync {self.name}")
+        self._resync = asyncio.create_task(self._get_in_step(), name=f"resync {self.name}")
 
     def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the adapter has logged it
         self._measures.ami_up.labels(self.name).set(0)
@@ -123,8 +123,18 @@ class Keeper:
         if self._resync is not None:
             self._resync.cancel()
 
+    async def _get_in_step(self) -> None:
+        """Read everything, again and again while the connection stands and Asterisk is too slow to answer."""
+        while True:
+            try:
+                await self._read_all()
+            except AmiTimeout as error:
+                self._log.warning("not in step with Asterisk yet; reading its calls again", reason=str(error))
+            else:
+                return
+
     async def _read_all(self) -> None:
-        """Bring what is under watch in line with the channels that Asterisk has."""
+        """Bring what is under watch in line with the channels that Asterisk has. Raises AmiTimeout."""
         began = self._now()
         self._ended.clear()
         unseen = set(self.by_key)
@@ -151,6 +161,8 @@ class Keeper:
                 reason=error.reason,
             )
             return
+        except AmiTimeout:
+            raise
         except AmiError:
             return  # the connection is gone; the next one brings the next resync
         finally:
@@ -231,6 +243,10 @@ class Keeper:
                 for name, channel in asked.items():
                     if channel is None:
                         found[name] = await channels.one(self.ami, header, name)
+            except AmiTimeout:
+                # It is slow, not gone. What was answered a while ago may have been refreshed meanwhile.
+                self._to_look = dict.fromkeys(asked) | self._to_look
+                continue
             except AmiError:
                 return  # what was missed is found when Asterisk is back
             for name, channel in asked.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,32 @@ async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None
         answered = it.now
         await it.until(lambda: it.watched(call))
         assert it.now - answered < 1.0
+
+
+@in_virtual_time
+async def test_a_call_answered_while_asterisk_is_slow_is_armed_when_it_answers(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS, ring=True)
+        lists = len(it.asterisk.seen("Status"))
+        it.asterisk.silent = True
+        it.asterisk.answer(call)
+        await it.until(lambda: len(it.asterisk.seen("Status")) > lists)
+        assert not it.watched(call)
+        it.asterisk.silent = False
+        await it.until(lambda: it.watched(call))
+
+
+@in_virtual_time
+async def test_a_start_before_a_slow_asterisk_reads_its_calls_again(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call("call-1", OURS, age=1.0)
+        it.asterisk.on_action = lambda action: b"" if action.name == "Getvar" else None
+        starting = asyncio.create_task(it.start())
+        await it.until(lambda: len(it.asterisk.seen("Status")) == 2)
+        assert not it.watched(call)
+        it.asterisk.on_action = lambda _action: None
+        await starting
+        assert it.watched(call)
 
 
 @in_virtual_time
