@@ -213,7 +213,7 @@ def _run(stack: Stack, load: Load) -> Outcome:
 
 def _start(stack: Stack, load: Load) -> Iterator[Kind]:
     half = load.calls // 2
-    dead = max(1, round(load.silent / 2 * (load.ramp + load.seconds - INTERVAL)))
+    dead = max(1, round(load.silent / 2 * (load.ramp + load.seconds)))
     apart = round(2000 / load.silent)
     wanted = (
         ("refreshed", half, RAMP, 1000, int(load.seconds / HALF)),
