@@ -101,6 +101,10 @@ engine:
 bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
 	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.edge_cost
 
+.PHONY: bench-companion
+bench-companion: .venv/installed images ## what the companion costs, and 2,000 real calls of which some die (SHORT=1: fewer)
+	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.companion_cost $(if $(SHORT),--short)
+
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures
 	@cp out/demo/act-*.svg docs/images/
