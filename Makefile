@@ -19,9 +19,10 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 	@$(PYTHON) -m lab.demo
 
 .PHONY: test
-test: lint images ## every test: lint, unit, KEMI, AMI, end to end, with coverage (sets up what is missing)
+test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
 	@$(PYTHON) -m pytest --cov --cov-report=term --results out/results.json
 	@$(LEDGER) --results out/results.json
+	@$(MAKE) test-releases test-pythons
 
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
@@ -39,6 +40,11 @@ test-e2e: .venv/installed images ## the tests on the real stack
 .PHONY: test-releases
 test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
 	@docker/test-releases
+
+.PHONY: test-pythons
+test-pythons: engine .venv/installed ## the library on Python 3.13 and 3.14, those of Debian 13 and testing
+	@for suite in trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
+	@docker/test-pythons
 
 .PHONY: conformance
 conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)

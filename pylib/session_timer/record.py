@@ -52,13 +52,13 @@ class Record:
     """Seconds on `clock`: when the last 2xx to an INVITE or UPDATE passed."""
     last: str = ""
     """The transaction of that 2xx, ``<sender>:<CSeq number>``: its retransmissions move nothing."""
-    earlier: str = ""
-    """The transactions before it, newest first: a 2xx of theirs may still be retransmitted."""
     refreshes: int = 0
     """How many 2xx have passed after the first."""
     failure: Failure | None = None
     peer: str = ""
     """The name of the peer's profile."""
+    earlier: str = ""
+    """The transactions before `last`, newest first: a 2xx of theirs may still be retransmitted."""
 
     def encode(self) -> str:
         """The record as ``key=value`` pairs between semicolons."""

@@ -153,7 +153,7 @@ TAGS = st.text(st.characters(exclude_categories=[]) | st.sampled_from(";=%&\udcf
     lambda tag: not any("\ud800" <= character < "\udc80" or character > "\udcff" for character in tag)
 )
 RECORDS = st.builds(
-    Record, TAGS, DIALOGS, TAGS, TIMES, TAGS, st.integers(0, 10**6), st.none() | FAILURES, TAGS
+    Record, TAGS, DIALOGS, TAGS, TIMES, TAGS, st.integers(0, 10**6), st.none() | FAILURES, TAGS, TAGS
 )
 
 
