@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from lab.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from session_timer.session import Method, Reason, State
@@ -130,6 +131,13 @@ def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
         command = main.commands.get(name)
         assert command is not None, line
         command.make_context(name, words)
+
+
+def test_the_transcripts_are_those_that_the_lab_writes() -> None:
+    page = (ROOT / "docs/how-to/companion.md").read_text()
+    shown = dict(re.findall(r"<!-- ([a-z-]+) -->\n```text\n\$ (.*)", page))
+    assert shown == COMMANDS
+    assert filled(page, "doctor", "session-timer doctor", "all well").count("all well\n```\n") == 1
 
 
 def unit(key: str) -> list[str]:
