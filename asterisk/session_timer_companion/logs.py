@@ -12,9 +12,10 @@ from structlog.typing import Processor
 
 def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None = None) -> None:
     """Write every log line, ours and those of the standard `logging`, to `stream` (standard error)."""
+    out = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
     ]
@@ -27,16 +28,13 @@ def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None
         )
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        # Straight to the stream: by way of the standard `logging` a line costs more than a refresh.
+        processors=[*shared, renderer],
+        logger_factory=structlog.WriteLoggerFactory(out),
         wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
