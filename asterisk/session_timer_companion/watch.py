@@ -121,14 +121,18 @@ def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed 
     """What `record` tells beyond what the watch knows; None for nothing."""
     at = clocks.ours(record.clock, record.at)
     counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
+    sent = watch.active.sent if watch.active is not None else None
+    known = watch.since + TOLERANCE
+    if watch.refreshes == UNKNOWN and sent is not None:
+        # How old the call is was a guess, perhaps made the moment before our refresh left.
+        known = min(known, sent)
     # An edge that lost its table counts anew, and may come to any number again; its time still tells.
-    later = at is not None and at > watch.since + TOLERANCE
+    later = at is not None and at > known
     if counted or later:
         return Refreshed(now if at is None else min(now, at))
     failure = record.failure
     if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
         return None
-    sent = watch.active.sent if watch.active is not None else None
     failed_at = clocks.ours(record.clock, failure.at)
     if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
         return None

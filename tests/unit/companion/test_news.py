@@ -65,6 +65,12 @@ def test_an_edge_that_lost_its_table_may_come_to_the_same_count_again() -> None:
     assert news(watch(), record(refreshes=2, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
+def test_a_first_record_right_after_a_start_without_one_is_the_answer_to_our_refresh() -> None:
+    found = watch(refreshes=UNKNOWN, since=NOW - 1.2, sent=NOW - 1)
+    assert news(found, record(refreshes=0, at=NOW - 0.5), clocks(), NOW) == Refreshed(NOW - 0.5)
+    assert news(found, record(refreshes=0, at=NOW - 100), clocks(), NOW) is None
+
+
 def test_a_time_read_a_little_late_is_not_taken_for_a_refresh() -> None:
     assert news(watch(), record(at=NOW - 900 + 1.4), clocks(), NOW) is None
 
