@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from session_timer_companion import __version__, by_hand
 from session_timer_companion.keeper import Keeper
-from session_timer_companion.shown import refresher, shown, state
+from session_timer_companion.shown import shown, standings
 from session_timer_companion.watch import Watch
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ async def _metrics(request: web.Request) -> web.Response:
     for keeper in companion.keepers:
         for standing in _USUAL:
             sessions.labels(keeper.name, *standing).set(0)
-        count = Counter((refresher(watch), state(watch)) for watch in keeper.by_key.values())
-        for standing, calls in count.items():
+        for standing, calls in standings(keeper.by_key.values()).items():
             sessions.labels(keeper.name, *standing).set(calls)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return web.Response(body=encode(companion.measures.registry), headers={"Content-Type": content_type})

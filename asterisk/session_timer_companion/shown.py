@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import TypedDict
 
 from session_timer.session import State
@@ -62,12 +64,22 @@ def refresher(watch: Watch) -> str:
     return str(agreed.refresher) if agreed else "none"
 
 
-def state(watch: Watch) -> str:
-    """The session's state, without making a session of one that only waits: there may be 100,000."""
-    if watch.active is not None:
-        return str(watch.active.state)
-    waiting = {"local": State.OURS, "remote": State.THEIRS, "none": State.OFF}
-    return str(waiting[refresher(watch)])
+def standings(watches: Collection[Watch]) -> Counter[tuple[str, str]]:
+    """How many calls have which refresher and state.
+
+    Of 100,000 nearly all only wait, and share a few agreements: those are told apart once each.
+    """
+    agreed = {id(watch.dialog): watch for watch in watches if watch.active is None}
+    waiting = Counter(id(watch.dialog) for watch in watches if watch.active is None)
+    found: Counter[tuple[str, str]] = Counter()
+    for identity, calls in waiting.items():
+        found[_standing(agreed[identity])] += calls
+    found.update(_standing(watch) for watch in watches if watch.active is not None)
+    return found
+
+
+def _standing(watch: Watch) -> tuple[str, str]:
+    return refresher(watch), str(watch.session.state)
 
 
 def _last(watch: Watch) -> str:

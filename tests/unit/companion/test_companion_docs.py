@@ -140,6 +140,14 @@ def test_the_transcripts_are_those_that_the_lab_writes() -> None:
     assert filled(page, "doctor", "session-timer doctor", "all well").count("all well\n```\n") == 1
 
 
+def test_what_the_readme_installs_is_in_the_repository() -> None:
+    install = (ROOT / "asterisk/README.md").read_text().split("## Install", 1)[1].split("\n## ", 1)[0]
+    copied = re.findall(r"(?<![\w/.])(?:\./)?((?:asterisk|pylib)(?:/[\w.-]+)*)", install)
+    named = {path for path in copied if "/" in path or path == "pylib"}
+    assert {"asterisk/manager.d/session-timer.conf", "pylib/session_timer"} <= named
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def unit(key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", UNIT, re.MULTILINE)
 
