@@ -93,7 +93,6 @@ def test_2xx_moves_the_target(call: Call, order: Order) -> None:
     call.bye()
 
 
-@pytest.mark.requirement("RI-4.7-01")
 def test_provisional_answer_does_not_move_the_target(call: Call, order: Order, wire: Wire) -> None:
     pending = order(call, "INVITE")
     call.user = "moved"
