@@ -52,6 +52,8 @@ class World:
     """By the record's key."""
     late: list[float] = field(default_factory=list)
     confirmed: int = 0
+    asked: float = 0.0
+    """When the last question came."""
 
     def __post_init__(self) -> None:
         self.policy = Policy()
@@ -82,7 +84,10 @@ class World:
         """A refresh has left Asterisk."""
         now = time.monotonic()
         call = self.calls[record.key(channel.call_id, channel.local_tag, channel.remote_tag)]
-        self.late.append(now - self.due(call))
+        due = self.due(call)
+        # What was due before belongs to the start, not to this measurement.
+        if due > self.asked:
+            self.late.append(now - due)
         call.at = now
         call.refreshes += 1
         return 200
@@ -115,7 +120,7 @@ class World:
 
     def figures(self) -> dict[str, Any]:
         found = {"confirmed": self.confirmed, "late": self.late}
-        self.late, self.confirmed = [], 0
+        self.late, self.confirmed, self.asked = [], 0, time.monotonic()
         return found
 
 
