@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import KSR
 
+_LONE_CR = re.compile(r"\r(?!\n)")
+
 
 def error(text: str) -> None:
     KSR.err(text + "\n")
@@ -51,10 +53,15 @@ def remove(header: str) -> bool:
     return bool(KSR.hdr.remove(header) > 0)
 
 
+def has_lone_cr() -> bool:
+    """Whether a CR stands without LF: part of a value to Kamailio, the end of a row to Asterisk's parser."""
+    return _LONE_CR.search(pv("$mb")) is not None
+
+
 def disarm(header: str) -> None:
-    """Give a header another name where Kamailio cannot parse the headers: it changes the text as it came."""
+    """Give a header another name in the text as it came, where Kamailio cannot parse it or sees other rows."""
     name = re.sub(r"([.*+])", r"[\1]", header)
-    KSR.textops.replace_all(f"^{name}[ \t]*:", "X-Removed:")
+    KSR.textops.replace_all(f"(^|\r){name}[ \t]*:", "X-Removed:")
 
 
 def append(lines: Sequence[str]) -> None:

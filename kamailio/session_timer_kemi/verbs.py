@@ -132,7 +132,8 @@ class SessionTimers:
 
     def _strip(self) -> None:
         # An answer with one row that Kamailio cannot parse has no headers for it, yet is relayed as it came.
-        if not ksr.remove(self._config.edge.header):
+        # A row may hide behind a lone CR. Never both ways: what is removed cannot be given another name too.
+        if ksr.has_lone_cr() or not ksr.remove(self._config.edge.header):
             ksr.disarm(self._config.edge.header)
 
     def _source(self) -> End:

@@ -283,6 +283,7 @@ class FakeKsr:
             "du": lambda: self.routed.destination_uri,
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
+            "mb": lambda: self.routed.text,
             "shtrecord(key)": lambda: self._expired,
             "T_branch_idx": lambda: self._branch,
             "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,

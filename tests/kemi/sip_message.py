@@ -51,6 +51,11 @@ class Message:
     """Patterns and texts, for the text of the message as it came."""
 
     @property
+    def text(self) -> str:
+        """All of it as received."""
+        return "\r\n".join((self.start, *self.received, "", ""))
+
+    @property
     def is_request(self) -> bool:
         return not self.start.startswith("SIP/2.0 ")
 

@@ -1,0 +1,79 @@
+"""Nobody outside speaks to our companion in the internal header, in whatever spelling.
+
+Kamailio takes a CR without LF for a part of the value, Asterisk's parser for the end of the row: what hides
+behind one would reach Asterisk, and the companion would ask whatever address stands there.
+"""
+
+from __future__ import annotations
+
+import pytest
+from e2e.observed_edge import Wire
+from e2e.user_agent import Call, Originate, Peer
+from lab.sip import SipMessage
+
+INTERNAL = "x-session-timer"
+UNPARSABLE = "Retry-After: soon"
+"""Kamailio gives up on the headers of an answer that has this row."""
+SPELLINGS = (
+    "X-Session-Timer: {value}",
+    "x-SESSION-timer \t: {value}",
+    "X-Session-Timer:\r\n {value}",
+    "X-Other: 1\rX-Session-Timer: {value}",
+    "X-Other: 1\nX-Session-Timer: {value}",
+    "X-Other: 1\r\r\nX-Session-Timer: {value}",
+    "X-Session-Timer: {value}\rX-Session-Timer: {value}",
+    "X-Other: 1\rX-Session-Timer: {value}\r\nX-Session-Timer: {value}",
+)
+
+
+def forged(call: Call) -> str:
+    """What an outsider wants the companion to believe."""
+    return f'5;refresher=remote;allow=INVITE;rpc="udp:{call.agent.address}:7099";v=1'
+
+
+def as_asterisk_reads(message: SipMessage) -> list[str]:
+    """The values of the internal header, a row being ended by a lone CR too."""
+    found = []
+    for name, value in message.headers:
+        for row in f"{name}: {value}".split("\r"):
+            head, _, rest = row.partition(":")
+            if head.strip().lower() == INTERNAL:
+                found.append(rest.strip())
+    return found
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_in_a_request(peer: Peer, wire: Wire, stack_rpc: str, spelling: str) -> None:
+    call = peer(41).call()
+    answer = call.dial("Supported: timer", spelling.format(value=forged(call)))
+    assert as_asterisk_reads(answer) == []
+    expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, "INVITE")) == [expected]
+    assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_in_an_answer(peer: Peer, originate: Originate, wire: Wire, stack_rpc: str, spelling: str) -> None:
+    call, invite = originate(peer(41))
+    row = spelling.format(value=forged(call))
+    timer = ("Session-Expires: 1800;refresher=uas", "Require: timer")
+    call.answer(invite, 180, row)
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 180)) == []
+    call.accept(invite, *timer, row)
+    expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 200)) == [expected]
+    call.expect("ACK")
+    assert call.bye().status == 200
+
+
+@pytest.mark.parametrize("spelling", [SPELLINGS[each] for each in (0, 2, 3, 7)])
+def test_in_an_answer_that_kamailio_cannot_parse(
+    peer: Peer, originate: Originate, wire: Wire, spelling: str
+) -> None:
+    """Asterisk takes the answer, but without the edge's path in it hangs up at once."""
+    call, invite = originate(peer(41))
+    call.accept(invite, spelling.format(value=forged(call)), UNPARSABLE)
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 200)) == []
+    call.accept(call.expect("BYE"))
