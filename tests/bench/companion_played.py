@@ -43,6 +43,8 @@ class Played:
     seconds: float
     cpu: float
     """Of the process, within `seconds`."""
+    waited: float
+    """What the process waited for a processor that others had, within `seconds`."""
     confirmed: int
     lateness: tuple[float, ...]
 
@@ -70,7 +72,8 @@ class Played:
             f"{self.base / 2**20:.0f} MiB without calls, {self.bytes_a_call:.0f} bytes a call; "
             f"{self.confirmed / self.seconds:.0f} refreshes/s for {self.seconds:.0f} s at "
             f"{self.microseconds_a_refresh:.0f} us CPU each, late p50 {self.late(0.5) * 1e3:.0f} ms, "
-            f"p99 {self.late(0.99) * 1e3:.0f} ms, max {self.late(1) * 1e3:.0f} ms"
+            f"p99 {self.late(0.99) * 1e3:.0f} ms, max {self.late(1) * 1e3:.0f} ms "
+            f"(the process ran {self.cpu:.1f} s and waited {self.waited:.1f} s for a processor)"
         )
 
 
@@ -89,12 +92,22 @@ def measure(calls: int, *, interval: int, spare: float, seconds: float) -> Playe
             time.sleep(0.5)
         time.sleep(SETTLED)
         _ask(world)
-        start, before = time.monotonic(), companion.cpu()
+        start, before, waited = time.monotonic(), companion.cpu(), companion.waited()
         time.sleep(seconds)
         cpu, figures, lasted = companion.cpu() - before, _ask(world), time.monotonic() - start
+        waited = companion.waited() - waited
         grown = companion.memory() - base
     return Played(
-        calls, interval, base, grown, arming, lasted, cpu, figures["confirmed"], tuple(figures["late"])
+        calls=calls,
+        interval=interval,
+        base=base,
+        grown=grown,
+        arming=arming,
+        seconds=lasted,
+        cpu=cpu,
+        waited=waited,
+        confirmed=figures["confirmed"],
+        lateness=tuple(figures["late"]),
     )
 
 
@@ -146,6 +159,10 @@ class _Companion:
         rows = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         (kilobytes,) = (row.split()[1] for row in rows if row.startswith("VmRSS:"))
         return int(kilobytes) * 1024
+
+    def waited(self) -> float:
+        """Seconds in which it could have run, but others did."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[1]) / 1e9
 
     def cpu(self) -> float:
         """Seconds of CPU time, user's and system's."""
