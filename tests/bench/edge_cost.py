@@ -102,7 +102,7 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
         f"mkdir -p /run/bench && cp /kamailio/session-timer.py /run/bench/ && "
         f"sed s/BENCH_UAS/{UAS}/ /bench/session-timer.yaml >/run/bench/session-timer.yaml && "
         f"sed -e s/BENCH_UAS/{UAS}/ /bench/kamailio.cfg >/run/bench/kamailio.cfg && "
-        'sed \'s#"session-timer.py"#"/kamailio/session-timer.py"#\' '
+        'sed \'s#"/etc/kamailio/session-timer.py"#"/kamailio/session-timer.py"#\' '
         "/kamailio/session-timer-native.cfg >/run/bench/native.cfg && "
         "sed -i 's#/kamailio/session-timer-native.cfg#/run/bench/native.cfg#' /run/bench/kamailio.cfg && "
         'sed -i \'s#"session-timer.cfg"#"/kamailio/session-timer.cfg"#\' /run/bench/native.cfg && '

@@ -13,7 +13,7 @@ from lab.stack import ROOT, Stack
 from lab.waiting import NotInTimeError, wait_until
 
 ADDRESS = 12
-"""The last number of its address."""
+"""The last number of the address, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,14 @@ class EdgeOnce:
     folder: Path
     settings: Path
     environment: Mapping[str, str]
+    host: int = ADDRESS
+    """The last number of its address."""
+    service: str = ""
+    """What the stack is to call its container; else a name of its own."""
+
+    @property
+    def address(self) -> str:
+        return self.stack.address(self.host)
 
     def refuses(self) -> str:
         """What Kamailio says that does not start. AssertionError if it does."""
@@ -46,8 +54,8 @@ class EdgeOnce:
 
         Gives a function that returns what it has written so far.
         """
-        name = f"{self.stack.project}-edge-once-{secrets.token_hex(3)}"
-        address = self.stack.address(ADDRESS)
+        name = self.stack.container(self.service or f"edge-once-{secrets.token_hex(3)}")
+        address = self.address
         config = "-E -f /etc/kamailio/kamailio.cfg"
         shell = f"set -e; {prepare}; kamailio -c {config}; exec kamailio -DD {config}"
         command = [*self._docker(), "-d", "--name", name, "--ip", address, *self._what(), "-c", shell]
