@@ -59,7 +59,7 @@ def has_lone_cr() -> bool:
 
 
 def disarm(header: str) -> None:
-    """Give a header another name in the text as it came, where Kamailio cannot parse it or sees other rows."""
+    """Give a header another name in the text itself, for Kamailio parses no headers there, or other ones."""
     name = re.sub(r"([.*+])", r"[\1]", header)
     KSR.textops.replace_all(f"(^|\r){name}[ \t]*:", "X-Removed:")
 
