@@ -100,7 +100,7 @@ def test_a_new_call_under_the_same_call_id(peer: Peer, victim: Victim, edge: Kam
 def test_an_answer_to_nothing(
     peer: Peer, victim: Victim, wire: Wire, stack: Stack, edge: Kamailio, host: int, code: int
 ) -> None:
-    """Even one with the right tags: it belongs to no transaction of the edge. What it forges goes no further."""
+    """Even one with the right tags: it belongs to no transaction, and what it forges goes no further."""
     call, learned = victim.call, edge.rpc("htable.dump", "session_timer_min_se")["result"]
     mark = secrets.token_hex(6)
     for first, second in ((call.local_tag, call.remote_tag), (call.remote_tag, call.local_tag)):
