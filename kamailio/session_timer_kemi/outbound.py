@@ -61,6 +61,8 @@ def answer(
     response = RefreshResponse.read(code, ksr.rows)
     record = transaction.record
     if not response.is_success:
+        if code == 482 and pending.retries:
+            _explain_loop(transaction, pending)
         if record is None:
             return None
         if code == 422 and uac.retry_with(response, pending.sent, pending.retries) is not None:
@@ -76,6 +78,18 @@ def answer(
     ksr.remove(edge.header)
     ksr.append((f"{edge.header}: {told.encode()}",))
     return outcome.agreed(transaction, dialog, at)
+
+
+def _explain_loop(transaction: Transaction, pending: Pending) -> None:
+    """RFC 4028 7.3 wants CSeq + 1 after a 422, which no proxy can give: a strict UAS answers 482.
+
+    Asterisk gets just that: no answer would make it try again, and its next call has the Min-SE learned.
+    """
+    ksr.warn(
+        f"session timer: {transaction.call_id}: peer={transaction.peer.name} took the retry after its 422 "
+        f"for a loop and answered 482; set default_expires: {pending.min_se} in its profile, "
+        "so that no call meets a 422"
+    )
 
 
 def retry(pending: Pending, learned: LearnedMinSE) -> Pending | None:

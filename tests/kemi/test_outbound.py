@@ -174,6 +174,24 @@ def test_a_min_se_that_grows_for_ever_is_given_up(edge: Edge) -> None:
     assert len(handled.branches) == 6
 
 
+def test_a_retry_that_is_taken_for_a_loop_is_explained(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert edge.sure(edge.answer(handled, 482, ())).code == 482
+    assert len(handled.branches) == 2
+    assert edge.ksr.lines("warn") == [
+        "session timer: call-1: peer=carrier took the retry after its 422 for a loop and answered 482; "
+        "set default_expires: 3600 in its profile, so that no call meets a 422"
+    ]
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True).sent.value("Session-Expires") == "3600"
+
+
+def test_a_482_without_a_retry_is_not_explained(edge: Edge) -> None:
+    assert edge.sure(edge.answer(edge.send(from_us=True), 482, ())).code == 482
+    assert edge.ksr.lines("warn") == []
+
+
 @pytest.mark.parametrize("code", [302, 404, 407, 486, 503])
 def test_other_refusals_are_not_ours(edge: Edge, code: int) -> None:
     handled = edge.send(from_us=True)
