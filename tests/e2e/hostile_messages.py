@@ -86,7 +86,7 @@ _TEXT = st.text(st.characters(min_codepoint=0, max_codepoint=255, exclude_charac
 _VALUES = st.lists(_PIECES | _TEXT, max_size=4).map("".join)
 _GOOD = st.sampled_from(
     (
-        *("Session-Expires: 1800;refresher=uac", "x: 120;refresher=uas", "Session-Expires: 3000"),
+        *("Session-Expires: 1800;refresher=uac", "x: 120;refresher=uas", "Session-Expires: 3000", "x: 20"),
         *("Supported: timer", "k: timer, 100rel", "Min-SE: 300", "Require: timer", "Allow: INVITE, UPDATE"),
     )
 )

@@ -86,7 +86,7 @@ def test_a_new_call_under_the_same_call_id(peer: Peer, victim: Victim, edge: Kam
     """Whatever comes of it has tags, and with them a record, of its own."""
     call = victim.call
     outsider = stranger(peer, call, host, (secrets.token_hex(5), ""))
-    outsider.remote_tag, outsider.routes, outsider.target = None, [], f"sip:wait@{call.agent.edge}"
+    outsider.remote_tag, outsider.routes, outsider.target = None, [], outsider.agent.call().target
     answer = outsider.final(outsider.invite("Supported: timer", "Session-Expires: 100;refresher=uac"))
     if answer.status == 200:
         outsider.ack(answer)

@@ -118,7 +118,7 @@ def test_mutated_messages_disturb_nothing(stage: Stage, healthy: Healthy, sender
     batches = 0
 
     @settings(
-        max_examples=MESSAGES // BATCH,
+        max_examples=-(-MESSAGES // BATCH),
         derandomize=True,
         database=None,
         deadline=None,
