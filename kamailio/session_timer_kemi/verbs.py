@@ -241,6 +241,10 @@ class SessionTimers:
         text = ksr.recall(self._slot())
         if not text:
             return
+        if code < 300 and not ksr.has("CSeq"):
+            # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added, so nothing
+            # may go on record. Without news there the companion probes.
+            return
         pending = Pending.decode(text)
         ids = MessageIds.read()
         record = self._record(ids)

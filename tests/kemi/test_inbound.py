@@ -299,3 +299,12 @@ def test_every_fork_has_its_record(edge: Edge) -> None:
     assert edge.known("one", THEIRS).local_tag == "one"
     assert edge.known("two", THEIRS).local_tag == "two"
     assert (edge.known("one", THEIRS).at, edge.known("two", THEIRS).at) == (1000.0, 1001.0)
+
+
+def test_a_2xx_whose_headers_kamailio_cannot_parse_puts_nothing_on_record(edge: Edge) -> None:
+    edge.call("Session-Expires: 1800;refresher=uac", "Supported: timer")
+    before = edge.known()
+    edge.ksr.now += 900
+    handled = edge.send(("Session-Expires: 1800;refresher=uac", "Supported: timer"), within=True)
+    edge.answer(handled, 200, ("Retry-After: soon",))
+    assert edge.known() == before
