@@ -15,8 +15,8 @@ from lab.acts import ACTS, Act, Call, checks
 from lab.play import new_call_id, play
 
 together = Together()
-# Other tests hold port 5060 of the carrier's addresses.
-_ports = itertools.count(5070)
+# Other tests hold ports 5060 and 5070 of the carrier's addresses.
+_ports = itertools.count(5170)
 
 
 def show(stage: Stage, act: Act, call: Call) -> None:
