@@ -2,81 +2,94 @@
 
 from __future__ import annotations
 
-from session_timer import (
-    Edge,
-    HeaderError,
-    InternalHeader,
-    Mode,
-    Peer,
-    Policy,
-    Record,
-    RefreshRequest,
-    uas,
-)
+from typing import NamedTuple
+
+from session_timer import Edge, HeaderError, InternalHeader, Mode, Peer, RefreshRequest, uas
 from session_timer.dialog import DialogTimer
-from session_timer.uas import Reject
+from session_timer.uas import Accept, Reject
 
-from . import edits, ksr, outcome
-from .pending import Part, Pending
-from .transaction import Transaction
+from . import ksr
+from .edits import Edits, with_row, with_tag, without_timer, without_values
+from .pending import Completed, Part, Pending, Relayed
+from .rows import Rows, remembered
 
 
-def refuse(decision: Reject, peer: Peer) -> None:
-    """Answer 422 with our Min-SE (RFC 4028 section 6)."""
-    ksr.count("session_timer_422_sent")
-    ksr.info(f"session timer: {ksr.pv('$ci')}: peer={peer.name} 422 sent, Min-SE {decision.min_se}")
+class Refusal(NamedTuple):
+    """An answer of our own to a request, and what is told of it."""
+
+    code: int
+    reason: str
+    row: str
+    """A header row of the answer; empty for none."""
+    told: str
+
+
+@remembered
+def screen(rows: Rows, method: str, peer: Peer) -> Refusal | None:
+    """Whether a request from outside is refused before it goes anywhere; None: it may pass.
+
+    A proxy leaves a header that cannot be read to the far end.
+    """
+    policy = peer.policy
+    try:
+        refusal = uas.too_small(RefreshRequest.read(method, rows.of, policy.floor), policy)
+    except HeaderError as malformed:
+        if policy.mode is not Mode.ANCHOR:
+            return None
+        reason = f"Malformed {malformed.header}"
+        return Refusal(400, reason, "", f"400 sent, {malformed}")
+    if refusal is None:
+        return None
+    return Refusal(
+        code=422,
+        reason="Session Interval Too Small",
+        row=f"Min-SE: {refusal.min_se}\r\n",
+        told=f"peer={peer.name} 422 sent, Min-SE {refusal.min_se}",
+    )
+
+
+def refuse(refusal: Refusal, call_id: str) -> None:
+    """Answer 422 with our Min-SE (RFC 4028 section 6), or 400."""
+    ksr.count("session_timer_malformed" if refusal.code == 400 else "session_timer_422_sent")
+    ksr.info(f"session timer: {call_id}: {refusal.told}")
     # Last: if anything of this fails, the request goes on, which an answered one must not.
-    ksr.reply(422, "Session Interval Too Small", (f"Min-SE: {decision.min_se}",))
+    ksr.reply(refusal.code, refusal.reason, refusal.row)
 
 
-def refuse_malformed(malformed: HeaderError, policy: Policy) -> bool:
-    """Answer 400 to a header that cannot be read. A proxy leaves it to the far end: False."""
-    if policy.mode is not Mode.ANCHOR:
-        return False
-    ksr.count("session_timer_malformed")
-    ksr.info(f"session timer: {ksr.pv('$ci')}: 400 sent, {malformed}")
-    ksr.reply(400, f"Malformed {malformed.header}", ())
-    return True
-
-
-def request(transaction: Transaction, edge: Edge) -> Pending:
+@remembered
+def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge: Edge) -> Relayed:
     """An INVITE or UPDATE goes to Asterisk: decide the timer, hide it, tell the companion."""
-    known = transaction.record.dialog if transaction.record else None
-    decision = _decide(transaction, known)
-    if decision is None:
-        return Pending(Part.UAS, transaction.peer.name, known or DialogTimer())
-    edits.hide_timer()
+    decision = _decide(rows, method, peer, known)
+    if not isinstance(decision, Accept):
+        # 400 or 422 was due, but the script's request route did not send it.
+        return Relayed(Edits(), Pending(Part.UAS, peer.name, known or DialogTimer()).encode())
     dialog = decision.dialog
-    told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, transaction.peer.name)
-    ksr.append((f"{edge.header}: {told.encode()}",))
-    return Pending(
+    told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
+    pending = Pending(
         part=Part.UAS,
-        peer=transaction.peer.name,
+        peer=peer.name,
         dialog=dialog,
         session_expires=str(decision.session_expires) if decision.session_expires else "",
         require_timer=decision.require_timer,
     )
+    return Relayed(without_timer(rows).then(with_row(edge.header, told.encode())), pending.encode())
 
 
-def _decide(transaction: Transaction, known: DialogTimer | None) -> uas.Accept | None:
-    """What to answer; None where 400 or 422 is due, but the script's request route did not send it."""
-    policy = transaction.peer.policy
+def _decide(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Accept | Reject | None:
     try:
-        received = RefreshRequest.read(transaction.method, ksr.rows, policy.floor)
+        received = RefreshRequest.read(method, rows.of, peer.policy.floor)
     except HeaderError:
         return None
-    decision = uas.answer(received, policy, known)
-    return decision if isinstance(decision, uas.Accept) else None
+    return uas.answer(received, peer.policy, known)
 
 
-def answer(transaction: Transaction, pending: Pending, code: int, at: outcome.At) -> Record | None:
-    """Asterisk has answered: complete the 2xx; the record as it is from now on, None if there is none."""
-    if code >= 300:
-        return outcome.failed(transaction, code, at)
-    edits.hide_values()
-    edits.add_tag("Supported")
+@remembered
+def complete(rows: Rows, kept: str) -> Completed:
+    """The 2xx of Asterisk, of whose request this was `kept`: put the timer on it."""
+    pending = Pending.decode(kept)
+    edits = without_values(rows).then(with_tag("Supported", rows))
     if pending.session_expires:
-        ksr.append((f"Session-Expires: {pending.session_expires}",))
+        edits = edits.then(with_row("Session-Expires", pending.session_expires))
     if pending.require_timer:
-        edits.add_tag("Require")
-    return outcome.agreed(transaction, pending.dialog, at)
+        edits = edits.then(with_tag("Require", rows))
+    return Completed(edits, pending.dialog)

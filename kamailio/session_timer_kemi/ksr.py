@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import KSR
-
-_LONE_CR = re.compile(r"\r(?!\n)")
 
 
 def error(text: str) -> None:
@@ -38,10 +35,10 @@ def pv(name: str) -> str:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def rows(header: str) -> Sequence[str]:
-    """All values of a header, compact name included; repeated rows come as one, between commas."""
+def row(header: str) -> str | None:
+    """A header's value, compact name included; repeated rows come as one, between commas. None: absent."""
     text = pv(f"$(hdr({header})[*])")
-    return (text,) if text or has(header) else ()
+    return text if text or has(header) else None
 
 
 def has(header: str) -> bool:
@@ -55,7 +52,8 @@ def remove(header: str) -> bool:
 
 def has_lone_cr() -> bool:
     """Whether a CR stands without LF: part of a value to Kamailio, the end of a row to Asterisk's parser."""
-    return _LONE_CR.search(pv("$mb")) is not None
+    message = pv("$mb")
+    return message.count("\r") != message.count("\r\n")
 
 
 def disarm(header: str) -> None:
@@ -64,16 +62,15 @@ def disarm(header: str) -> None:
     KSR.textops.replace_all(f"(^|\r){name}[ \t]*:", "X-Removed:")
 
 
-def append(lines: Sequence[str]) -> None:
-    """Add header rows to the message that is being routed."""
-    if lines:
-        KSR.hdr.append("".join(f"{line}\r\n" for line in lines))
+def append(rows: str) -> None:
+    """Add header rows, each with its line end, to the message that is being routed."""
+    KSR.hdr.append(rows)
 
 
-def reply(code: int, reason: str, lines: Sequence[str]) -> None:
-    """Answer the request ourselves."""
-    if lines:
-        KSR.hdr.append_to_reply("".join(f"{line}\r\n" for line in lines))
+def reply(code: int, reason: str, rows: str) -> None:
+    """Answer the request ourselves, with these header rows."""
+    if rows:
+        KSR.hdr.append_to_reply(rows)
     KSR.sl.sl_send_reply(code, reason)
 
 

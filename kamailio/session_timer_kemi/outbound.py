@@ -4,91 +4,93 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from session_timer import Edge, InternalHeader, Record, RefreshResponse, uac
+from session_timer import Edge, InternalHeader, Peer, Record, RefreshResponse, uac
 from session_timer.dialog import DialogTimer
 
-from . import edits, ksr, outcome
-from .pending import Part, Pending
+from . import ksr, outcome
+from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
+from .outcome import At
+from .pending import Completed, Part, Pending, Relayed
 from .records import LearnedMinSE
+from .rows import Rows, remembered
 from .transaction import Transaction
 
 
-def announce() -> None:
+@remembered
+def announce(rows: Rows) -> Edits:
     """Every request of a UA that knows session timers says so, but ACK (RFC 4028 7.1)."""
-    edits.add_tag("Supported")
+    return with_tag("Supported", rows)
 
 
-def request(transaction: Transaction, learned: LearnedMinSE, earlier: Pending | None) -> Pending:
+@remembered
+def request(
+    rows: Rows, peer: Peer, known: DialogTimer | None, told_min_se: int | None, earlier: str
+) -> Relayed:
     """An INVITE or UPDATE leaves Asterisk: ask for a timer, or keep the one there is.
 
-    `earlier` is what a 422 taught within this very transaction.
+    `told_min_se` is what the destination was learned to want, in seconds; `earlier` was kept of a try
+    within this very transaction that a 422 ended.
     """
-    policy = transaction.peer.policy
-    known = transaction.record.dialog if transaction.record else None
-    target = ksr.pv("$nh(d)")
-    told = learned.get(transaction.peer.name or target)
-    if earlier is not None:
-        told = max(told or 0, earlier.min_se)
-        known = known.with_min_se(earlier.min_se) if known else None
-    headers = uac.request(policy, known, told)
-    edits.hide_values()
-    announce()
-    lines = []
+    retries = 0
+    if earlier:
+        refused = Pending.decode(earlier)
+        retries = refused.retries
+        told_min_se = max(told_min_se or 0, refused.min_se)
+        known = known.with_min_se(refused.min_se) if known else None
+    headers = uac.request(peer.policy, known, told_min_se)
+    edits = without_values(rows).then(announce(rows))
     if headers.session_expires is not None:
-        lines.append(f"Session-Expires: {headers.session_expires}")
+        edits = edits.then(with_row("Session-Expires", headers.session_expires))
     if headers.min_se is not None:
-        lines.append(f"Min-SE: {headers.min_se}")
-    ksr.append(lines)
+        edits = edits.then(with_row("Min-SE", headers.min_se))
     if headers.require_timer:
-        edits.add_tag("Require")
+        edits = edits.then(with_tag("Require", rows))
     if headers.proxy_require_timer:
-        edits.add_tag("Proxy-Require")
-    return Pending(
+        edits = edits.then(with_tag("Proxy-Require", rows))
+    pending = Pending(
         part=Part.UAC,
-        peer=transaction.peer.name,
+        peer=peer.name,
         dialog=known or DialogTimer(),
         session_expires=str(headers.session_expires) if headers.session_expires else "",
         min_se=headers.min_se or 0,
-        retries=earlier.retries if earlier else 0,
-        destination=ksr.pv("$du"),
+        retries=retries,
     )
+    return Relayed(edits, pending.encode())
 
 
-def answer(
-    transaction: Transaction, pending: Pending, code: int, at: outcome.At, edge: Edge
-) -> Record | None:
-    """The peer has answered: hide the timer from Asterisk, tell the companion, keep the record."""
-    response = RefreshResponse.read(code, ksr.rows)
+@remembered
+def complete(rows: Rows, kept: str, peer: Peer, known: DialogTimer | None, edge: Edge) -> Completed:
+    """The peer's 2xx, of whose request this was `kept`: hide the timer from Asterisk, tell the companion."""
+    response = RefreshResponse.read(200, rows.of)
+    dialog = uac.accept(Pending.decode(kept).sent, response, peer.policy, known)
+    told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
+    mark = with_only_row(edge.header, told.encode())
+    return Completed(without_timer(rows).then(mark), dialog, response.malformed)
+
+
+def failed(transaction: Transaction, pending: Pending, code: int, at: At) -> Record | None:
+    """The peer has refused a request of which this was `pending`: the record after it, if there is one."""
+    if code == 482 and pending.retries:
+        _explain_loop(pending, transaction.call_id)
     record = transaction.record
-    if not response.is_success:
-        if code == 482 and pending.retries:
-            _explain_loop(transaction, pending)
-        if record is None:
-            return None
-        if code == 422 and uac.retry_with(response, pending.sent, pending.retries) is not None:
-            # The failure route tries again: nothing has failed yet, and the companion must not try too.
-            return replace(record, dialog=uac.rejected(record.dialog, response))
-        after = outcome.failed(transaction, code, at)
-        return after and replace(after, dialog=uac.rejected(after.dialog, response))
-    if response.malformed:
-        ksr.warn(f"session timer: {transaction.call_id}: ignored in a {code}: {response.malformed}")
-    dialog = uac.accept(pending.sent, response, transaction.peer.policy, record.dialog if record else None)
-    edits.hide_timer()
-    told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, transaction.peer.name)
-    ksr.remove(edge.header)
-    ksr.append((f"{edge.header}: {told.encode()}",))
-    return outcome.agreed(transaction, dialog, at)
+    if record is None:
+        return None
+    response = RefreshResponse.read(code, Rows.read().of)
+    if code == 422 and uac.retry_with(response, pending.sent, pending.retries) is not None:
+        # The failure route tries again: nothing has failed yet, and the companion must not try too.
+        return replace(record, dialog=uac.rejected(record.dialog, response))
+    after = outcome.failed(transaction, code, at)
+    return after and replace(after, dialog=uac.rejected(after.dialog, response))
 
 
-def _explain_loop(transaction: Transaction, pending: Pending) -> None:
+def _explain_loop(pending: Pending, call_id: str) -> None:
     """RFC 4028 7.3 wants CSeq + 1 after a 422, which no proxy can give: a strict UAS answers 482.
 
     Asterisk gets just that: no answer would make it try again, and its next call has the Min-SE learned.
     """
     ksr.warn(
-        f"session timer: {transaction.call_id}: peer={transaction.peer.name} took the retry after its 422 "
-        f"for a loop and answered 482; set default_expires: {pending.min_se} in its profile, "
-        "so that no call meets a 422"
+        f"session timer: {call_id}: peer={pending.peer} took the retry after its 422 for a loop and answered "
+        f"482; set default_expires: {pending.min_se} in its profile, so that no call meets a 422"
     )
 
 

@@ -2,54 +2,50 @@
 
 from __future__ import annotations
 
-from session_timer import HeaderError, Record, RefreshRequest, RefreshResponse, SessionExpires, proxy
+from session_timer import HeaderError, Peer, RefreshRequest, RefreshResponse, SessionExpires, Side, proxy
 from session_timer.dialog import DialogTimer
 from session_timer.uas import Reject
 
-from . import edits, ksr, outcome
-from .pending import Part, Pending
-from .transaction import Transaction
+from .edits import Edits, with_only_row, with_row, with_tag
+from .pending import Completed, Part, Pending, Relayed
+from .rows import Rows, remembered
 
 
-def request(transaction: Transaction) -> Pending:
+@remembered
+def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Relayed:
     """An INVITE or UPDATE passes: ask for a timer by the rules of section 8.1."""
-    known = transaction.record.dialog if transaction.record else DialogTimer()
-    policy = transaction.peer.policy
-    untouched = Pending(Part.PROXY, transaction.peer.name, known)
+    dialog = known or DialogTimer()
+    untouched = Relayed(Edits(), Pending(Part.PROXY, peer.name, dialog).encode())
     try:
-        received = RefreshRequest.read(transaction.method, ksr.rows, policy.floor)
+        received = RefreshRequest.read(method, rows.of, peer.policy.floor)
     except HeaderError:
         return untouched  # the far end answers what neither of us can read
-    decision = proxy.forward(received, policy, insist=policy.require_timer)
+    decision = proxy.forward(received, peer.policy, insist=peer.policy.require_timer)
     if isinstance(decision, Reject):
         return untouched
     forward, asked = decision
+    edits = Edits()
     if forward.session_expires is not None:
-        ksr.remove("Session-Expires")
-        ksr.append((f"Session-Expires: {forward.session_expires}",))
+        edits = edits.then(with_only_row("Session-Expires", forward.session_expires))
     if forward.min_se is not None:
-        ksr.remove("Min-SE")
-        ksr.append((f"Min-SE: {forward.min_se}",))
+        edits = edits.then(with_only_row("Min-SE", forward.min_se))
     if forward.require_timer:
-        edits.add_tag("Require")
-    return Pending(
+        edits = edits.then(with_tag("Require", rows))
+    pending = Pending(
         part=Part.PROXY,
-        peer=transaction.peer.name,
-        dialog=known,
+        peer=peer.name,
+        dialog=dialog,
         session_expires=str(SessionExpires.of(asked.interval, asked.refresher)) if asked.interval else "",
         uac_supports=asked.uac_supports,
     )
+    return Relayed(edits, pending.encode())
 
 
-def answer(transaction: Transaction, pending: Pending, code: int, at: outcome.At) -> Record | None:
-    """The far end has answered: complete its 2xx by the rules of section 8.2, keep the record."""
-    if code >= 300:
-        return outcome.failed(transaction, code, at)
-    record = transaction.record
-    response = RefreshResponse.read(code, ksr.rows)
-    known = record.dialog if record else None
-    decision = proxy.complete(pending.asked, response, transaction.sender, known)
+@remembered
+def complete(rows: Rows, kept: str, sender: Side, known: DialogTimer | None) -> Completed:
+    """The far end's 2xx, of whose request this was `kept`: complete it by the rules of section 8.2."""
+    decision = proxy.complete(Pending.decode(kept).asked, RefreshResponse.read(200, rows.of), sender, known)
+    edits = Edits()
     if decision.session_expires is not None:
-        ksr.append((f"Session-Expires: {decision.session_expires}",))
-        edits.add_tag("Require")
-    return outcome.agreed(transaction, decision.dialog, at)
+        edits = with_row("Session-Expires", decision.session_expires).then(with_tag("Require", rows))
+    return Completed(edits, decision.dialog)

@@ -8,10 +8,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from session_timer import Agreement, DialogTimer, SessionExpires, Side
 from session_timer.proxy import Asked
 from session_timer.uac import TimerHeaders
+
+from .edits import Edits
+
+_MOST_REMEMBERED = 512
 
 
 class Part(StrEnum):
@@ -38,8 +44,6 @@ class Pending:
     """For the UAC: the Min-SE of the request, in seconds; 0 if it had none."""
     retries: int = 0
     """For the UAC: how many 422 answers were retried."""
-    destination: str = ""
-    """For the UAC: where the request went, should it have to go there again."""
     uac_supports: bool = False
     """For the proxy: whether the request said that its sender knows session timers."""
 
@@ -74,13 +78,32 @@ class Pending:
                 self.require_timer,
                 self.min_se,
                 self.retries,
-                self.destination,
                 self.uac_supports,
             )
         )
 
-    @classmethod
-    def decode(cls, text: str) -> Pending:
+    @staticmethod
+    @lru_cache(_MOST_REMEMBERED)
+    def decode(text: str) -> Pending:
+        """What `encode` made the text of."""
         part, peer, agreed, min_se, supports, update, *rest = json.loads(text)
         agreement = Agreement(agreed[0], Side(agreed[1]), agreed[2]) if agreed else None
-        return cls(Part(part), peer, DialogTimer(agreement, min_se, supports, update), *rest)
+        return Pending(Part(part), peer, DialogTimer(agreement, min_se, supports, update), *rest)
+
+
+class Relayed(NamedTuple):
+    """What is done to a request on its way."""
+
+    edits: Edits
+    kept: str
+    """A `Pending` as text: to be kept with the transaction."""
+
+
+class Completed(NamedTuple):
+    """What is done to a 2xx on its way."""
+
+    edits: Edits
+    dialog: DialogTimer
+    """What this 2xx brings into force."""
+    ignored: str | None = None
+    """What in it could not be read, for the log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from session_timer import Record, RecordError
@@ -22,6 +23,9 @@ MOST_LIFETIME = 30 * 86400
 CHANGE_LIFETIME = 60
 """Seconds a change stays listed; a companion reads the list every few seconds."""
 
+_decode = lru_cache(64)(Record.decode)
+"""The routes of one message read the same record, one after the other."""
+
 
 def clock_id() -> str:
     """Names this host's monotonic clock: it is set anew at each boot."""
@@ -32,15 +36,12 @@ class Records:
     """Reads and writes records; a table that is full or a text that is not ours never stops a call."""
 
     def read(self, call_id: str, from_tag: str, to_tag: str, *, tell: bool) -> Record | None:
-        """The record of a dialog; None if there is none that this code can read: `tell` counts and logs it.
-
-        A transaction reads its dialog's record several times.
-        """
+        """The record of a dialog; None for none that this code can read, which `tell` counts and logs."""
         text = ksr.table_get(RECORDS, key(call_id, from_tag, to_tag))
         if not text:
             return None
         try:
-            return Record.decode(text)
+            return _decode(text)
         except RecordError as error:
             if tell:
                 ksr.count("session_timer_unreadable_records")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from session_timer import Peer, Record, Side
 
@@ -13,7 +14,6 @@ from . import ksr
 class Transaction:
     """Who sends what within which dialog."""
 
-    method: str
     call_id: str
     from_tag: str
     to_tag: str
@@ -39,8 +39,7 @@ class Transaction:
         return f"{self.sender}:{self.cseq}"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageIds:
+class MessageIds(NamedTuple):
     """What names dialog and transaction in the message that is being routed."""
 
     method: str

@@ -18,19 +18,18 @@ from session_timer import (
     Config,
     ConfigError,
     ExpiryAction,
-    HeaderError,
     Mode,
     Peer,
     Policy,
     Record,
-    RefreshRequest,
     Side,
-    uas,
 )
 
-from . import configuration, inbound, ksr, outbound, passing
-from .pending import Part, Pending
+from . import configuration, inbound, ksr, outbound, outcome, passing
+from .outcome import At
+from .pending import Completed, Part, Pending
 from .records import LearnedMinSE, Records, clock_id
+from .rows import Rows
 from .transaction import MessageIds, Transaction
 from .who import Directory, End
 
@@ -41,6 +40,8 @@ _PENDING = "session_timer_"
 """The AVPs, one for each branch, that hold what waits for the answer."""
 _LATEST = "session_timer_latest"
 """The same of the branch sent last: a failure route does not say which branch failed."""
+_AIM = "session_timer_aim"
+"""Where that one went, should it have to go there again."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _REFRESHES = ("INVITE", "UPDATE")
@@ -156,7 +157,7 @@ class SessionTimers:
     def _announce(self, ids: MessageIds) -> None:
         policy = self._peer(self._record(ids), self._destination()).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            outbound.announce()
+            outbound.announce(Rows.read()).make()
 
     def _request(self) -> bool:
         self._strip()
@@ -171,18 +172,13 @@ class SessionTimers:
         if source.is_asterisk:
             return False
         peer = self._peer(self._record(ids), source)
-        policy = peer.policy
-        if not policy.enabled:
+        if not peer.policy.enabled:
             return False
-        try:
-            request = RefreshRequest.read(ids.method, ksr.rows, policy.floor)
-        except HeaderError as malformed:
-            return inbound.refuse_malformed(malformed, policy)
-        refusal = uas.too_small(request, policy)
+        refusal = inbound.screen(Rows.read(), ids.method, peer)
         if refusal is not None:
-            inbound.refuse(refusal, peer)
+            inbound.refuse(refusal, ids.call_id)
             return True
-        if not ids.to_tag and self._ends_by_bye(policy):
+        if not ids.to_tag and self._ends_by_bye(peer.policy):
             ksr.watch_dialog()
         return False
 
@@ -213,23 +209,18 @@ class SessionTimers:
             sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
         if not peer.policy.enabled:
             return
-        transaction = Transaction(
-            ids.method, ids.call_id, ids.from_tag, ids.to_tag, ids.cseq, sender, peer, record
-        )
-        slot = self._slot()
+        known = None if record is None else record.dialog
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
-            pending = passing.request(transaction)
+            relayed = passing.request(Rows.read(), ids.method, peer, known)
         elif sender is Side.REMOTE:
-            pending = inbound.request(transaction, self._config.edge)
+            relayed = inbound.request(Rows.read(), ids.method, peer, known, self._config.edge)
         else:
-            earlier = ksr.recall(_RETRY)
-            pending = outbound.request(
-                transaction, self._learned, Pending.decode(earlier) if earlier else None
-            )
-        kept = pending.encode()
-        ksr.remember(slot, kept)
-        if pending.part is Part.UAC:
-            ksr.remember(_LATEST, kept)
+            told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
+            relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
+            ksr.remember(_LATEST, relayed.kept)
+            ksr.remember(_AIM, ksr.pv("$du"))
+        ksr.remember(self._slot(), relayed.kept)
+        relayed.edits.make()
 
     def _slot(self) -> str:
         return _PENDING + (ksr.pv("$T_branch_idx") or "0")
@@ -238,40 +229,52 @@ class SessionTimers:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        text = ksr.recall(self._slot())
-        if not text:
+        kept = ksr.recall(self._slot())
+        if not kept:
             return
         if code < 300 and not ksr.has("CSeq"):
             # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added, so nothing
             # may go on record. Without news there the companion probes.
             return
-        pending = Pending.decode(text)
+        pending = Pending.decode(kept)
         ids = MessageIds.read()
         record = self._record(ids)
         if record is not None:
             sender = record.sender(ids.from_tag)
         else:
             sender = Side.LOCAL if pending.part is Part.UAC else Side.REMOTE
-        transaction = Transaction(
-            ksr.pv("$rm"),
-            ids.call_id,
-            ids.from_tag,
-            ids.to_tag,
-            ids.cseq,
-            sender,
-            self._directory.named(pending.peer),
-            record,
-        )
+        peer = self._directory.named(pending.peer)
+        transaction = Transaction(ids.call_id, ids.from_tag, ids.to_tag, ids.cseq, sender, peer, record)
         at = self._clock(), self._clock_id
-        if pending.part is Part.UAS:
-            new = inbound.answer(transaction, pending, code, at)
-        elif pending.part is Part.UAC:
-            new = outbound.answer(transaction, pending, code, at, self._config.edge)
+        if code >= 300:
+            new = self._failed(transaction, pending, code, at)
         else:
-            new = passing.answer(transaction, pending, code, at)
+            completed = self._complete(transaction, pending.part, kept)
+            completed.edits.make()
+            if completed.ignored:
+                ksr.warn(f"session timer: {ids.call_id}: ignored in a {code}: {completed.ignored}")
+            new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
             self._records.write(ids.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
+
+    def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
+        rows = Rows.read()
+        record = transaction.record
+        known = None if record is None else record.dialog
+        match part:
+            case Part.UAS:
+                return inbound.complete(rows, kept)
+            case Part.UAC:
+                return outbound.complete(rows, kept, transaction.peer, known, self._config.edge)
+            case Part.PROXY:
+                return passing.complete(rows, kept, transaction.sender, known)
+
+    def _failed(self, transaction: Transaction, pending: Pending, code: int, at: At) -> Record | None:
+        """The record after an error; None if there is none."""
+        if pending.part is Part.UAC:
+            return outbound.failed(transaction, pending, code, at)
+        return outcome.failed(transaction, code, at)
 
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
@@ -281,5 +284,5 @@ class SessionTimers:
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())
-        ksr.aim_again(again.destination)
+        ksr.aim_again(ksr.recall(_AIM))
         return True

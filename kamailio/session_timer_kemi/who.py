@@ -40,7 +40,8 @@ class Directory:
             if len(self._known) >= self._MOST_REMEMBERED:
                 self._known.clear()
             is_asterisk = host.lower().strip("[]") in self._config.asterisk
-            end = End(is_asterisk, self._config.peer(name=name, address=host, domain=domain))
+            peer = self._config.peer(name=name, address=host, domain=domain)
+            end = End(is_asterisk, self.named(peer.name))
             self._known[asked] = end
         return end
 

@@ -46,6 +46,10 @@ class Peer:
     domains: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        # Of all the fields it would cost more than most of what is looked up by a peer.
+        return hash(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
