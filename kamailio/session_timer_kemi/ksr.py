@@ -24,21 +24,27 @@ def info(text: str) -> None:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    try:
-        text = str(KSR.pv.gete(name))
-    except UnicodeDecodeError:
-        # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
-        # as latin-1 every byte becomes a character that can also be handed back.
-        bare = name[2:-1] if name.startswith("$(") else name[1:]
-        text = bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
-    # 5.6 takes no text with a zero byte from Python.
-    return text.replace("\0", "\ufffd") if "\0" in text else text
+    return _told(name) or ""
 
 
 def row(header: str) -> str | None:
     """A header's value, compact name included; repeated rows come as one, between commas. None: absent."""
-    text = pv(f"$(hdr({header})[*])")
-    return text if text or has(header) else None
+    return _told(f"$(hdr({header})[*])")
+
+
+def _told(name: str) -> str | None:
+    try:
+        value = KSR.pv.get(name)
+    except UnicodeDecodeError:
+        # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
+        # as latin-1 every byte becomes a character that can also be handed back.
+        bare = name[2:-1] if name.startswith("$(") else name[1:]
+        value = bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
+    if value is None:
+        return None
+    text = str(value)
+    # 5.6 takes no text with a zero byte from Python.
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def has(header: str) -> bool:

@@ -250,6 +250,11 @@ class FakeKsr:
         value = self._raw(name)
         return value if isinstance(value, int) else _from_kamailio(value)
 
+    def _do_pv_get(self, name: str) -> str | int | None:
+        every = _EVERY_ROW.fullmatch(name)
+        absent = self._do_hdr_is_present(every[1]) < 0 if every else self._raw(name) == ""
+        return None if absent else self._do_pv_gete(name)
+
     def _do_pv_sets(self, name: str, value: str) -> bool:
         avp = _AVP.fullmatch(name)
         if avp is None or self._transaction is None:

@@ -56,6 +56,12 @@ PROBES: dict[str, Probe] = {
             ["hdr.is_present", "Min-SE"],
         ],
     },
+    "absent-or-empty": {
+        "rows": ["Supported:", "Min-SE: 90"],
+        "request": [
+            ["pv.get", f"$(hdr({header})[*])"] for header in ("Supported", "Min-SE", "Require", "X-None")
+        ],
+    },
     "folded": {
         "rows": ["Supported: a,\r\n  timer", "Session-Expires: 1800\r\n ;refresher=uac", "Min-SE:\t90 "],
         "request": _all("Supported", "Session-Expires", "Min-SE"),

@@ -87,6 +87,10 @@ class Probing:
         """Kamailio's rtimer: a second has passed."""
         return DONE
 
+    def ksr_session_timer_expired(self, _msg: object, _evname: str) -> int:
+        """Kamailio's htable: an entry's lifetime is over."""
+        return DONE
+
     def ksr_onsend_route(self, _msg: object) -> int:
         """Kamailio: any message about to be sent."""
         return DONE

@@ -98,7 +98,7 @@ def test_a_fault_names_the_call_and_what_it_was(edge: Edge) -> None:
 
 
 def test_a_fault_is_told_even_where_nothing_can_be_read(edge: Edge) -> None:
-    edge.ksr.raising["pv.gete"] = KeyError("on purpose")
+    edge.ksr.raising["pv.get"] = KeyError("on purpose")
     assert not edge.timers.on_failure()
     assert edge.ksr.lines("err") == [
         "session timer: fault in our code, the call whose Call-ID cannot be read goes on without us: "
