@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-from . import ksr
-
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
 
@@ -26,11 +24,6 @@ class Rows(NamedTuple):
     proxy_require: str | None = None
     allow: str | None = None
 
-    @classmethod
-    def read(cls) -> Rows:
-        """Those of the message that is being routed."""
-        return cls._make(map(ksr.row, _HEADERS))
-
     def of(self, header: str) -> Sequence[str]:
         """The rows of one header, as the library asks for them."""
         place = _PLACES.get(header)
@@ -38,8 +31,8 @@ class Rows(NamedTuple):
         return () if value is None else (value,)
 
 
-_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
-_PLACES = {header: place for place, header in enumerate(_HEADERS)}
+HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
+_PLACES = {header: place for place, header in enumerate(HEADERS)}
 
 
 def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_Facts], _Result]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from session_timer import Peer, Record, Side
 
-from . import ksr
 
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """Who sends what within which dialog."""
 
     call_id: str
@@ -37,17 +33,3 @@ class Transaction:
     def name(self) -> str:
         """Tells this transaction from the others of its dialog."""
         return f"{self.sender}:{self.cseq}"
-
-
-class MessageIds(NamedTuple):
-    """What names dialog and transaction in the message that is being routed."""
-
-    method: str
-    call_id: str
-    from_tag: str
-    to_tag: str
-    cseq: str
-
-    @classmethod
-    def read(cls) -> MessageIds:
-        return cls(ksr.pv("$rm"), ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"), ksr.pv("$cs"))

@@ -26,15 +26,12 @@ from session_timer import (
 )
 
 from . import configuration, inbound, ksr, outbound, outcome, passing
-from .outcome import At
 from .pending import Completed, Part, Pending
+from .received import Received
 from .records import LearnedMinSE, Records, clock_id
 from .rows import Rows
-from .transaction import MessageIds, Transaction
+from .transaction import Transaction
 from .who import Directory, End
-
-PEER_NAME = "session_timer_peer"
-"""The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
 
 _PENDING = "session_timer_"
 """The AVPs, one for each branch, that hold what waits for the answer."""
@@ -132,53 +129,59 @@ class SessionTimers:
             ksr.error(f"session timer: fault in our code, the call {call} goes on without us: {fault!r}")
 
     def _strip(self) -> None:
-        # An answer with one row that Kamailio cannot parse has no headers for it, yet is relayed as it came.
-        # A row may hide behind a lone CR. Never both ways: what is removed cannot be given another name too.
-        if ksr.has_lone_cr() or not ksr.remove(self._config.edge.header):
-            ksr.disarm(self._config.edge.header)
+        # In the text itself: an answer with one row that Kamailio cannot parse has no headers for it, yet is
+        # relayed as it came.
+        header = self._config.edge.header
+        text = ksr.pv("$mb")
+        if header.lower() not in text.lower():
+            return
+        # A row may hide behind a lone CR: part of a value to Kamailio, the end of a row to Asterisk's parser.
+        # Never both ways: what is removed cannot be given another name too.
+        hidden = text.count("\r") != text.count("\r\n")
+        if hidden or not ksr.remove(header):
+            ksr.disarm(header)
 
-    def _source(self) -> End:
-        return self._directory.find(ksr.recall(PEER_NAME), ksr.pv("$si"), ksr.pv("$fd"))
+    def _source(self, message: Received) -> End:
+        return self._directory.find(message.peer, message.source, message.from_domain)
 
-    def _destination(self) -> End:
-        host = ksr.pv("$nh(d)")
-        return self._directory.find(ksr.recall(PEER_NAME), host, host)
+    def _destination(self, request: Received) -> End:
+        return self._directory.find(request.peer, request.next_hop, request.next_hop)
 
-    def _record(self, ids: MessageIds, *, tell: bool = False) -> Record | None:
-        """The record of the dialog that a request belongs to; `tell` of one that cannot be read."""
-        if not ids.to_tag:
+    def _record(self, message: Received, *, tell: bool = False) -> Record | None:
+        """The record of the dialog that a message belongs to; `tell` of one that cannot be read."""
+        if not message.to_tag:
             return None
-        return self._records.read(ids.call_id, ids.from_tag, ids.to_tag, tell=tell)
+        return self._records.read(message.call_id, message.from_tag, message.to_tag, tell=tell)
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
         return end.peer if record is None else self._directory.named(record.peer)
 
-    def _announce(self, ids: MessageIds) -> None:
-        policy = self._peer(self._record(ids), self._destination()).policy
+    def _announce(self, request: Received) -> None:
+        policy = self._peer(self._record(request), self._destination(request)).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            outbound.announce(Rows.read()).make()
+            outbound.announce(request.rows).make()
 
     def _request(self) -> bool:
         self._strip()
-        ids = MessageIds.read()
-        source = self._source()
-        if ids.method not in _REFRESHES:
-            if source.is_asterisk and ids.method not in _UNMARKED:
-                self._announce(ids)
-            if ids.method == "BYE":
-                self._records.remove(ids.call_id, ids.from_tag, ids.to_tag)
+        request = Received.read()
+        source = self._source(request)
+        if request.method not in _REFRESHES:
+            if source.is_asterisk and request.method not in _UNMARKED:
+                self._announce(request)
+            if request.method == "BYE":
+                self._records.remove(request.call_id, request.from_tag, request.to_tag)
             return False
         if source.is_asterisk:
             return False
-        peer = self._peer(self._record(ids), source)
+        peer = self._peer(self._record(request), source)
         if not peer.policy.enabled:
             return False
-        refusal = inbound.screen(Rows.read(), ids.method, peer)
+        refusal = inbound.screen(request.rows, request.method, peer)
         if refusal is not None:
-            inbound.refuse(refusal, ids.call_id)
+            inbound.refuse(refusal, request.call_id)
             return True
-        if not ids.to_tag and self._ends_by_bye(peer.policy):
+        if not request.to_tag and self._ends_by_bye(peer.policy):
             ksr.watch_dialog()
         return False
 
@@ -195,41 +198,36 @@ class SessionTimers:
         )
 
     def _branch(self) -> None:
-        ids = MessageIds.read()
-        if ids.method not in _REFRESHES:
+        request = Received.read()
+        if request.method not in _REFRESHES:
             return
-        source, destination = self._source(), self._destination()
+        source, destination = self._source(request), self._destination(request)
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._record(ids, tell=True)
+        record = self._record(request, tell=True)
         peer = self._peer(record, destination if source.is_asterisk else source)
-        if record is not None:
-            sender = record.sender(ids.from_tag)
-        else:
-            sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
         if not peer.policy.enabled:
             return
         known = None if record is None else record.dialog
+        rows = request.rows
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
-            relayed = passing.request(Rows.read(), ids.method, peer, known)
-        elif sender is Side.REMOTE:
-            relayed = inbound.request(Rows.read(), ids.method, peer, known, self._config.edge)
+            relayed = passing.request(rows, request.method, peer, known)
+        elif _sender(request, record, ours=source.is_asterisk) is Side.REMOTE:
+            relayed = inbound.request(rows, request.method, peer, known, self._config.edge)
         else:
-            told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
-            relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
+            told = self._learned.get(peer.name or request.next_hop)
+            relayed = outbound.request(rows, peer, known, told, ksr.recall(_RETRY))
             ksr.remember(_LATEST, relayed.kept)
             ksr.remember(_AIM, ksr.pv("$du"))
-        ksr.remember(self._slot(), relayed.kept)
+        ksr.remember(_slot(request), relayed.kept)
         relayed.edits.make()
-
-    def _slot(self) -> str:
-        return _PENDING + (ksr.pv("$T_branch_idx") or "0")
 
     def _reply(self) -> None:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        kept = ksr.recall(self._slot())
+        answer = Received.read()
+        kept = ksr.recall(_slot(answer))
         if not kept:
             return
         if code < 300 and not ksr.has("CSeq"):
@@ -237,29 +235,32 @@ class SessionTimers:
             # may go on record. Without news there the companion probes.
             return
         pending = Pending.decode(kept)
-        ids = MessageIds.read()
-        record = self._record(ids)
-        if record is not None:
-            sender = record.sender(ids.from_tag)
-        else:
-            sender = Side.LOCAL if pending.part is Part.UAC else Side.REMOTE
-        peer = self._directory.named(pending.peer)
-        transaction = Transaction(ids.call_id, ids.from_tag, ids.to_tag, ids.cseq, sender, peer, record)
+        record = self._record(answer)
+        transaction = Transaction(
+            call_id=answer.call_id,
+            from_tag=answer.from_tag,
+            to_tag=answer.to_tag,
+            cseq=answer.cseq,
+            sender=_sender(answer, record, ours=pending.part is Part.UAC),
+            peer=self._directory.named(pending.peer),
+            record=record,
+        )
         at = self._clock(), self._clock_id
-        if code >= 300:
-            new = self._failed(transaction, pending, code, at)
+        if code >= 300 and pending.part is Part.UAC:
+            new = outbound.failed(transaction, pending, answer.rows, code, at)
+        elif code >= 300:
+            new = outcome.failed(transaction, code, at)
         else:
-            completed = self._complete(transaction, pending.part, kept)
+            completed = self._complete(transaction, pending.part, kept, answer.rows)
             completed.edits.make()
             if completed.ignored:
-                ksr.warn(f"session timer: {ids.call_id}: ignored in a {code}: {completed.ignored}")
+                ksr.warn(f"session timer: {answer.call_id}: ignored in a {code}: {completed.ignored}")
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
-            self._records.write(ids.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
+            self._records.write(answer.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
 
-    def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
-        rows = Rows.read()
+    def _complete(self, transaction: Transaction, part: Part, kept: str, rows: Rows) -> Completed:
         record = transaction.record
         known = None if record is None else record.dialog
         match part:
@@ -269,12 +270,6 @@ class SessionTimers:
                 return outbound.complete(rows, kept, transaction.peer, known, self._config.edge)
             case Part.PROXY:
                 return passing.complete(rows, kept, transaction.sender, known)
-
-    def _failed(self, transaction: Transaction, pending: Pending, code: int, at: At) -> Record | None:
-        """The record after an error; None if there is none."""
-        if pending.part is Part.UAC:
-            return outbound.failed(transaction, pending, code, at)
-        return outcome.failed(transaction, code, at)
 
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
@@ -286,3 +281,14 @@ class SessionTimers:
         ksr.remember(_RETRY, again.encode())
         ksr.aim_again(ksr.recall(_AIM))
         return True
+
+
+def _slot(message: Received) -> str:
+    return _PENDING + (message.branch or "0")
+
+
+def _sender(message: Received, record: Record | None, *, ours: bool) -> Side:
+    """Whose request it is; `ours` where there is no record to tell."""
+    if record is not None:
+        return record.sender(message.from_tag)
+    return Side.LOCAL if ours else Side.REMOTE

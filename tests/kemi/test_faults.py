@@ -46,7 +46,7 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
             failed = edge.send(TIMER, from_us=sender, within=True)
             out += [failed.last, edge.answer(failed, 491)]
         opaque = edge.send(TIMER, from_us=from_us, within=True)
-        out += [opaque.last, edge.answer(opaque, 200, ("Retry-After: soon",))]
+        out += [opaque.last, edge.answer(opaque, 200, ("Retry-After: soon", "X-Session-Timer: 1"))]
         odd = edge.send(TIMER, from_us=from_us, within=True)
         out += [odd.last, edge.answer(odd, 200, ("x: soon",))]
         out.append(edge.send(method="BYE", from_us=from_us, within=True).last)
@@ -98,7 +98,7 @@ def test_a_fault_names_the_call_and_what_it_was(edge: Edge) -> None:
 
 
 def test_a_fault_is_told_even_where_nothing_can_be_read(edge: Edge) -> None:
-    edge.ksr.raising["pv.get"] = KeyError("on purpose")
+    edge.ksr.raising["pv.gete"] = KeyError("on purpose")
     assert not edge.timers.on_failure()
     assert edge.ksr.lines("err") == [
         "session timer: fault in our code, the call whose Call-ID cannot be read goes on without us: "
