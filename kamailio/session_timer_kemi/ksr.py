@@ -25,57 +25,32 @@ def info(text: str) -> None:
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
     try:
-        return _plain(str(KSR.pv.gete(name)))
+        text = str(KSR.pv.gete(name))
     except UnicodeDecodeError:
-        bare = name[2:-1] if name.startswith("$(") else name[1:]
-        return _decoded(str(KSR.pv.gete(_in_hex(bare))))
+        text = _as_latin_1(name)
+    return _without_zero(text)
 
 
-class Question:
-    """Several pseudo-variables, asked for in one go: what comes from Kamailio costs by the call.
-
-    Names are written without dollar and parentheses. Their values come in hexadecimal, in which nothing that
-    a sender may write is a blank.
-    """
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-        self._text = " ".join(map(_in_hex, ("ml", *names)))
-
-    def ask(self) -> list[str]:
-        """The values in their order; empty for one that has none."""
-        if KSR.pvx.evalx(_ANSWER, self._text) > 0:
-            length, *values = str(KSR.pv.gete(_ANSWER)).split(" ")
-            if int(_decoded(length)) <= _LARGEST:
-                return [value and _decoded(value) for value in values]
-        return [pv(f"$({name})") for name in self._names]
-
-
-_LARGEST = 3500
-"""Bytes of a message of which surely nothing is cut off: the buffers of 5.6 take 8192 for all values."""
-
-_ANSWER = "$var(session_timer)"
-
-
-def _in_hex(name: str) -> str:
-    return f"$({name}{{s.encode.hexa}})"
-
-
-def _decoded(hexadecimal: str) -> str:
-    """SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it, and Kamailio's Python has no bytes.
-
-    Read as latin-1 every byte becomes a character that can also be handed back.
-    """
-    value = bytes.fromhex(hexadecimal)
+def row(header: str) -> str | None:
+    """A header's value, compact name included; repeated rows come as one, between commas. None: absent."""
+    name = f"$(hdr({header})[*])"
     try:
-        return _plain(value.decode())
+        text = KSR.pv.get(name)
     except UnicodeDecodeError:
-        return _plain(value.decode("latin-1"))
+        text = _as_latin_1(name)
+    return None if text is None else _without_zero(str(text))
 
 
-def _plain(text: str) -> str:
+def _as_latin_1(name: str) -> str:
+    # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
+    # as latin-1 every byte becomes a character that can also be handed back.
+    bare = name[2:-1] if name.startswith("$(") else name[1:]
+    return bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
+
+
+def _without_zero(text: str) -> str:
     # 5.6 takes no text with a zero byte from Python.
-    return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.replace("\0", "\ufffd")
 
 
 def has(header: str) -> bool:

@@ -68,14 +68,14 @@ def complete(rows: Rows, kept: str, peer: Peer, known: DialogTimer | None, edge:
     return Completed(without_timer(rows).then(mark), dialog, response.malformed)
 
 
-def failed(transaction: Transaction, pending: Pending, rows: Rows, code: int, at: At) -> Record | None:
+def failed(transaction: Transaction, pending: Pending, code: int, at: At) -> Record | None:
     """The peer has refused a request of which this was `pending`: the record after it, if there is one."""
     if code == 482 and pending.retries:
         _explain_loop(pending, transaction.call_id)
     record = transaction.record
     if record is None:
         return None
-    response = RefreshResponse.read(code, rows.of)
+    response = RefreshResponse.read(code, Rows.read().of)
     if code == 422 and uac.retry_with(response, pending.sent, pending.retries) is not None:
         # The failure route tries again: nothing has failed yet, and the companion must not try too.
         return replace(record, dialog=uac.rejected(record.dialog, response))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
+from . import ksr
+
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
 
@@ -24,6 +26,11 @@ class Rows(NamedTuple):
     proxy_require: str | None = None
     allow: str | None = None
 
+    @classmethod
+    def read(cls) -> Rows:
+        """Those of the message that is being routed."""
+        return cls._make(map(ksr.row, _HEADERS))
+
     def of(self, header: str) -> Sequence[str]:
         """The rows of one header, as the library asks for them."""
         place = _PLACES.get(header)
@@ -31,8 +38,8 @@ class Rows(NamedTuple):
         return () if value is None else (value,)
 
 
-HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
-_PLACES = {header: place for place, header in enumerate(HEADERS)}
+_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
+_PLACES = {header: place for place, header in enumerate(_HEADERS)}
 
 
 def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_Facts], _Result]:
@@ -45,7 +52,7 @@ def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_
 
     @wraps(decide)
     def answer(rows: Rows, *facts: *_Facts) -> _Result:
-        if sum(len(row) for row in rows if row) > _LONGEST_REMEMBERED:
+        if sum(map(len, filter(None, rows))) > _LONGEST_REMEMBERED:
             return decide(rows, *facts)
         return known(rows, *facts)
 

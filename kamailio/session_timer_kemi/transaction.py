@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from session_timer import Peer, Record, Side
 
+from . import ksr
+
 
 class Transaction(NamedTuple):
     """Who sends what within which dialog."""
@@ -33,3 +35,16 @@ class Transaction(NamedTuple):
     def name(self) -> str:
         """Tells this transaction from the others of its dialog."""
         return f"{self.sender}:{self.cseq}"
+
+
+class MessageIds(NamedTuple):
+    """What names the dialog of the message that is being routed."""
+
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+
+    @classmethod
+    def read(cls) -> MessageIds:
+        return cls(ksr.pv("$rm"), ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"))

@@ -27,11 +27,13 @@ from session_timer import (
 
 from . import configuration, inbound, ksr, outbound, outcome, passing
 from .pending import Completed, Part, Pending
-from .received import Received
 from .records import LearnedMinSE, Records, clock_id
 from .rows import Rows
-from .transaction import Transaction
+from .transaction import MessageIds, Transaction
 from .who import Directory, End
+
+PEER_NAME = "session_timer_peer"
+"""The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
 
 _PENDING = "session_timer_"
 """The AVPs, one for each branch, that hold what waits for the answer."""
@@ -141,47 +143,48 @@ class SessionTimers:
         if hidden or not ksr.remove(header):
             ksr.disarm(header)
 
-    def _source(self, message: Received) -> End:
-        return self._directory.find(message.peer, message.source, message.from_domain)
+    def _source(self) -> End:
+        return self._directory.find(ksr.recall(PEER_NAME), ksr.pv("$si"), ksr.pv("$fd"))
 
-    def _destination(self, request: Received) -> End:
-        return self._directory.find(request.peer, request.next_hop, request.next_hop)
+    def _destination(self) -> End:
+        host = ksr.pv("$nh(d)")
+        return self._directory.find(ksr.recall(PEER_NAME), host, host)
 
-    def _record(self, message: Received, *, tell: bool = False) -> Record | None:
-        """The record of the dialog that a message belongs to; `tell` of one that cannot be read."""
-        if not message.to_tag:
+    def _record(self, ids: MessageIds, *, tell: bool = False) -> Record | None:
+        """The record of the dialog that a request belongs to; `tell` of one that cannot be read."""
+        if not ids.to_tag:
             return None
-        return self._records.read(message.call_id, message.from_tag, message.to_tag, tell=tell)
+        return self._records.read(ids.call_id, ids.from_tag, ids.to_tag, tell=tell)
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
         return end.peer if record is None else self._directory.named(record.peer)
 
-    def _announce(self, request: Received) -> None:
-        policy = self._peer(self._record(request), self._destination(request)).policy
+    def _announce(self, ids: MessageIds) -> None:
+        policy = self._peer(self._record(ids), self._destination()).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            outbound.announce(request.rows).make()
+            outbound.announce(Rows.read()).make()
 
     def _request(self) -> bool:
         self._strip()
-        request = Received.read()
-        source = self._source(request)
-        if request.method not in _REFRESHES:
-            if source.is_asterisk and request.method not in _UNMARKED:
-                self._announce(request)
-            if request.method == "BYE":
-                self._records.remove(request.call_id, request.from_tag, request.to_tag)
+        ids = MessageIds.read()
+        source = self._source()
+        if ids.method not in _REFRESHES:
+            if source.is_asterisk and ids.method not in _UNMARKED:
+                self._announce(ids)
+            if ids.method == "BYE":
+                self._records.remove(ids.call_id, ids.from_tag, ids.to_tag)
             return False
         if source.is_asterisk:
             return False
-        peer = self._peer(self._record(request), source)
+        peer = self._peer(self._record(ids), source)
         if not peer.policy.enabled:
             return False
-        refusal = inbound.screen(request.rows, request.method, peer)
+        refusal = inbound.screen(Rows.read(), ids.method, peer)
         if refusal is not None:
-            inbound.refuse(refusal, request.call_id)
+            inbound.refuse(refusal, ids.call_id)
             return True
-        if not request.to_tag and self._ends_by_bye(peer.policy):
+        if not ids.to_tag and self._ends_by_bye(peer.policy):
             ksr.watch_dialog()
         return False
 
@@ -198,36 +201,37 @@ class SessionTimers:
         )
 
     def _branch(self) -> None:
-        request = Received.read()
-        if request.method not in _REFRESHES:
+        ids = MessageIds.read()
+        if ids.method not in _REFRESHES:
             return
-        source, destination = self._source(request), self._destination(request)
+        source, destination = self._source(), self._destination()
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._record(request, tell=True)
+        record = self._record(ids, tell=True)
         peer = self._peer(record, destination if source.is_asterisk else source)
         if not peer.policy.enabled:
             return
         known = None if record is None else record.dialog
-        rows = request.rows
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
-            relayed = passing.request(rows, request.method, peer, known)
-        elif _sender(request, record, ours=source.is_asterisk) is Side.REMOTE:
-            relayed = inbound.request(rows, request.method, peer, known, self._config.edge)
+            relayed = passing.request(Rows.read(), ids.method, peer, known)
+        elif _sender(ids, record, ours=source.is_asterisk) is Side.REMOTE:
+            relayed = inbound.request(Rows.read(), ids.method, peer, known, self._config.edge)
         else:
-            told = self._learned.get(peer.name or request.next_hop)
-            relayed = outbound.request(rows, peer, known, told, ksr.recall(_RETRY))
+            told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
+            relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
             ksr.remember(_LATEST, relayed.kept)
             ksr.remember(_AIM, ksr.pv("$du"))
-        ksr.remember(_slot(request), relayed.kept)
+        ksr.remember(self._slot(), relayed.kept)
         relayed.edits.make()
+
+    def _slot(self) -> str:
+        return _PENDING + (ksr.pv("$T_branch_idx") or "0")
 
     def _reply(self) -> None:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        answer = Received.read()
-        kept = ksr.recall(_slot(answer))
+        kept = ksr.recall(self._slot())
         if not kept:
             return
         if code < 300 and not ksr.has("CSeq"):
@@ -235,32 +239,34 @@ class SessionTimers:
             # may go on record. Without news there the companion probes.
             return
         pending = Pending.decode(kept)
-        record = self._record(answer)
+        ids = MessageIds.read()
+        record = self._record(ids)
         transaction = Transaction(
-            call_id=answer.call_id,
-            from_tag=answer.from_tag,
-            to_tag=answer.to_tag,
-            cseq=answer.cseq,
-            sender=_sender(answer, record, ours=pending.part is Part.UAC),
+            call_id=ids.call_id,
+            from_tag=ids.from_tag,
+            to_tag=ids.to_tag,
+            cseq=ksr.pv("$cs"),
+            sender=_sender(ids, record, ours=pending.part is Part.UAC),
             peer=self._directory.named(pending.peer),
             record=record,
         )
         at = self._clock(), self._clock_id
         if code >= 300 and pending.part is Part.UAC:
-            new = outbound.failed(transaction, pending, answer.rows, code, at)
+            new = outbound.failed(transaction, pending, code, at)
         elif code >= 300:
             new = outcome.failed(transaction, code, at)
         else:
-            completed = self._complete(transaction, pending.part, kept, answer.rows)
+            completed = self._complete(transaction, pending.part, kept)
             completed.edits.make()
             if completed.ignored:
-                ksr.warn(f"session timer: {answer.call_id}: ignored in a {code}: {completed.ignored}")
+                ksr.warn(f"session timer: {ids.call_id}: ignored in a {code}: {completed.ignored}")
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
-            self._records.write(answer.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
+            self._records.write(ids.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
 
-    def _complete(self, transaction: Transaction, part: Part, kept: str, rows: Rows) -> Completed:
+    def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
+        rows = Rows.read()
         record = transaction.record
         known = None if record is None else record.dialog
         match part:
@@ -283,12 +289,8 @@ class SessionTimers:
         return True
 
 
-def _slot(message: Received) -> str:
-    return _PENDING + (message.branch or "0")
-
-
-def _sender(message: Received, record: Record | None, *, ours: bool) -> Side:
+def _sender(ids: MessageIds, record: Record | None, *, ours: bool) -> Side:
     """Whose request it is; `ours` where there is no record to tell."""
     if record is not None:
-        return record.sender(message.from_tag)
+        return record.sender(ids.from_tag)
     return Side.LOCAL if ours else Side.REMOTE

@@ -47,7 +47,7 @@ class Peer:
     names: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
-        # Of all the fields it would cost more than most of what is looked up by a peer.
+        # Hashing every field would cost more than most of what is looked up by a peer.
         return hash(self.name)
 
 
@@ -62,6 +62,9 @@ class Edge:
     """How long a Min-SE that a destination told us in a 422 is remembered."""
     bye_on_expiry: bool = False
     """End an expired session with BYE to both sides through the dialog module; RFC 4028 8.3 forbids it."""
+
+    def __hash__(self) -> int:
+        return hash(self.header)
 
 
 @dataclass(frozen=True, slots=True)

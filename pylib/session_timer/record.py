@@ -16,6 +16,7 @@ from .headers import LARGEST_INTERVAL
 
 VERSION = 1
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.:~-]*+")
 _WHOLE = re.compile(r"[0-9]{1,10}")
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
@@ -137,15 +138,15 @@ class Record:
         known = [self.last, *self.earlier.split(",")]
         if transaction in known:
             return self
-        return replace(
-            self,
+        return Record(
+            local_tag=self.local_tag,
             dialog=dialog,
             clock=clock,
             at=now,
             last=transaction,
-            earlier=",".join(name for name in known[:_KEPT] if name),
             refreshes=self.refreshes + 1,
-            failure=None,
+            peer=self.peer,
+            earlier=",".join(name for name in known[:_KEPT] if name),
         )
 
     def failed(self, dialog: DialogTimer, failure: Failure) -> Record:
@@ -159,7 +160,7 @@ class Record:
 
 # Bytes that are no UTF-8 come from a SIP message as lone surrogates, and must not end in an exception.
 def _quoted(text: str) -> str:
-    return quote(text, safe=":", errors="surrogateescape")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=":", errors="surrogateescape")
 
 
 def _unquoted(text: str) -> str:

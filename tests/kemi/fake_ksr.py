@@ -23,9 +23,6 @@ INCLUDE = HERE.parent.parent / "kamailio" / "session-timer.cfg"
 RELEASES = tuple(sorted(path.stem for path in (HERE / "api").glob("*.json")))
 
 _TYPES: dict[str, type] = {"str": str, "int": int}
-LARGEST_TEXT = {"5.6": 8192}
-"""Bytes of a text that is put together of pseudo-variables: Kamailio's pv_buffer_size; newer: more."""
-
 _HEXA = re.compile(r"\$\((.+)\{s\.encode\.hexa\}\)")
 _EVERY_ROW = re.compile(r"\$?\(?hdr\(([^()]+)\)\[\*\]\)?")
 _FIRST_ROW = re.compile(r"\$?hdr\(([^()]+)\)")
@@ -109,7 +106,6 @@ class FakeKsr:
         self._message: Message | None = None
         self._transaction: Transaction | None = None
         self._branch = 0
-        self._variable = ""
         self._reply_rows: list[str] = []
         self._expired = ""
         self._chosen_dialog: str | None = None
@@ -254,14 +250,10 @@ class FakeKsr:
         value = self._raw(name)
         return value if isinstance(value, int) else _from_kamailio(value)
 
-    def _do_pvx_evalx(self, name: str, text: str) -> int:
-        if name != "$var(session_timer)":
-            pytest.fail(f"KSR.pvx.evalx({name!r}): the fake has no model of it")
-        value = " ".join(str(self._do_pv_gete(asked)) for asked in text.split(" "))
-        if len(value) >= LARGEST_TEXT.get(self.release, 65536):
-            return -1
-        self._variable = value
-        return 1
+    def _do_pv_get(self, name: str) -> str | int | None:
+        every = _EVERY_ROW.fullmatch(name)
+        absent = self._do_hdr_is_present(every[1]) < 0 if every else self._raw(name) == ""
+        return None if absent else self._do_pv_gete(name)
 
     def _do_pv_sets(self, name: str, value: str) -> bool:
         avp = _AVP.fullmatch(name)
@@ -274,9 +266,6 @@ class FakeKsr:
 
     def _raw(self, name: str) -> str | int:
         """The value of a pseudo-variable, one character a byte."""
-        if name == "$var(session_timer)":
-            return self._variable
-        name = name[2:-1] if name.startswith("$(") else name
         if every := _EVERY_ROW.fullmatch(name):
             return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
         if first := _FIRST_ROW.fullmatch(name):
@@ -300,7 +289,6 @@ class FakeKsr:
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "mb": lambda: self.routed.text,
-            "ml": lambda: len(self.routed.text),
             "shtrecord(key)": lambda: self._expired,
             "T_branch_idx": lambda: self._branch,
             "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,

@@ -23,11 +23,6 @@ def _hexa(*headers: str) -> list[Call]:
     return _pv(*(f"$(hdr({header})[*]{{s.encode.hexa}})" for header in headers))
 
 
-def _question(*names: str) -> list[Call]:
-    asked = " ".join(f"$({name}{{s.encode.hexa}})" for name in names)
-    return [["pvx.evalx", "$var(session_timer)", asked], ["pv.gete", "$var(session_timer)"]]
-
-
 _OF_REQUEST = ("$rm", "$ci", "$ft", "$tt", "$cs", "$si", "$fd", "$nh(d)", "$du", "$ru", "$rd")
 
 PROBES: dict[str, Probe] = {
@@ -61,20 +56,10 @@ PROBES: dict[str, Probe] = {
             ["hdr.is_present", "Min-SE"],
         ],
     },
-    "one-question": {
-        "rows": ["Supported:", "Min-SE: 90, \u00ff", "x: 90"],
-        "request": _question(
-            "rm", "ci", "tt", "hdr(Supported)[*]", "hdr(Require)[*]", "hdr(Min-SE)[*]", "avp(no)", "rs"
-        ),
-        "branch": _question("rm", "nh(d)", "du", "T_branch_idx"),
-        "onreply": _question("rs", "rm", "tt", "hdr(CSeq)", "T_branch_idx", "si"),
-    },
-    "a-question-too-large": {
-        "rows": ["Supported: " + 4100 * "a"],
+    "absent-or-empty": {
+        "rows": ["Supported:", "Min-SE: 90"],
         "request": [
-            *_question("rm"),
-            *_question("rm", "hdr(Supported)[*]"),
-            ["pvx.evalx", "$var(session_timer)", "$(hdr(Supported)[*])"],
+            ["pv.get", f"$(hdr({header})[*])"] for header in ("Supported", "Min-SE", "Require", "X-None")
         ],
     },
     "folded": {
