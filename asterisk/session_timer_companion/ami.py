@@ -18,7 +18,7 @@ import inspect
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from session_timer_companion.ami_account import AmiAccount, Backoff, TlsSettings
 from session_timer_companion.ami_errors import (
@@ -30,12 +30,15 @@ from session_timer_companion.ami_errors import (
     AmiTimeout,
     AmiUnavailable,
 )
-from session_timer_companion.ami_wire import AmiMessage, Header, Request, Wire
+from session_timer_companion.ami_messages import AmiEntry, AmiMessage
+from session_timer_companion.ami_requests import Header, Listing, Question, Readings, Request
+from session_timer_companion.ami_wire import Wire
 
 __all__ = [
     "Ami",
     "AmiAccount",
     "AmiAccountError",
+    "AmiEntry",
     "AmiError",
     "AmiHeaderError",
     "AmiLoginError",
@@ -138,7 +141,7 @@ class Ami:
         Raises AmiHeaderError (nothing was sent), AmiUnavailable, AmiTimeout after `timeout` seconds. After
         the last two the action may have been carried out or not; it is never sent twice.
         """
-        return await self._connected().ask(self._request(name, headers, timeout))
+        return await self._connected().ask(Request(name, headers, timeout=self._seconds(timeout)))
 
     async def pipelined(
         self, actions: Iterable[tuple[str, Mapping[str, Header]]], *, timeout: float | None = None
@@ -148,7 +151,8 @@ class Ami:
         If one of them cannot be sent none is. Raises as `action` does, by the first that went without answer.
         """
         wire = self._connected()
-        requests = [self._request(name, headers, timeout) for name, headers in actions]
+        seconds = self._seconds(timeout)
+        requests = [Request(name, headers, timeout=seconds) for name, headers in actions]
         try:
             wire.submit(requests)
             return [await request.future for request in requests]
@@ -156,39 +160,43 @@ class Ami:
             for request in requests:
                 wire.release(request)
 
+    async def values(
+        self, questions: Sequence[Question], *, timeout: float | None = None
+    ) -> list[tuple[str, ...]]:
+        """Read many channels' variables or functions; what cannot be read, as of a channel gone, is empty.
+
+        The values of each question, in order. `timeout` is for the next answer, not for all of them. Raises
+        as `action` does.
+        """
+        wire = self._connected()
+        return await wire.ask(Readings(questions, timeout=self._seconds(timeout)))
+
     async def stream(
         self,
         name: str,
-        on_entry: Callable[[AmiMessage], None],
+        on_entry: Callable[[AmiEntry], None],
         /,
         *,
         timeout: float | None = None,
         **headers: Header,
-    ) -> AmiMessage:
+    ) -> AmiEntry:
         """Send a list action, hand over each entry as it comes, return the frame that ends the list.
 
         For lists of any length: no entry is kept. `timeout` is for the next entry, not for the whole list.
         Raises as `action` does, AmiRefused if Asterisk says no, and whatever `on_entry` raises.
         """
-        return await self._connected().ask(self._request(name, headers, timeout, on_entry))
+        return await self._connected().ask(Listing(name, headers, on_entry, timeout=self._seconds(timeout)))
 
     async def collect(
         self, name: str, /, *, timeout: float | None = None, **headers: Header
     ) -> list[AmiMessage]:
         """Send a list action and return its entries; raises as `stream` does."""
         entries: list[AmiMessage] = []
-        await self.stream(name, entries.append, timeout=timeout, **headers)
+        await self.stream(name, lambda entry: entries.append(entry.message), timeout=timeout, **headers)
         return entries
 
-    def _request(
-        self,
-        name: str,
-        headers: Mapping[str, Header],
-        timeout: float | None,
-        on_entry: Callable[[AmiMessage], None] | None = None,
-    ) -> Request:
-        seconds = self.account.action_timeout if timeout is None else timeout
-        return Request(name, headers, timeout=seconds, on_entry=on_entry)
+    def _seconds(self, timeout: float | None) -> float:
+        return self.account.action_timeout if timeout is None else timeout
 
     def _connected(self) -> Wire:
         if self._wire is None:

@@ -1,39 +1,27 @@
-"""One AMI connection, from the first byte to the last: the only module that knows panoramisk.
+"""One AMI connection, from the first byte to the last.
 
-panoramisk 1.4 parses frames and numbers actions. What it does with a connection beyond that is
-replaced, because it sends unanswered actions again after a reconnect, waits for answers for ever, loses
-characters that two reads share, lets a line break in a value start a second action, and drops the connection
-when a callback fails. Connecting, logging in and staying connected is `ami.py`'s business.
+panoramisk 1.4 parses messages (`ami_messages.py`) and numbers actions (`ami_requests.py`); no other module
+knows it. What it does with a connection beyond that is replaced here, because it sends unanswered actions
+again after a reconnect, waits for answers for ever, loses characters that two reads share, lets a line break
+in a value start a second action, and drops the connection when a callback fails. Connecting, logging in and
+staying connected is `ami.py`'s business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
-from panoramisk.message import Message
 
-from session_timer_companion.ami_errors import (
-    AmiError,
-    AmiHeaderError,
-    AmiRefused,
-    AmiTimeout,
-    AmiUnavailable,
-)
+from session_timer_companion.ami_errors import AmiError, AmiUnavailable
+from session_timer_companion.ami_messages import AmiMessage
+from session_timer_companion.ami_requests import PART, Asked, Outcome
 
 if TYPE_CHECKING:
     from session_timer_companion.ami_account import AmiAccount
-
-Header = str | int | Sequence[str]
-"""A header's value; a sequence of strings is sent as one line each."""
-
-LINE_LIMIT = 1024
-"""Bytes of a line, CR LF included, that Asterisk takes; it discards a longer one (main/manager.c, inbuf)."""
 
 FRAME_LIMIT = 4 * 1024 * 1024
 """Bytes without an empty line after which the other end cannot be taken for AMI."""
@@ -44,117 +32,11 @@ TOGETHER = 64
 _GREETING = b"Asterisk Call Manager/"
 _END_OF_LINE = b"\r\n"
 _END_OF_FRAME = b"\r\n\r\n"
-_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_UNSENDABLE = re.compile("[\r\n\0\ud800-\udfff]")
+_EVENT = b"Event: "
+_ACTION_ID = b"\r\nActionID: "
 
 
-class AmiMessage(Message):  # type: ignore[misc]  # panoramisk has no types; the typed reading is what this class adds
-    """An answer, a list entry or an event. Header names are looked up without regard to case."""
-
-    @property
-    def event(self) -> str:
-        """The event's name; empty for an answer."""
-        return self.text("event")
-
-    @property
-    def ok(self) -> bool:
-        """True unless Asterisk answered with an error."""
-        return bool(self.success)
-
-    @property
-    def reason(self) -> str:
-        """Asterisk's words for the outcome, such as `No such channel`."""
-        return self.text("message")
-
-    def text(self, name: str) -> str:
-        """The header's value, its first if there are several, or an empty string."""
-        value = self.get(name, "")
-        return str(value[0] if isinstance(value, list) else value)
-
-    def texts(self, name: str) -> list[str]:
-        """Every value of a header that may come several times, in order."""
-        value = self.get(name, [])
-        return value if isinstance(value, list) else [value]
-
-    def variables(self) -> dict[str, str]:
-        """What `Variables` asked for, by the expression asked: {"CHANNEL(pjsip,call-id)": "…"}.
-
-        A function without a value gives an empty string, a channel variable that is not set gives `(null)`.
-        """
-        named = (line.partition("=") for line in self.texts("variable"))
-        return {name: value for name, _, value in named}
-
-
-class Request(Action):  # type: ignore[misc]  # as above
-    """One action under way: its answer, its deadline, and where the entries go if it is a list.
-
-    Raises AmiHeaderError for what AMI cannot carry. Belongs to the running event loop.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        headers: Mapping[str, Header],
-        *,
-        timeout: float,
-        on_entry: Callable[[AmiMessage], None] | None = None,
-    ) -> None:
-        super().__init__()
-        self.name = name
-        self.number: str = self["ActionID"]
-        lines = [_line("Action", name), f"ActionID: {self.number}"]
-        for header, value in headers.items():
-            items = (value,) if isinstance(value, (str, int)) else value
-            lines += [_line(header, item) for item in items]
-        self.encoded = ("\r\n".join(lines) + "\r\n\r\n").encode()
-        self.timeout = timeout
-        self.on_entry = on_entry
-        self.moved = False
-        self.deadline: asyncio.TimerHandle | None = None
-
-    def add_message(self, message: AmiMessage) -> None:
-        """An answer or entry for this action has come."""
-        self.moved = True
-        if self.future.done():
-            return
-        if self.on_entry is None:
-            self.future.set_result(message)
-        elif not message.ok:
-            self.fail(AmiRefused(self.name, message.reason))
-        elif not message.event:
-            pass  # "list will follow"
-        elif message.event.endswith("Complete") or message.text("eventlist") in ("Complete", "cancelled"):
-            self.future.set_result(message)
-        else:
-            try:
-                self.on_entry(message)
-            except Exception as error:  # noqa: BLE001  # the fault is the asker's: it goes to him, the connection lives on
-                self.fail(error)
-
-    def expire(self) -> None:
-        """The deadline is due: over, unless a list's entries are still coming in."""
-        if self.moved:
-            self.moved = False
-            self.start_deadline()
-        else:
-            self.fail(AmiTimeout(f"no answer to {self.name} within {self.timeout:g} s"))
-
-    def start_deadline(self) -> None:
-        self.deadline = asyncio.get_running_loop().call_later(self.timeout, self.expire)
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def release(self) -> None:
-        """Nobody waits any more. What came too late to be asked for is not an unhandled error."""
-        if self.deadline is not None:
-            self.deadline.cancel()
-        if not self.future.cancel() and not self.future.cancelled():
-            self.future.exception()
-
-
-class Wire(AMIProtocol):  # type: ignore[misc]  # as above
+class Wire(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     """The connection. `greeted` is done when Asterisk has spoken, `lost` when the connection is gone.
 
     `on_event` gets the events named in `wanted` and must not raise; all others are passed over before they
@@ -175,10 +57,10 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
         self._on_event = on_event
         self._unread = b""
         self._writable = True
-        self._unsent: deque[Request] = deque()
+        self._unsent: deque[Asked[Any]] = deque()
         self._ending: AmiError | None = None
 
-    def submit(self, requests: Iterable[Request]) -> None:
+    def submit(self, requests: Iterable[Asked[Any]]) -> None:
         """Send, in this order. Raises AmiUnavailable if the connection is ending."""
         if self._ending is not None or self.closed:
             raise AmiUnavailable(f"not connected: {self._ending or self.lost.result()}")
@@ -188,19 +70,18 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
             self._unsent.append(request)
         self._send_unsent()
 
-    def release(self, request: Request) -> None:
+    def release(self, request: Asked[Any]) -> None:
         """Forget a request, answered or not."""
         self.responses.pop(request.number, None)
         request.release()
 
-    async def ask(self, request: Request) -> AmiMessage:
-        """Send one request and wait for its answer, or for a list's last frame."""
+    async def ask(self, request: Asked[Outcome]) -> Outcome:
+        """Send one request and wait for what it is to bring: an answer, or a list's last frame."""
         self.submit([request])
         try:
-            answer: AmiMessage = await request.future
+            return await request.future
         finally:
             self.release(request)
-        return answer
 
     def abort(self, reason: str) -> None:
         """End the connection now, unsent bytes included."""
@@ -268,31 +149,17 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # as above
         self._ending = self._ending or AmiUnavailable(f"AMI {self._account.address}: {reason}")
 
     def _take(self, frame: bytes) -> None:
-        first, _, others = frame.partition(_END_OF_LINE)
-        if first.startswith(b"Event: ") and first[7:] not in self._wanted and b"ActionID: " not in others:
-            return
-        message: AmiMessage | None = AmiMessage.from_line(frame.decode("utf-8", "replace"))
-        if message is None:
-            return
-        if action_id := message.text("actionid"):
+        _, asked, rest = frame.partition(_ACTION_ID)
+        if asked:
             # an answer that nobody waits for any more is no event either
-            if (request := self.responses.get(action_id)) is not None:
+            number, _, part = rest.partition(_END_OF_LINE)[0].partition(PART)
+            if (request := self.responses.get(number)) is not None:
                 self.answered_at = self._now()
-                request.add_message(message)
-        elif message.event:
+                request.take(frame, part)
+            return
+        first, _, _ = frame.partition(_END_OF_LINE)
+        if first.startswith(_EVENT) and first.removeprefix(_EVENT) not in self._wanted:
+            return
+        message = AmiMessage.parsed(frame)
+        if message is not None and message.event:
             self._on_event(message)
-
-
-def _line(name: str, value: str | int) -> str:
-    if _HEADER_NAME.fullmatch(name) is None:
-        raise AmiHeaderError(f"AMI header name {name!r}: only letters, digits, _ and - can be sent")
-    line = f"{name}: {value}"
-    if _UNSENDABLE.search(line) is not None:
-        raise AmiHeaderError(f"AMI header {name}: line break or other unsendable character in {line[:80]!r}")
-    size = len(line.encode())
-    if size + len(_END_OF_LINE) > LINE_LIMIT:
-        raise AmiHeaderError(
-            f"AMI header {name}: {size} bytes; Asterisk discards a line above "
-            f"{LINE_LIMIT - len(_END_OF_LINE)}"
-        )
-    return line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import intern
 from typing import NamedTuple, Protocol
 
@@ -94,11 +95,11 @@ def header_functions(header: str) -> tuple[str, str]:
 
 def answered(entry: StatusEntry) -> Channel | None:
     """The channel of an entry of `Status`; None for one that is not answered or is not PJSIP's."""
-    name = entry.text("channel")
-    if entry.text("channelstate") != UP or not name.startswith(TECHNOLOGY):
+    name = entry.text("Channel")
+    if entry.text("ChannelState") != UP or not name.startswith(TECHNOLOGY):
         return None
-    connected = entry.text("connectedlinenum") not in _NOBODY
-    return Channel(name, connected, intern(entry.text("dnid") or entry.text("exten") or "unknown"))
+    connected = entry.text("ConnectedLineNum") not in _NOBODY
+    return Channel(name, connected, intern(entry.text("DNID") or entry.text("Exten") or "unknown"))
 
 
 def media(codecs: str, t38: str) -> Media:
@@ -111,14 +112,7 @@ def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str)
     call_id, local_tag, remote_tag = dialog
     if not (call_id and local_tag and remote_tag):
         return None
-    value = inbound or outbound
-    internal: InternalHeader | None = None
-    malformed = ""
-    if value:
-        try:
-            internal = InternalHeader.decode(value)
-        except HeaderError as error:
-            malformed = str(error)
+    internal, malformed = _internal(inbound or outbound)
     return Call(
         channel=channel.name,
         key=record.key(call_id, local_tag, remote_tag),
@@ -127,3 +121,14 @@ def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str)
         outbound=bool(outbound) and not inbound,
         number="" if channel.connected else channel.number,
     )
+
+
+@lru_cache(maxsize=1024)
+def _internal(value: str) -> tuple[InternalHeader | None, str]:
+    """Our header, and why it cannot be read. Thousands of calls share a few values."""
+    if not value:
+        return None, ""
+    try:
+        return InternalHeader.decode(value), ""
+    except HeaderError as error:
+        return None, str(error)

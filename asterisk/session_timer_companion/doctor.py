@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from session_timer_companion import __version__, channels
-from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage
+from session_timer_companion.ami import Ami, AmiAccount, AmiEntry, AmiError
 from session_timer_companion.asterisk_findings import OPTIONS, AsteriskFacts, of_asterisk
 from session_timer_companion.calls import Call
 from session_timer_companion.client import Client, ClientError, address
@@ -91,7 +91,7 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
         if not {"Status", "Getvar"} <= facts.actions:
             return facts
         before = await _channels(ami)
-        calls = [call async for call in channels.every(ami, visit.header)]
+        calls = await channels.these(ami, await channels.answered(ami), visit.header)
         ours = [call for call in calls if call.header is not None or visit.alone]
         facts = replace(
             facts,
@@ -119,8 +119,8 @@ async def _allowed(ami: Ami) -> list[str]:
 async def _channels(ami: Ami) -> frozenset[str]:
     names: set[str] = set()
 
-    def entry(message: AmiMessage) -> None:
-        names.add(message.text("channel"))
+    def entry(shown: AmiEntry) -> None:
+        names.add(shown.text("Channel"))
 
     await ami.stream("Status", entry)
     return frozenset(names)

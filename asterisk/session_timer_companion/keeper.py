@@ -25,8 +25,11 @@ EVENTS = ("Newstate", "Rename", "Hangup")
 SETTLE = 0.02
 """Seconds that events are gathered before Asterisk is asked about their channels."""
 
-RECORDS_AT_ONCE = 500
-"""Records that are in memory together while many calls are taken under watch."""
+TOGETHER = 250
+"""Channels that are read in one go while many calls are taken under watch."""
+
+AHEAD = 2
+"""Such goes that Asterisk has before it at a time: while one is answered, the next is on its way."""
 
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
@@ -139,22 +142,20 @@ class Keeper:
         self._ended.clear()
         unseen = set(self.by_key)
         found: list[Watch] = []
-
+        gate = asyncio.Semaphore(AHEAD)
         try:
-            async for call in channels.every(self.ami, self.config.edge.header):
-                if call.channel in self._ended:
-                    continue
-                unseen.discard(call.key)
-                watch = self.by_key.get(call.key)
-                if watch is not None:
-                    self._rename(watch, call.channel)
-                elif (watch := self._watch(call, refreshes=UNKNOWN)) is not None:
-                    watch.busy = True
-                    found.append(watch)
+            listed = await channels.answered(self.ami)
+            goes = [
+                self._take_up(listed[start : start + TOGETHER], gate, unseen, found)
+                for start in range(0, len(listed), TOGETHER)
+            ]
+            # None is left behind at work when another one fails.
+            for outcome in await asyncio.gather(*goes, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
             for key in unseen:
                 if (watch := self.by_key.get(key)) is not None:
                     self._forget(watch, "ended while we were away")
-            await self._settle(found)
         except AmiRefused as error:
             self._log.error(  # for the operator
                 "Asterisk does not list its channels; the AMI account needs write = call",
@@ -177,6 +178,26 @@ class Keeper:
             seconds=round(self._now() - began, 3),
         )
 
+    async def _take_up(
+        self, listed: list[Channel], gate: asyncio.Semaphore, unseen: set[str], found: list[Watch]
+    ) -> None:
+        """Read some channels. The records of their calls are read while the next channels are."""
+        async with gate:
+            read = await channels.these(self.ami, listed, self.config.edge.header)
+        fresh: list[Watch] = []
+        for call in read:
+            if call.channel in self._ended:
+                continue
+            unseen.discard(call.key)
+            watch = self.by_key.get(call.key)
+            if watch is not None:
+                self._rename(watch, call.channel)
+            elif (watch := self._watch(call, refreshes=UNKNOWN)) is not None:
+                watch.busy = True
+                fresh.append(watch)
+        found += fresh
+        await self._settle(fresh)
+
     async def _settle(self, watches: list[Watch]) -> None:
         """Start the timers of calls that were up before we knew of them: their records tell since when."""
         edges = {watch.edge for watch in watches}
@@ -185,13 +206,11 @@ class Keeper:
         )
 
     async def _settle_at(self, edge: Edge | None, watches: list[Watch]) -> None:
-        for start in range(0, len(watches), RECORDS_AT_ONCE):
-            some = watches[start : start + RECORDS_AT_ONCE]
-            answers = await self._edges.records(edge, [watch.key for watch in some])
-            for watch, answer in zip(some, answers, strict=True):
-                watch.busy = False
-                if not watch.gone:
-                    self.turns.begin(watch, answer)
+        answers = await self._edges.records(edge, [watch.key for watch in watches])
+        for watch, answer in zip(watches, answers, strict=True):
+            watch.busy = False
+            if not watch.gone:
+                self.turns.begin(watch, answer)
 
     async def reread(self, edge: Edge, watches: list[Watch]) -> None:
         """Read records because changes may have been missed; take what they tell."""

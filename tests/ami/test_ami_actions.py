@@ -14,8 +14,9 @@ from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from session_timer_companion.ami import AmiAccount, AmiMessage, AmiTimeout
-from session_timer_companion.ami_wire import Request, Wire
+from session_timer_companion.ami import AmiAccount, AmiEntry, AmiMessage, AmiTimeout
+from session_timer_companion.ami_requests import Request
+from session_timer_companion.ami_wire import Wire
 
 HEADER = "X-Session-Timer"
 VARIABLES = (
@@ -74,7 +75,7 @@ async def test_a_list_goes_on_past_the_deadline_while_entries_come(
     start = loop.time()
     seen: list[str] = []
 
-    def slowly(entry: AmiMessage) -> None:
+    def slowly(entry: AmiEntry) -> None:
         time.sleep(0.01)
         seen.append(entry.text("Channel"))
 
@@ -102,7 +103,7 @@ async def test_what_an_entry_callback_raises_reaches_the_asker_alone(
     for number in range(3):
         asterisk.add(channel(number))
 
-    def fail(_entry: AmiMessage) -> None:
+    def fail(_entry: AmiEntry) -> None:
         raise LookupError("not ours")
 
     ami = client()
@@ -330,7 +331,7 @@ async def test_status_of_thousands_of_channels(asterisk: FakeAsterisk, client: C
     start = time.perf_counter()
     end = await ami.stream(
         "Status",
-        lambda entry: seen.add(entry.variables()["CHANNEL(pjsip,call-id)"]),
+        lambda entry: seen.add(entry.message.variables()["CHANNEL(pjsip,call-id)"]),
         Variables=VARIABLES,
     )
     timed("Status with 6 variables", count, time.perf_counter() - start)
