@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import signal
+import socket
 from collections.abc import Callable
 
 import structlog
@@ -16,9 +18,12 @@ from session_timer_companion.changes import ChangesReader
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.configuration import Configuration
 from session_timer_companion.edges import Edges
-from session_timer_companion.http import HttpError, serve
+from session_timer_companion.http_doors import HttpError, listening
 from session_timer_companion.keeper import Keeper
 from session_timer_companion.measures import Measures
+
+PATIENCE = 1.0
+"""Seconds after which HTTP is served although not every call is under watch yet."""
 
 
 class StartError(Exception):
@@ -68,6 +73,13 @@ class Companion:
             except AmiUnavailable:
                 keeper.ami.start()
 
+    async def wait_until_ready(self, seconds: float) -> None:
+        """Wait until every call of every Asterisk is under watch, but no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for keeper in self.keepers:
+                    await keeper.in_step.wait()
+
     def reload(self, configuration: Configuration) -> None:
         """Hold calls that come from now on to new profiles; running timers go on as they are."""
         self.configuration = configuration
@@ -113,14 +125,14 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(companion.aclose)
         http = configuration.settings.http
-        if http.enabled:
-            try:
-                await stack.enter_async_context(serve(companion, http.host, http.port))
-            except HttpError as error:
-                raise StartError(str(error)) from None
-        await companion.connect()
-        tasks = [asyncio.create_task(companion.changes.run()), asyncio.create_task(_tell_systemd(companion))]
+        try:
+            doors = stack.enter_context(listening(http.host, http.port)) if http.enabled else []
+        except HttpError as error:
+            raise StartError(str(error)) from None
+        tasks = [asyncio.create_task(_serve(companion, doors))] if doors else []
         stack.push_async_callback(_cancel, tasks)
+        await companion.connect()
+        tasks += [asyncio.create_task(companion.changes.run()), asyncio.create_task(_tell_systemd(companion))]
         systemd.notify("READY=1")
         log.info("started", asterisks=len(companion.keepers))
         await stop.wait()
@@ -132,6 +144,18 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve(companion: Companion, doors: list[socket.socket]) -> None:
+    """Serve HTTP, once every call is under watch or one of the Asterisks keeps us waiting."""
+    await companion.wait_until_ready(PATIENCE)
+    try:
+        # In a thread: nobody's turn is late for it.
+        http = await asyncio.to_thread(importlib.import_module, "session_timer_companion.http")
+        async with http.serve(companion, doors):
+            await asyncio.Event().wait()
+    except Exception:  # noqa: BLE001  # calls are kept all the same
+        structlog.get_logger(__name__).exception("HTTP is not served")
 
 
 async def _tell_systemd(companion: Companion) -> None:

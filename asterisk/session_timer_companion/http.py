@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,9 @@ _USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
 _COMPANION: web.AppKey[Companion] = web.AppKey("companion")
 
 
-class HttpError(Exception):
-    """The address cannot be served: why, and what to do."""
-
-
 @asynccontextmanager
-async def serve(companion: Companion, host: str, port: int) -> AsyncIterator[None]:
-    """Serve until the end of the block. Raises `HttpError`."""
+async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIterator[None]:
+    """Serve whoever comes to these sockets (`http_doors.py`) until the end of the block."""
     app = web.Application()
     app[_COMPANION] = companion
     app.add_routes(
@@ -46,14 +43,8 @@ async def serve(companion: Companion, host: str, port: int) -> AsyncIterator[Non
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise HttpError(
-            f"companion.http: cannot listen on {host}:{port}: {error.strerror}; "
-            "is another companion running? Set companion.http.port, or enabled: false"
-        ) from None
-    try:
+        for door in doors:
+            await web.SockSite(runner, door).start()
         yield
     finally:
         await runner.cleanup()

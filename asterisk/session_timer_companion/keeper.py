@@ -56,7 +56,7 @@ class Keeper:
         """May be replaced at any time: calls that come later are held to it."""
         self.alone = alone
         """This Asterisk faces its peers itself: its calls have no internal header and no record."""
-        self.ready = False
+        self.in_step = asyncio.Event()
         """Logged in, and every call that Asterisk has is under watch."""
         self.by_key: dict[str, Watch] = {}
         self._by_channel: dict[str, Watch] = {}
@@ -71,6 +71,10 @@ class Keeper:
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
         self.turns = Turns(self, edges=edges, clocks=clocks, measures=measures, log=self._log, chance=chance)
+
+    @property
+    def ready(self) -> bool:
+        return self.in_step.is_set()
 
     async def aclose(self) -> None:
         """Stop watching: no call is touched any more."""
@@ -121,7 +125,7 @@ class Keeper:
 
     def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the adapter has logged it
         self._measures.ami_up.labels(self.name).set(0)
-        self.ready = False
+        self.in_step.clear()
         self.turns.agenda.pause()
         if self._resync is not None:
             self._resync.cancel()
@@ -169,7 +173,7 @@ class Keeper:
         finally:
             for watch in found:
                 watch.busy = False
-        self.ready = True
+        self.in_step.set()
         self.turns.agenda.resume()
         self._log.info(
             "in step with Asterisk",

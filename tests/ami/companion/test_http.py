@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from ami.companion.world import Agreement, Peer, Side, World, answers, silence, 
 from prometheus_client.parser import text_string_to_metric_families
 from session_timer_companion import by_hand
 from session_timer_companion.http import serve
+from session_timer_companion.http_doors import listening
 from yarl import URL
 
 OURS = Agreement(1800, Side.LOCAL)
@@ -24,15 +24,14 @@ ODD = "a/b?c%20d@198.18.0.40"
 
 @asynccontextmanager
 async def served(it: World) -> AsyncIterator[aiohttp.ClientSession]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     assert it.companion is not None
-    async with (
-        serve(it.companion, "127.0.0.1", port),
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
-    ):
-        yield http
+    with listening("127.0.0.1", 0) as doors:
+        port = doors[0].getsockname()[1]
+        async with (
+            serve(it.companion, doors),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        ):
+            yield http
 
 
 def path(call_id: str, more: str = "") -> URL:

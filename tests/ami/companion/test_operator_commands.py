@@ -21,6 +21,7 @@ from ami.companion.world import Agreement, Side, World, answers, key, world
 from ami.fake_asterisk import Received
 from session_timer_companion import __version__
 from session_timer_companion.http import serve
+from session_timer_companion.http_doors import listening
 
 OURS = Agreement(1800, Side.LOCAL)
 CALL_ID = "a/b@198.18.0.40"
@@ -88,8 +89,9 @@ async def served(it: World, file: Path) -> AsyncIterator[None]:
     """The world's companion answers where `file` says."""
     assert it.companion is not None
     port = yaml.safe_load(file.read_text())["companion"]["http"]["port"]
-    async with serve(it.companion, "127.0.0.1", port):
-        yield
+    with listening("127.0.0.1", port) as doors:
+        async with serve(it.companion, doors):
+            yield
 
 
 async def typed(*words: str) -> tuple[int, str, str]:

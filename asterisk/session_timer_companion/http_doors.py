@@ -1,0 +1,36 @@
+"""Where HTTP is served: the sockets are taken before any call is touched, and served when there is time.
+
+So a second companion beside a running one ends before it does anything. What serves them (`http.py`) takes
+longer to import than all else, and is imported when every call is under watch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+
+class HttpError(Exception):
+    """The address cannot be served: why, and what to do."""
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """A socket for each address of `host`, until the end of the block; whoever connects waits.
+
+    Raises `HttpError`.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            doors = [
+                stack.enter_context(socket.create_server(place[:2], family=family))
+                for family, _, _, _, place in places
+            ]
+        except OSError as error:
+            raise HttpError(
+                f"companion.http: cannot listen on {host}:{port}: {error.strerror}; "
+                "is another companion running? Set companion.http.port, or enabled: false"
+            ) from None
+        yield doors
