@@ -10,11 +10,20 @@ from typing import Any
 
 import pytest
 from ami.clients import Client, until
+from ami.companion.virtual_time import in_virtual_time
 from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from session_timer_companion.ami import AmiAccount, AmiEntry, AmiMessage, AmiTimeout
+from session_timer_companion.ami import (
+    Ami,
+    AmiAccount,
+    AmiEntry,
+    AmiHeaderError,
+    AmiMessage,
+    AmiTimeout,
+    AmiUnavailable,
+)
 from session_timer_companion.ami_requests import Request
 from session_timer_companion.ami_wire import Wire
 
@@ -126,6 +135,79 @@ async def test_many_actions_at_once_get_each_its_own_answer(asterisk: FakeAsteri
         )
     )
     assert [answer.text("Value") for answer in answers] == [channel(n).call_id for n in range(500)]
+
+
+async def test_values_of_many_channels_come_in_the_order_asked(
+    asterisk: FakeAsterisk, client: Client
+) -> None:
+    for number in range(300):
+        asterisk.add(channel(number))
+    ami = client()
+    await ami.connect()
+    names = [f"PJSIP/carrier-{number:08x}" for number in range(300)]
+    names[150] = "PJSIP/gone"
+    asterisk.chunk = 1000  # answers are cut anywhere
+    found = await ami.values(
+        [(name, ("CHANNEL(pjsip,call-id)", f"PJSIP_HEADER(read,{HEADER})")) for name in names]
+    )
+    assert found[150] == ("", "")
+    del found[150]
+    assert found == [(f"call-{n}@198.18.0.41", TOLD) for n in range(300) if n != 150]
+    assert await ami.values([]) == []
+
+
+async def test_a_value_stays_as_it_is(asterisk: FakeAsterisk, client: Client) -> None:
+    call = asterisk.add(channel())
+    call.variables = {"a": "Zoë: 50%", "b": "Value: x", "c": ""}
+    ami = client()
+    await ami.connect()
+    assert await ami.values([(call.name, ("a", "b", "c"))]) == [("Zoë: 50%", "Value: x", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("PJSIP/a\r\nAction: Hangup", "v"),
+        ("PJSIP/a", "v\r\n\r\nAction: Hangup"),
+        ("PJSIP/a", "x" * 1100),
+    ],
+)
+async def test_values_carry_nothing_that_ami_cannot(
+    asterisk: FakeAsterisk, client: Client, name: str, function: str
+) -> None:
+    ami = client()
+    await ami.connect()
+    before = len(asterisk.received)
+    with pytest.raises(AmiHeaderError):
+        await ami.values([("PJSIP/b", ("v",)), (name, (function,))])
+    await ami.action("Ping")
+    assert [action.name for action in asterisk.received[before:]] == ["Ping"]
+
+
+@in_virtual_time
+async def test_values_go_on_past_the_deadline_while_answers_come_and_not_without() -> None:
+    async with FakeAsterisk() as asterisk:
+        asterisk.on_action = lambda action: b"" if action.name == "Getvar" else None
+        ami = Ami(AmiAccount("ast1", "127.0.0.1", "session-timer", "s3cret", port=asterisk.port))
+        await ami.connect()
+        asking = asyncio.create_task(ami.values([("PJSIP/a", ("v",) * 4)], timeout=1.0))
+        for number in range(4):
+            await asyncio.sleep(0.9)
+            assert not asking.done()
+            tag = asterisk.seen("Getvar")[number]["ActionID"]
+            asterisk.send(f"Response: Success\r\nActionID: {tag}\r\nValue: {number}\r\n\r\n".encode())
+        assert await asking == [("0", "1", "2", "3")]
+        with pytest.raises(AmiTimeout, match="no answer to Getvar within 1 s"):
+            await ami.values([("PJSIP/a", ("v",))], timeout=1.0)
+        await ami.aclose()
+
+
+async def test_values_under_way_fail_with_their_connection(asterisk: FakeAsterisk, client: Client) -> None:
+    ami = client()
+    await ami.connect()
+    asterisk.drop_on = frozenset({"Getvar"})
+    with pytest.raises(AmiUnavailable):
+        await ami.values([("PJSIP/a", ("v",))] * 3)
 
 
 async def test_pipelined_keeps_the_order_on_the_wire_and_of_the_answers(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from lab.stack import ROOT, Stack
@@ -99,7 +100,7 @@ class Outcome:
     edge: Use
     armed: int
     rearm: float
-    """From the kill until every call was under watch again, start of the process included."""
+    """From the kill until every call was under watch again, start of the process included; by its log."""
     resync: float
     """The part of it that passed after the login to Asterisk."""
 
@@ -180,8 +181,12 @@ def _run(stack: Stack, load: Load) -> Outcome:
         watch_until(middle)
         after = {service: _counters(stack, service) for service in PROCESSES}
         uses = {name: _between(before[name], after[name]) for name in before}
-        armed = _inside(stack, "kill")
-        resync = re.findall(r'"in step with Asterisk".* seconds=([0-9.]+)', stack.logs("companion"))[-1]
+        killed = _inside(stack, "kill")["killed"]
+        again = re.findall(
+            r'ts=(\S+) .*"in step with Asterisk".* sessions=(\d+) .*seconds=([0-9.]+)',
+            stack.logs("companion"),
+        )
+        armed_at, armed, resync = again[-1]
         for kind in kinds.values():
             kind.process.wait(load.ramp + load.seconds + 2 * INTERVAL + 60)
             most = max(most, _channels(stack))
@@ -205,8 +210,8 @@ def _run(stack: Stack, load: Load) -> Outcome:
         companion=uses["companion"],
         asterisk=uses["asterisk"],
         edge=uses["edge"],
-        armed=int(armed["sessions"]),
-        rearm=armed["seconds"],
+        armed=int(armed),
+        rearm=datetime.fromisoformat(armed_at).timestamp() - killed,
         resync=float(resync),
     )
 

@@ -73,6 +73,25 @@ async def test_silence_is_unreachable_and_is_counted() -> None:
         edge.close()
 
 
+@in_virtual_time
+async def test_an_edge_that_is_away_keeps_thousands_of_calls_waiting_no_longer_than_one() -> None:
+    async with FakeEdge() as kamailio:
+        kamailio.silent = True
+        edge = Edge(kamailio.address)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answers = await edge.records([f"call-{number};a;b" for number in range(2000)])
+        assert loop.time() - began < 2.5
+        assert len(answers) == 2000
+        assert all(isinstance(answer, Unreachable) for answer in answers)
+        asked = len(kamailio.asked)
+        await edge.record("call-1;a;b")
+        assert len(kamailio.asked) == asked + 1  # once, not twice, while it is away
+        kamailio.silent = False
+        assert await edge.record("call-1;a;b") == Missing()
+        edge.close()
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

@@ -9,6 +9,7 @@ import pytest
 from ami.companion.fake_edge import FakeEdge
 from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, key, silence, world
+from ami.fake_asterisk import Received
 from ami.fake_channel import Channel
 from session_timer import InternalHeader
 
@@ -51,6 +52,36 @@ async def test_a_start_before_a_slow_asterisk_reads_its_calls_again(tmp_path: Pa
         it.asterisk.on_action = lambda _action: None
         await starting
         assert it.watched(call)
+
+
+@in_virtual_time
+async def test_a_start_among_a_thousand_calls_finds_each_of_them(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        calls = [
+            it.call(f"call-{n}", THEIRS if n % 2 else OURS, age=n % 5, outbound=n % 3 == 0, known=n % 7 != 0)
+            for n in range(1000)
+        ]
+        gone: list[Channel] = []
+
+        def end_one(action: Received) -> None:
+            # In the middle: it is listed, and hangs up before its turn.
+            if action.name == "Getvar" and not gone and action["Channel"] == calls[0].name:
+                gone.append(calls[-1])
+                it.asterisk.hangup(calls[-1])
+
+        it.asterisk.on_action = end_one
+        began = it.now
+        await it.start()
+        assert gone
+        assert set(it.keeper.by_key) == {key(call) for call in calls[:-1]}
+        for n, call in enumerate(calls[:-1]):
+            watch = it.watch(call)
+            # By its own record where there is one, by its header else.
+            assert watch.dialog.agreement == (THEIRS if n % 2 else OURS)
+            assert watch.outbound == (n % 3 == 0)
+            assert (watch.refreshes == 0) == (n % 7 != 0)
+            if n % 7:
+                assert began - watch.since == pytest.approx(n % 5, abs=1.5)
 
 
 @in_virtual_time

@@ -154,6 +154,7 @@ async def test_a_port_in_use_is_one_line_and_the_end(tmp_path: Path) -> None:
             assert f"cannot listen on 127.0.0.1:{port}" in said
             assert "companion.http.port" in said
             assert "Traceback" not in said
+        assert it.asterisk.connections == 0  # the companion that runs already is not disturbed
 
 
 async def test_an_asterisk_that_is_away_is_waited_for(tmp_path: Path) -> None:
@@ -166,6 +167,32 @@ async def test_an_asterisk_that_is_away_is_waited_for(tmp_path: Path) -> None:
             await it.asterisk.start()
             await companion.line("refresh confirmed")
             assert it.edge.records[key(call)].refreshes == 1
+
+
+async def test_pages_are_served_while_asterisk_is_away(tmp_path: Path) -> None:
+    port = _free_port()
+    async with world(tmp_path, start=False) as it:
+        await it.asterisk.stop()
+        async with (
+            running("run", "--config", str(config(it, port=port))) as companion,
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        ):
+            await companion.line("started")
+            async with http.get("/readyz") as answer:
+                assert answer.status == 503
+                assert "check that Asterisk runs" in (await answer.json())["asterisk"]["ast1"]
+
+
+async def test_a_start_imports_before_the_calls_are_under_watch_only_what_they_need(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        it.call("call-1", OURS)
+        file = config(it, port=_free_port())
+        async with running("run", "--config", str(file), PYTHONPROFILEIMPORTTIME="1") as companion:
+            await companion.line("in step with Asterisk")
+            imported = {line.rpartition("|")[2].strip() for line in companion.lines if "|" in line}
+            assert {"structlog", "panoramisk.actions"} <= imported
+            assert not {"aiohttp", "rich.console"} & imported
+            await companion.line("aiohttp")  # now that there is time
 
 
 async def test_check_config_tells_everything_and_starts_nothing(tmp_path: Path) -> None:
