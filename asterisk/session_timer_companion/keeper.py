@@ -28,8 +28,8 @@ SETTLE = 0.02
 TOGETHER = 250
 """Channels that are read in one go while many calls are taken under watch."""
 
-AHEAD = 2
-"""Such goes that Asterisk has before it at a time: while one is answered, the next is on its way."""
+GOES = 4
+"""How many of them are under way: Asterisk answers for some while an edge does for others."""
 
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
@@ -146,7 +146,7 @@ class Keeper:
         self._ended.clear()
         unseen = set(self.by_key)
         found: list[Watch] = []
-        gate = asyncio.Semaphore(AHEAD)
+        gate = asyncio.Semaphore(GOES)
         try:
             listed = await channels.answered(self.ami)
             goes = [
@@ -185,22 +185,26 @@ class Keeper:
     async def _take_up(
         self, listed: list[Channel], gate: asyncio.Semaphore, unseen: set[str], found: list[Watch]
     ) -> None:
-        """Read some channels. The records of their calls are read while the next channels are."""
+        """Take the calls of some channels under watch, and start each timer that does not run yet.
+
+        Not only new calls have none: a reading may have been broken off between the channels and the records.
+        """
         async with gate:
-            read = await channels.these(self.ami, listed, self.config.edge.header)
-        fresh: list[Watch] = []
-        for call in read:
-            if call.channel in self._ended:
-                continue
-            unseen.discard(call.key)
-            watch = self.by_key.get(call.key)
-            if watch is not None:
-                self._rename(watch, call.channel)
-            elif (watch := self._watch(call, refreshes=UNKNOWN)) is not None:
-                watch.busy = True
-                fresh.append(watch)
-        found += fresh
-        await self._settle(fresh)
+            fresh: list[Watch] = []
+            for call in await channels.these(self.ami, listed, self.config.edge.header):
+                if call.channel in self._ended:
+                    continue
+                unseen.discard(call.key)
+                watch = self.by_key.get(call.key)
+                if watch is not None:
+                    self._rename(watch, call.channel)
+                else:
+                    watch = self._watch(call, refreshes=UNKNOWN)
+                if watch is not None and not watch.begun:
+                    watch.busy = True
+                    fresh.append(watch)
+            found += fresh
+            await self._settle(fresh)
 
     async def _settle(self, watches: list[Watch]) -> None:
         """Start the timers of calls that were up before we knew of them: their records tell since when."""

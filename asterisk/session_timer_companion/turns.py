@@ -26,6 +26,7 @@ from session_timer_companion.calls import Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Missing
 from session_timer_companion.edges import Edges
+from session_timer_companion.forms import Forms
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
 from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
@@ -97,7 +98,7 @@ class Turns:
         self._chance = chance
         self._now = asyncio.get_running_loop().time
         self._tasks: set[asyncio.Task[None]] = set()
-        self._proven: set[tuple[str, Method]] = set()
+        self._forms = Forms()
         self._dialogs: dict[DialogTimer, DialogTimer] = {}
 
     async def aclose(self) -> None:
@@ -211,7 +212,7 @@ class Turns:
         if attempt is not None:
             now = self._now()
             poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            second = self._second_form_due(watch, attempt)
+            second = self._forms.second_due(watch, attempt)
             # One whose time went by, because no record could be read, is seen to at the next poll.
             times = (wake, poll, second if second is not None and second > now else None)
             wake = min(time for time in times if time is not None)
@@ -277,30 +278,9 @@ class Turns:
         if watch.active is not None and watch.active.sent is not None:
             watch.active = replace(each.before, wake=self._now() + RETRY)
 
-    def _left_for_sure(self, watch: Watch, attempt: Attempt) -> bool:
-        """Whether a refresh of this form surely left Asterisk, so that silence is the peer's.
-
-        Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and says Success.
-        So a form counts from its first answer on; an offer with a changed format always leaves.
-        """
-        return (
-            attempt.other_form
-            or attempt.method is Method.INVITE
-            or (watch.endpoint, attempt.method) in self._proven
-        )
-
-    def _second_form_due(self, watch: Watch, attempt: Attempt) -> float | None:
-        """When to send another form too; None where the first is trusted, or another is tried anyway."""
-        standing = watch.session
-        if standing.wake is None or standing.deadline is None or standing.wake < standing.deadline:
-            return None
-        if attempt.second_tried or self._left_for_sure(watch, attempt):
-            return None
-        return (attempt.sent + standing.wake) / 2
-
     async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
         """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
-        due = self._second_form_due(watch, attempt)
+        due = self._forms.second_due(watch, attempt)
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
@@ -322,13 +302,15 @@ class Turns:
         """Read records: a verdict for those who ask, news for those whose refresh is under way."""
         answers = await self._records([*asks, *polls])
         due: list[_Due] = []
-        for watch, answer in zip([*asks, *polls], answers, strict=True):
+        for place, (watch, answer) in enumerate(zip([*asks, *polls], answers, strict=True)):
             if watch.gone:
                 continue
             before = watch.session
             asked = before.state is State.ASKING
             attempt = watch.attempt
-            action = self._judge(watch, answer) if asked else self._hear(watch, answer)
+            # Who asked once is read again at each poll, and need not be told of each time.
+            tell = self._log.warning if place < len(asks) else self._log.debug
+            action = self._judge(watch, answer, tell) if asked else self._hear(watch, answer)
             if action is not None:
                 due.append(_Due(watch, before, action))
             elif not asked and attempt is not None and attempt is watch.attempt:
@@ -352,8 +334,8 @@ class Turns:
         }
         return [of[id(watch)] for watch in watches]
 
-    def _judge(self, watch: Watch, answer: Answer) -> session.Action | None:
-        """The verdict that a session asked for."""
+    def _judge(self, watch: Watch, answer: Answer, tell: Callable[..., object]) -> session.Action | None:
+        """The verdict that a session asked for; `tell` logs why there is none."""
         attempt = watch.attempt
         action = self._hear(watch, answer)
         asking = watch.session
@@ -361,12 +343,12 @@ class Turns:
             return action
         if isinstance(answer, Found) and self._clocks.ours(answer.record.clock, answer.record.at) is not None:
             after, action = session.silent(asking, self._now())
-            if not isinstance(action, Expire) or attempt is None or self._left_for_sure(watch, attempt):
+            if not isinstance(action, Expire) or attempt is None or self._forms.left_for_sure(watch, attempt):
                 watch.active = after
                 return action
-            self._log.warning("no sign that any refresh left Asterisk", call_id=watch.call_id)
+            tell("no sign that any refresh left Asterisk", call_id=watch.call_id)
         elif watch.edge is not None:
-            self._log.warning("the edge cannot say", call_id=watch.call_id, reason=_why(answer))
+            tell("the edge cannot say", call_id=watch.call_id, reason=_why(answer))
         after, action = session.unknown(asking, self._now())
         if after.state in (State.OURS, State.THEIRS):
             # The call outlived what would have ended it: it is alive.
@@ -390,7 +372,7 @@ class Turns:
             watch.failure_at = record.failure.at if record.failure else None
             attempt, watch.attempt = watch.attempt, None
             if attempt is not None:
-                self._proven.add((watch.endpoint, attempt.method))
+                self._forms.answered(watch, attempt)
                 self._measures.refreshes.labels(str(attempt.method), "refused").inc()
             self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
             watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
@@ -413,7 +395,7 @@ class Turns:
             if attempt.other_form:
                 measures.suppressed.labels(str(attempt.method)).inc()
             else:
-                self._proven.add((watch.endpoint, attempt.method))
+                self._forms.answered(watch, attempt)
             measures.refreshes.labels(str(attempt.method), "confirmed").inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
                 measures.saved.inc()

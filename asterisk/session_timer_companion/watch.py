@@ -82,6 +82,11 @@ class Watch:
         return calls.endpoint(self.channel)
 
     @property
+    def begun(self) -> bool:
+        """Its record has been read, or its timer runs without."""
+        return self.refreshes != UNKNOWN or self.wake is not None or self.active is not None
+
+    @property
     def session(self) -> Session:
         """The session as it stands."""
         if self.active is not None:

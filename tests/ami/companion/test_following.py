@@ -55,6 +55,20 @@ async def test_a_start_before_a_slow_asterisk_reads_its_calls_again(tmp_path: Pa
 
 
 @in_virtual_time
+async def test_a_start_that_is_broken_off_between_channels_and_records_is_made_up_for(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call("call-1", OURS, age=1.0)
+        it.edge.silent = True
+        starting = asyncio.create_task(it.start())
+        await it.until(lambda: ("htable.get", "session_timer", key(call)) in it.edge.asked)
+        it.asterisk.drop()
+        it.edge.silent = False
+        await starting
+        assert it.watch(call).refreshes == 0
+        await it.until(lambda: it.edge.records[key(call)].refreshes == 1, 12)
+
+
+@in_virtual_time
 async def test_a_start_among_a_thousand_calls_finds_each_of_them(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         calls = [
