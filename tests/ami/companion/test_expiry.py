@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, answers, key, silence, world
+from structlog.testing import capture_logs
 
 THEIRS = Agreement(12, Side.REMOTE)
 
@@ -88,6 +89,20 @@ async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -
         assert it.alive(theirs)
         assert it.alive(ours)
         assert not it.asterisk.seen("Hangup")
+
+
+@in_virtual_time
+async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(tmp_path: Path) -> None:
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=silence()) as it:
+            call = it.call("call-1", THEIRS)
+            await it.until(lambda: it.watched(call))
+            it.edge.silent = True
+            await it.until(lambda: any(line["event"] == "call has outlived its refresh" for line in logged))
+    asked = [line for line in logged if line["event"] == "the edge cannot say"]
+    # Before the probe, and when nothing was heard of it.
+    assert sum(line["log_level"] == "warning" for line in asked) == 2
+    assert len(asked) > 4  # it was asked at each poll after that
 
 
 @in_virtual_time
