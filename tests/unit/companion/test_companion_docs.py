@@ -164,6 +164,11 @@ def test_the_unit_starts_the_command_and_tells_systemd_the_truth() -> None:
     assert unit("ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 
+def test_the_unit_starts_it_again_at_once() -> None:
+    assert unit("Restart") == ["on-failure"]
+    assert unit("RestartSec") == ["100ms"]
+
+
 def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     assert "asterisk.service" in unit("Wants")[0]
     assert "asterisk.service" in unit("After")[0]
