@@ -66,7 +66,7 @@ def main() -> int:
         memory = companion_played.measure(
             many,
             interval=max(90, many // 111),
-            spare=max(20.0, many / 500),
+            spare=max(20.0, many / 1000),
             seconds=20 if options.short else 40,
         )
         print(memory.told("memory and CPU"), flush=True)
