@@ -1,7 +1,8 @@
-"""Which forms of refresh are known to leave Asterisk, and when another one is to be tried beside the first.
+"""Which refreshes are known to have left Asterisk, and when another one is to be tried beside the first.
 
-Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and says Success. So a
-form counts from its first answer on; an offer with a changed format always leaves.
+Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and an offer while it
+waits for something else in the call; and says Success. So the edge is believed, which sees them pass. Where
+it does not tell, a form counts from its first answer on, and an offer always.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Forms:
 
     def left_for_sure(self, watch: Watch, attempt: Attempt) -> bool:
         """Whether this refresh surely left Asterisk, so that silence is the peer's."""
+        if attempt.left is not None:
+            return attempt.left
         return (
             attempt.other_form
             or attempt.method is Method.INVITE

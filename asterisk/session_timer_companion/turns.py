@@ -29,7 +29,7 @@ from session_timer_companion.edges import Edges
 from session_timer_companion.forms import Forms
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
-from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
+from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, has_left, news
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -365,6 +365,9 @@ class Turns:
         if not isinstance(answer, Found):
             return None
         record = answer.record
+        sent = watch.session.sent
+        if watch.attempt is not None and sent is not None:
+            watch.attempt.left = has_left(record, sent, self._clocks)
         told = news(watch, record, self._clocks, self._now())
         if isinstance(told, Refreshed):
             self._take(watch, record, told.since)
@@ -375,7 +378,11 @@ class Turns:
                 self._forms.answered(watch, attempt)
                 self._measures.refreshes.labels(str(attempt.method), "refused").inc()
             self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
-            watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
+            busy = refreshing.busy_after_glare(attempt.method, placed=watch.outbound) if attempt else 0.0
+            standing = watch.session
+            watch.active, action = session.answered(
+                standing, self._now(), told.answer, self._chance(), busy=busy
+            )
             return action
         return None
 

@@ -32,6 +32,7 @@ def agreed(transaction: Transaction, dialog: DialogTimer, at: At) -> Record:
         at=now,
         last=transaction.name,
         peer=transaction.peer.name,
+        asked=0.0,
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from ami.companion.virtual_time import in_virtual_time
-from ami.companion.world import Agreement, Peer, Side, World, answers, silence, world
+from ami.companion.world import Agreement, Peer, Side, World, answers, silence, swallowed_updates, world
 from prometheus_client.parser import text_string_to_metric_families
 from session_timer_companion import by_hand
 from session_timer_companion.http import serve
@@ -140,7 +140,7 @@ async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answere
         dead = it.call("dead", Agreement(12, Side.LOCAL))
         await it.until(lambda: not it.alive(dead))
         assert swallowed._value.get() == 0
-        it.peer = lambda _world, _channel, refresh: 200 if refresh.method == "INVITE" else None
+        it.peer = swallowed_updates
         alive = it.call("alive", Agreement(12, Side.LOCAL))
         await it.until(lambda: it.watched(alive) and it.confirmed(alive) == 1)
         assert swallowed._value.get() == 1
