@@ -47,11 +47,12 @@ class HeaderError(ValueError):
         self.reason = reason
 
 
-# RFC 3261 25.1. Possessive quantifiers keep hostile values linear.
+# RFC 3261 25.1. Possessive quantifiers keep hostile values linear. They stand at single characters only: at a group,
+# CPython before 3.11.5 goes on from where the group's failed attempt ended (gh-106052), and Debian 12 has 3.11.2.
 _WORD = r"[A-Za-z0-9.!%*_+`'~-]++"
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 _HOST = r"\[[0-9A-Fa-f:.]++\]"
-_PARAM = rf"({_WORD})(?:[ \t]*+=[ \t]*+({_WORD}|{_QUOTED}|{_HOST}))?+"
+_PARAM = rf"({_WORD})(?:[ \t]*+=[ \t]*+({_WORD}|{_QUOTED}|{_HOST}))?"
 _DELTA = re.compile(r"[ \t]*+([0-9]++)[ \t]*+")
 _NEXT_PARAM = re.compile(rf";[ \t]*+({_PARAM})[ \t]*+", re.DOTALL)
 _FOLD = re.compile(r"\r?\n[ \t]+")
