@@ -36,6 +36,19 @@ def test_refresher_by_table_2(
     edge.records(call.call_id, 0)
 
 
+@pytest.mark.requirement("UAS-9-13", "UAS-9-16")
+def test_a_2xx_that_is_sent_again_has_the_timer_again(peer: Peer) -> None:
+    """Where the first copy is lost the caller has nothing but the second."""
+    call = peer(41).call()
+    answer = call.final(call.invite("Supported: timer", "Session-Expires: 1234"))
+    assert_2xx(answer, "1234;refresher=uac", requires=True)
+    assert call.latest is not None
+    # Asterisk repeats it until it is confirmed.
+    call.agent.sockets.wait_for_copies(call.latest, 3)
+    call.ack(answer)
+    call.bye()
+
+
 @pytest.mark.requirement("UAS-9-14")
 def test_open_refresher_goes_to_whom_the_profile_prefers(peer: Peer, edge: Kamailio) -> None:
     call = peer(45).call()

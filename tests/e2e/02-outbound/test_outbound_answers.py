@@ -128,7 +128,9 @@ def test_forked_answers_have_a_record_each(peer: Peer, originate: Originate, edg
 
 @pytest.mark.smoke
 @pytest.mark.requirement("UAC-7.2-14", "DEF-2-03")
-def test_retransmitted_2xx_moves_nothing(peer: Peer, originate: Originate, edge: Kamailio) -> None:
+def test_retransmitted_2xx_moves_nothing(
+    peer: Peer, originate: Originate, edge: Kamailio, wire: Wire
+) -> None:
     call, invite = originate(peer(41))
     rows = ("Session-Expires: 1800;refresher=uas", "Require: timer")
     call.accept(invite, *rows)
@@ -141,4 +143,6 @@ def test_retransmitted_2xx_moves_nothing(peer: Peer, originate: Originate, edge:
         # Asterisk confirms every copy: then the edge has handled it.
         call.agent.sockets.wait_for_copies(ack, again)
     assert edge.record_texts(call.call_id) == before
+    # Each copy reaches Asterisk as the first did: without the timer.
+    assert {each.rows("Session-Expires") for each in wire.to_asterisk(call.call_id)} == {()}
     call.bye()
