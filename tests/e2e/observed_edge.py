@@ -157,6 +157,13 @@ class Kamailio:
         answer: dict[str, Any] = json.loads(got.data)
         return answer
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Kamailio's release: (5, 6), (6, 0) or (6, 1)."""
+        name = str(self.rpc("core.version")["result"])
+        major, minor = name.split()[1].split(".")[:2]
+        return int(major), int(minor)
+
     def record_texts(self, call_id: str) -> dict[str, str]:
         """The records of one call as they stand in the table, by key."""
         slots = self.rpc("htable.dump", "session_timer")["result"]

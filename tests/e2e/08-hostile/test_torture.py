@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 import pytest
-from e2e.observed_edge import Kamailio
+from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import ALLOW, Peer, sdp
 
 
@@ -63,7 +63,7 @@ TORTURES = {
     "many Via": Torture(
         (
             "k: timer",
-            *(f'v: SIP / 2.0 / UDP 192.0.2.{n} ; branch=z9hG4bK{n} ;unknown="q,;"' for n in range(1, 41)),
+            *(f'v: SIP / 2.0 / UDP 192.0.2.{n} ; branch=z9hG4bK{n} ;unknown="q;"' for n in range(1, 41)),
             "x: 1100;refresher=uac",
         ),
         200,
@@ -106,6 +106,23 @@ def test_in_requests(peer: Peer, edge: Kamailio, name: str) -> None:
         edge.record(plain.call_id, interval="1800", refresher="remote", refreshes="0")
         assert plain.bye().status == 200
         assert edge.record_texts(begun.call_id) == {}
+
+
+def test_a_comma_quoted_in_a_via(peer: Peer, edge: Kamailio, wire: Wire) -> None:
+    """Kamailio before 5.8 ends a Via at any comma: it drops such a request, and the call goes on."""
+    call = peer(41).call()
+    call.dial("Supported: timer", "Session-Expires: 1800;refresher=uac")
+    via = 'Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;unknown="q,;"'
+    asked = call.send("UPDATE", ALLOW, via, "k: timer", "x: 1100;refresher=uac")
+    if edge.version < (5, 8):
+        answer = call.ask("UPDATE", "k: timer", "x: 1200;refresher=uac")
+        assert answer.rows("Session-Expires") == ("1200;refresher=uac",)
+        assert asked not in [each.cseq[0] for each in wire.to_asterisk(call.call_id)]
+        edge.record(call.call_id, interval="1200", refreshes="1")
+    else:
+        assert call.final(asked).rows("Session-Expires") == ("1100;refresher=uac",)
+        edge.record(call.call_id, interval="1100", refreshes="1")
+    assert call.bye().status == 200
 
 
 @pytest.mark.parametrize("name", TORTURES)
