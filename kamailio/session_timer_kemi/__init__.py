@@ -3,6 +3,7 @@
     from session_timer_kemi import SessionTimers
 
 Without the library `session_timer` beside it, the verbs let every message pass as if we were not there.
+Outside Kamailio there are no verbs: only `python3 -m session_timer_kemi.check FILE`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from __future__ import annotations
 from .tick import every_second
 
 try:
-    from .verbs import SessionTimers
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("session_timer"):
-        raise
-    from .absent import SessionTimers  # type: ignore[assignment]
+    import KSR  # noqa: F401 - Kamailio's own, nowhere else
+except ModuleNotFoundError:
+    pass
+else:
+    try:
+        from .verbs import SessionTimers
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("session_timer"):
+            raise
+        from .absent import SessionTimers  # type: ignore[assignment]
 
 __all__ = ["SessionTimers", "every_second"]

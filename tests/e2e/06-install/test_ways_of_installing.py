@@ -66,16 +66,26 @@ def assert_good(edge: EdgeOnce, prepare: str = "true") -> None:
     assert "Traceback" not in text
 
 
-def shown(pattern: str) -> str:
-    """What the README shows for a reader to type."""
-    found = re.search(pattern, README.read_text(encoding="utf-8"))
-    assert found, f"{README} does not show {pattern}"
+def shown(pattern: str, page: Path = README) -> str:
+    """What the README, or another page, shows for a reader to type."""
+    found = re.search(pattern, page.read_text(encoding="utf-8"))
+    assert found, f"{page} does not show {pattern}"
     return found[0]
 
 
 def test_folders_beside_the_script(installed: Installed) -> None:
     shown(r"cp -r kamailio/session-timer\*\.cfg .*session_timer_kemi pylib/session_timer /etc/kamailio/")
     assert_good(installed(KEMI, PYLIB))
+
+
+def test_settings_are_checked_without_kamailio(installed: Installed) -> None:
+    pages = (README, *(ROOT / "docs" / "how-to" / name for name in ("kemi.md", "native.md")))
+    (command,) = {shown(r"cd /etc/kamailio && python3 -m session_timer_kemi\.check \S+", each) for each in pages}
+    edge = installed(KEMI, PYLIB)
+    (edge.folder / "session-timer.yaml").write_text(SETTINGS, encoding="utf-8")
+    readable(edge.folder)
+    with edge.running(f"({command})") as written:
+        assert written().startswith("session-timer.yaml: ok\n")
 
 
 def test_python_path_of_the_service(installed: Installed) -> None:
