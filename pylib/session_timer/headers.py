@@ -47,8 +47,8 @@ class HeaderError(ValueError):
         self.reason = reason
 
 
-# RFC 3261 25.1. Possessive quantifiers keep hostile values linear. They stand at single characters only: at a group,
-# CPython before 3.11.5 goes on from where the group's failed attempt ended (gh-106052), and Debian 12 has 3.11.2.
+# RFC 3261 25.1. Possessive quantifiers keep hostile values linear. They stand at single characters only: at a
+# group, CPython before 3.11.5 goes on from where the failed attempt ended (gh-106052); Debian 12 has 3.11.2.
 _WORD = r"[A-Za-z0-9.!%*_+`'~-]++"
 _QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 _HOST = r"\[[0-9A-Fa-f:.]++\]"

@@ -77,7 +77,7 @@ class EdgeOnce:
             try:
                 wait_until(
                     lambda: subprocess.run(health, check=False, capture_output=True).returncode == 0,
-                    20,
+                    40,
                     f"{name} to answer",
                 )
             except NotInTimeError as error:

@@ -72,6 +72,11 @@ class Wire:
         """The same for any address."""
         return self._nth(address, call_id, what, count)
 
+    def requests(self, address: str, call_id: str, method: str) -> list[SipMessage]:
+        """The requests of this method that this address was sent up to now."""
+        self._catch_up()
+        return [each for each in self._towards(address, call_id) if each.is_request(method)]
+
     def wait_for_ack(self, call_id: str, cseq: int) -> None:
         """Until the edge has handed on the ACK: its processes may send what follows sooner."""
         wait_until(

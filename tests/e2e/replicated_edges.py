@@ -153,11 +153,11 @@ class Edges:
         return folder / "session-timer.py"
 
 
-# Sends one datagram and prints the first line of what comes back within a second, if anything does.
+# Sends one datagram and prints the first line of what comes back within some seconds, if anything does.
 _SEND = """
 import socket, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-    udp.settimeout(1)
+    udp.settimeout({within!r})
     udp.sendto({data!r}, ({to!r}, 5060))
     try:
         print(udp.recv(65535).partition(b"\\r")[0].decode())
@@ -166,8 +166,11 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
 """
 
 
-def replicate(stack: Stack, service: str, to: str, key: str, text: str) -> str:
-    """Send what Kamailio sends to copy an entry, from the address of ``service``; gives the answer."""
+def replicate(stack: Stack, service: str, to: str, key: str, text: str, within: float = 8) -> str:
+    """Send what Kamailio sends to copy an entry, from the address of ``service``; gives the answer.
+
+    ``within`` is how many seconds are waited for one; else it is "nothing".
+    """
     body = {"action": 2, "htname": RECORDS, "cname": key, "type": 2, "strval": text, "mode": 1}
     mark, written = secrets.token_hex(6), json.dumps(body)
     rows = [
@@ -182,4 +185,4 @@ def replicate(stack: Stack, service: str, to: str, key: str, text: str) -> str:
         f"Content-Length: {len(written)}",
     ]
     data = ("\r\n".join(rows) + "\r\n\r\n" + written).encode()
-    return stack.exec(service, "python3", "-", given=_SEND.format(data=data, to=to)).strip()
+    return stack.exec(service, "python3", "-", given=_SEND.format(data=data, to=to, within=within)).strip()

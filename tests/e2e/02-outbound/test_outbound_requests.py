@@ -119,7 +119,7 @@ def test_422_that_teaches_nothing_ends_the_call(
     call.answer(invite, 422, *min_se)
     call.expect("ACK")
     assert wire.reached_asterisk(call.call_id, 422).status == 422
-    assert len([each for each in _to(wire, call) if each.is_request("INVITE")]) == 1
+    assert len(wire.requests(call.agent.address, call.call_id, "INVITE")) == 1
     assert edge.record_texts(call.call_id) == {}
     assert edge.counter("faults") == faults
 
@@ -135,7 +135,7 @@ def test_minimum_that_is_met_already_is_not_retried_again(
     call.answer(second, 422, "Min-SE: 1800")
     call.expect("ACK")
     wire.reached_asterisk(call.call_id, 422)
-    assert len([each for each in _to(wire, call) if each.is_request("INVITE")]) == 2
+    assert len(wire.requests(call.agent.address, call.call_id, "INVITE")) == 2
 
 
 @pytest.mark.requirement("REF-10-06")
@@ -146,7 +146,7 @@ def test_ever_growing_minimum_is_no_endless_loop(peer: Peer, originate: Originat
     call.answer(invite, 422, "Min-SE: 3000")
     call.expect("ACK")
     wire.reached_asterisk(call.call_id, 422)
-    assert len([each for each in _to(wire, call) if each.is_request("INVITE")]) == 6
+    assert len(wire.requests(call.agent.address, call.call_id, "INVITE")) == 6
 
 
 @pytest.mark.requirement("UAC-7.4-07")
@@ -198,10 +198,3 @@ def test_cancel_after_422_reaches_the_second_try(
     call.answer(cancel, 200)
     call.answer(second, 487)
     call.expect("ACK")
-
-
-def _to(wire: Wire, call: Call) -> list[SipMessage]:
-    """What the callee was sent."""
-    return [
-        each.message for each in wire.packets(call.call_id) if each.destination.address == call.agent.address
-    ]

@@ -80,7 +80,8 @@ def test_folders_beside_the_script(installed: Installed) -> None:
 
 def test_settings_are_checked_without_kamailio(installed: Installed) -> None:
     pages = (README, *(ROOT / "docs" / "how-to" / name for name in ("kemi.md", "native.md")))
-    (command,) = {shown(r"cd /etc/kamailio && python3 -m session_timer_kemi\.check \S+", each) for each in pages}
+    line = r"cd /etc/kamailio && python3 -m session_timer_kemi\.check \S+"
+    (command,) = {shown(line, each) for each in pages}
     edge = installed(KEMI, PYLIB)
     (edge.folder / "session-timer.yaml").write_text(SETTINGS, encoding="utf-8")
     readable(edge.folder)

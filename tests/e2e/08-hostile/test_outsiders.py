@@ -12,6 +12,7 @@ from e2e.lab_sockets import LabSockets
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import ALLOW, Call, Peer, sdp
 from lab.stack import Stack
+from lab.waiting import wait_until
 
 STRANGERS = (40, 49)
 """Last numbers of addresses that no peer's profile names."""
@@ -123,7 +124,12 @@ def test_an_answer_to_nothing(
         _send(peer(host).sockets, stack, host, rows)
     victim.is_untouched()
     assert edge.rpc("htable.dump", "session_timer_min_se")["result"] == learned
-    passed = [each for each in wire.to_asterisk(call.call_id) if each.header("X-Mark") == mark]
+    passed = wait_until(
+        lambda: [each for each in wire.to_asterisk(call.call_id) if each.header("X-Mark") == mark],
+        8,
+        "both to be relayed",
+        holds=lambda seen: len(seen) == 2,
+    )
     assert [each.rows("X-Session-Timer") for each in passed] == [(), ()]
 
 

@@ -35,6 +35,19 @@ def test_update_without_offer_passes_a_reinvite_and_one_with_an_offer_waits(stag
     assert call.bye().status == 200
 
 
+@together.test("RI-3.5-01")
+def test_updates_without_offer_may_cross(stage: Stage) -> None:
+    call = stage.peer(41).call()
+    call.dial(*OURS)
+    orders.update(stage.stack, call)
+    pending = call.expect("UPDATE")
+    assert call.ask("UPDATE", *OURS).status == 200
+    call.accept(pending, "Require: timer", "Session-Expires: 1800;refresher=uac")
+    record = stage.edge.record(call.call_id, refreshes="2", interval="1800")
+    assert record["refresher"] == "local", "both transactions name the same end"
+    assert call.bye().status == 200
+
+
 @together.test("UPD-5.2-02")
 def test_offer_that_meets_ours_is_answered_491(stage: Stage) -> None:
     call = stage.peer(41).call()

@@ -12,8 +12,8 @@ from lab.sip import SipMessage
 
 together = Together()
 OURS = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
-PROMPT = 1.5
-"""Seconds: then a request without answer has been repeated twice (RFC 3261, 17.1.2.2)."""
+PROMPT = 3.5
+"""Seconds: then a request without answer has been repeated three times (RFC 3261, 17.1.2.2)."""
 
 _ports = itertools.count(6100, 2)
 

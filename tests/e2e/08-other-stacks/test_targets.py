@@ -31,6 +31,7 @@ def test_contact_of_the_2xx_to_a_refresh_is_where_the_next_requests_go(stage: St
     assert target(first) == "carrier"
     call.user = "moved"
     call.accept(first)
+    stage.wire.reached_asterisk(call.call_id, 200)
     second = update(stage, call)
     assert target(second) == "moved"
     call.accept(second)
@@ -47,6 +48,7 @@ def test_refused_update_of_asterisk_moves_nothing_but_the_peers_refused_reinvite
     call.dial(*OURS)
     call.user = "nowhere"
     call.answer(update(stage, call), 488)
+    stage.wire.reached_asterisk(call.call_id, 488)
     request = update(stage, call)
     assert target(request) == "carrier"
     call.user = "carrier"

@@ -34,7 +34,7 @@ async def look(edges: Edges, clocks: Clocks, key: str, rounds: int) -> dict[str,
 
 
 async def main(key: str, *addresses: str) -> None:
-    edges, clocks = Edges(timeout=0.3), Clocks()
+    edges, clocks = Edges(timeout=1), Clocks()
     for address in addresses:
         edges.at(address)
     # A reading is up to a second old; the freshest of some is near the truth.

@@ -21,8 +21,8 @@ from lab.stack import Stack
 from lab.waiting import wait_until
 
 AS_THE_COMPANION = (Path(__file__).parent / "as_the_companion.py").read_text(encoding="utf-8")
-SOON = 1.0
-"""Seconds within which a copy has arrived."""
+SOON = 5.0
+"""Seconds within which a copy has arrived: on an idle machine it takes some hundredths."""
 INTERVAL = 43200
 TIMER = ("Supported: timer", f"Session-Expires: {INTERVAL};refresher=uac")
 
@@ -138,7 +138,7 @@ def test_an_edge_that_starts_later_gets_the_records_there_are(pair: Pair) -> Non
     assert record["clock"] == "host-a"
 
 
-def test_a_record_is_at_the_other_edge_within_a_second(pair: Pair) -> None:
+def test_a_record_is_at_the_other_edge_too(pair: Pair) -> None:
     dialog = pair.connected(pair.a)
     call_id = dialog.call.call_id
     copied = pair.b.copy(call_id, SOON, refreshes="0", interval=str(INTERVAL), refresher="remote")
@@ -161,7 +161,7 @@ def test_both_clocks_are_listed_at_both_edges(pair: Pair) -> None:
     for edge in (pair.a, pair.b):
         listed = edge.clocks("host-a", "host-b")
         apart = listed["host-a"] - listed["host-b"]
-        assert apart == pytest.approx(AHEAD["a"] - AHEAD["b"], abs=2.5)
+        assert apart == pytest.approx(AHEAD["a"] - AHEAD["b"], abs=5)
 
 
 def test_a_copy_that_comes_twice_or_late_does_no_harm(pair: Pair, stack: Stack) -> None:
@@ -186,7 +186,7 @@ def test_a_copy_that_comes_twice_or_late_does_no_harm(pair: Pair, stack: Stack) 
 
 def test_an_outsider_cannot_write_a_record(pair: Pair, stack: Stack) -> None:
     to = pair.b.edge.address
-    assert replicate(stack, "companion", to, "forged;a;b", "v=1") == "nothing"
+    assert replicate(stack, "companion", to, "forged;a;b", "v=1", within=1) == "nothing"
     assert replicate(stack, "edge-a", to, "copied;a;b", "v=1") == "SIP/2.0 200 OK"
     entries = pair.b.entries(RECORDS)
     assert "copied;a;b" in entries
@@ -197,9 +197,9 @@ def test_an_edge_takes_over_from_one_that_was_killed(
     pair: Pair, stack: Stack, sockets: LabSockets, wire: Wire
 ) -> None:
     """The last test of this module: it ends one of the two edges."""
+    begun = time.monotonic()
     dialog = pair.connected(pair.a)
     call_id = dialog.call.call_id
-    answered = time.monotonic()
     pair.b.copy(call_id, SOON)
     with companion(stack, key_of(pair.b, dialog), pair.a, pair.b) as process:
         before = look(process)
@@ -211,8 +211,8 @@ def test_an_edge_takes_over_from_one_that_was_killed(
         assert seen["answer"] == "Found"
         assert seen["clock"] == "host-a"
         assert {"host-a", "host-b"} <= set(seen["clocks"])
-    elapsed = time.monotonic() - answered
-    assert 0 < before["age"] < after["age"] < elapsed + 0.2
+    elapsed = time.monotonic() - begun
+    assert 0 < before["age"] < after["age"] < elapsed
     # A refresh that goes through the other edge is seen there, on the terms that were agreed at the first.
     other = dialog.through(pair.b, sockets, wire)
     other.refresh()
