@@ -42,8 +42,8 @@ test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, 
 	@docker/test-releases
 
 .PHONY: test-pythons
-test-pythons: engine .venv/installed ## the library on Python 3.13 and 3.14, those of Debian 13 and testing
-	@for suite in trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
+test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
+	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
 	@docker/test-pythons
 
 .PHONY: conformance
