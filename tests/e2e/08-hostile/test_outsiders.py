@@ -96,6 +96,7 @@ def test_a_new_call_under_the_same_call_id(peer: Peer, victim: Victim, edge: Kam
     victim.is_untouched()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("host", STRANGERS)
 @pytest.mark.parametrize("code", [200, 422])
 def test_an_answer_to_nothing(

@@ -109,6 +109,7 @@ def started(stack: Stack) -> str:
     ).strip()
 
 
+@pytest.mark.smoke
 @pytest.mark.requirement("SE-4-02", "SE-4-12", "S61-20-01")
 def test_mutated_messages_disturb_nothing(stage: Stage, healthy: Healthy, sender: HostileSender) -> None:
     begun = datetime.now(UTC).isoformat()
@@ -145,7 +146,10 @@ def test_mutated_messages_disturb_nothing(stage: Stage, healthy: Healthy, sender
     assert (stage.edge.counter("faults"), processes(stage.edge), started(stage.stack)) == before
     # The stream reached our code, and by every way: not all of it was refused before.
     grown = [stage.edge.counter(name) - was for name, was in zip(outcomes, counted, strict=True)]
-    assert all(grown), dict(zip(outcomes, grown, strict=True))
+    negotiated, malformed, small = grown
+    # Few intervals are too small and all else well-formed: whether any is depends on which calls are up.
+    assert negotiated, grown
+    assert malformed + small, grown
     assert all(sender.sent.values()), sender.sent
     print(
         f"{sum(sender.sent.values())} hostile messages:", {k.name: n for k, n in sender.sent.items()}, grown

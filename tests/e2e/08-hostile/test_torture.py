@@ -84,6 +84,7 @@ TORTURES = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.requirement(
     "SE-4-02", "SE-4-05", "SE-4-08", "SE-4-09", "S61-20-01", "S61-7.3.1-02", "S61-7.3.3-01"
 )
@@ -108,6 +109,7 @@ def test_in_requests(peer: Peer, edge: Kamailio, name: str) -> None:
         assert edge.record_texts(begun.call_id) == {}
 
 
+@pytest.mark.smoke
 def test_a_comma_quoted_in_a_via(peer: Peer, edge: Kamailio, wire: Wire) -> None:
     """Kamailio before 5.8 ends a Via at any comma: it drops such a request, and the call goes on."""
     call = peer(41).call()
@@ -125,6 +127,7 @@ def test_a_comma_quoted_in_a_via(peer: Peer, edge: Kamailio, wire: Wire) -> None
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", TORTURES)
 def test_in_answers(peer: Peer, edge: Kamailio, name: str) -> None:
     """In the 2xx of a peer with timers of its own: it passes, and the record has what can be read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+import pytest
 from e2e.together import Stage, Together
 from e2e.user_agent import Call
 from lab.sip import SipMessage
@@ -24,6 +25,7 @@ def through(stage: Stage, *rows: str, domain: str = "") -> tuple[Call, Call, Sip
     return caller, callee, invite
 
 
+@pytest.mark.smoke
 @together.test("PRX-8.1-20")
 def test_what_was_asked_is_known_to_the_last_answer_of_the_transaction(stage: Stage) -> None:
     """Two provisional answers and a first 2xx use nothing up: the second 2xx is completed as well."""
@@ -61,6 +63,7 @@ def test_kamailio_frees_its_dialog_when_the_session_has_expired(stage: Stage) ->
     assert not stage.edge.record_texts(caller.call_id)
 
 
+@pytest.mark.smoke
 @together.test()
 def test_retry_after_422_has_the_cseq_of_the_first_try_and_its_answer_is_what_counts(stage: Stage) -> None:
     """RFC 4028 7.3 says CSeq + 1: Kamailio sends the transaction's own request once more, on a new branch."""

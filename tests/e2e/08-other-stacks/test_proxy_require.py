@@ -8,6 +8,7 @@ from e2e.user_agent import Peer
 from lab.stack import Stack
 
 
+@pytest.mark.smoke
 @pytest.mark.requirement("S61-16.3-01")
 @pytest.mark.parametrize("required", ["unheard-of", "timer, unheard-of"])
 def test_tag_that_the_proxy_does_not_know_is_answered_420(

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("nothing_learned")
 MIN_SE = 2000
 
 
+@pytest.mark.smoke
 @pytest.mark.requirement("UAC-7.4-05", "REF-10-06")
 def test_a_far_end_that_takes_the_second_try_for_a_loop(
     peer: Peer, originate: Originate, stack: Stack, edge: Kamailio, wire: Wire

@@ -132,12 +132,14 @@ def lifetime(edge: Running, key: str) -> float:
     return ends - time.time()
 
 
+@pytest.mark.smoke
 def test_an_edge_that_starts_later_gets_the_records_there_are(pair: Pair) -> None:
     record = pair.b.copy(pair.early.call.call_id, 5)
     assert record == pair.a.copy(pair.early.call.call_id, 1)
     assert record["clock"] == "host-a"
 
 
+@pytest.mark.smoke
 def test_a_record_is_at_the_other_edge_too(pair: Pair) -> None:
     dialog = pair.connected(pair.a)
     call_id = dialog.call.call_id

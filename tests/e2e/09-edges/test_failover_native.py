@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from e2e.lab_sockets import LabSockets
 from e2e.replicated_edges import RECORDS, Edges, replicate
 from lab.stack import Stack
 
 
+@pytest.mark.smoke
 def test_two_edges_with_the_stock_configuration(stack: Stack, sockets: LabSockets, tmp_path: Path) -> None:
     edges = Edges(stack, sockets, tmp_path, "native")
     try:

@@ -39,11 +39,13 @@ def test_the_page_names_every_statistic_that_we_define() -> None:
     assert set(re.findall(r'modparam\("statistics", "variable", "(\w+)"\)', config)) == NAMES
 
 
+@pytest.mark.smoke
 def test_kamcmd_shows_them_all(stack: Stack) -> None:
     said = stack.exec("edge", "sh", "-c", shown("kamcmd stats.get_statistics all | grep session_timer"))
     assert counted(said, "script:", " = ").keys() == NAMES
 
 
+@pytest.mark.smoke
 def test_json_rpc_shows_them_all(edge: Kamailio) -> None:
     listed = edge.rpc("stats.get_statistics", "script:")["result"]
     assert counted("\n".join(listed), "script:", " = ").keys() == NAMES
@@ -52,6 +54,7 @@ def test_json_rpc_shows_them_all(edge: Kamailio) -> None:
     assert {str(value).isdecimal() for value in fetched.values()} == {True}
 
 
+@pytest.mark.smoke
 def test_a_record_is_seen_by_kamcmd_and_json_rpc(stack: Stack, edge: Kamailio, peer: Peer) -> None:
     call = peer(41).call()
     call.dial("Supported: timer", "Session-Expires: 600")
