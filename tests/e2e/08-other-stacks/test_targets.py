@@ -79,7 +79,7 @@ def test_contact_of_a_provisional_answer_is_not_followed_but_that_of_the_2xx_is(
     assert target(request) == "carrier"
     call.user = "carrier"
     call.accept(request)
-    stage.wire.reached_asterisk(call.call_id, 200)  # as above
+    stage.wire.reached_asterisk(call.call_id, 200)  # the edge's processes could hand on the next one sooner
     call.user = "moved"
     call.accept(reinvite)
     assert target(call.expect("ACK")) == "moved"
