@@ -24,12 +24,6 @@ _run = secrets.token_hex(4)
 _count = itertools.count(1)
 
 
-_OWN_RETRY = {True: 4.0, False: 2.0}
-"""Seconds after which Asterisk at the latest repeats a re-INVITE that got 491; True: it placed the call."""
-
-_MARGIN = 0.1
-
-
 class CannotRefresh(Exception):  # noqa: N818  # a fact about the call, and named for it
     """This form of refresh would change the call: what stands against it."""
 
@@ -62,15 +56,6 @@ def by_offer(channel: str, media: Media, method: Method) -> list[Action]:
         _set(channel, "PJSIP_MEDIA_OFFER(audio)", ",".join(("!all", *media.codecs, "none"))),
         _set(channel, "PJSIP_SEND_SESSION_REFRESH()", "invite" if method is Method.INVITE else "update"),
     ]
-
-
-def busy_after_glare(method: Method, *, placed: bool) -> float:
-    """Seconds after a 491 for which Asterisk takes no refresh of this call.
-
-    It puts a re-INVITE off that got 491, with all that is asked of it until then (RFC 3261 14.1); when the
-    time has come it compares streams only, finds nothing changed and sends none of them.
-    """
-    return _OWN_RETRY[placed] + _MARGIN if method is Method.INVITE else 0.0
 
 
 def hang_up(channel: str, reason: Reason) -> list[Action]:

@@ -378,11 +378,7 @@ class Turns:
                 self._forms.answered(watch, attempt)
                 self._measures.refreshes.labels(str(attempt.method), "refused").inc()
             self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
-            busy = refreshing.busy_after_glare(attempt.method, placed=watch.outbound) if attempt else 0.0
-            standing = watch.session
-            watch.active, action = session.answered(
-                standing, self._now(), told.answer, self._chance(), busy=busy
-            )
+            watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
             return action
         return None
 

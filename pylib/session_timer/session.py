@@ -261,14 +261,11 @@ def due(session: Session, now: float) -> Step:
             return _ask(session, Event.LATE, now)
 
 
-def answered(
-    session: Session, now: float, answer: RefreshResponse, chance: float, *, busy: float = 0.0
-) -> Step:
+def answered(session: Session, now: float, answer: RefreshResponse, chance: float) -> Step:
     """Our refresh got a final answer other than 2xx, for instance `TIMEOUT`.
 
-    `chance`, uniform in [0, 1), spreads the wait after a 491, which is not below `busy` seconds: for so
-    long what sends our refreshes takes no other. Only a 2xx extends the session, so every retry must fit
-    before the old deadline. A 1xx changes nothing, and a 2xx is for `refreshed`.
+    `chance`, uniform in [0, 1), spreads the wait after a 491. Only a 2xx extends the session, so every
+    retry must fit before the old deadline. A 1xx changes nothing, and a 2xx is for `refreshed`.
     """
     if answer.code < 300:
         return session, None
@@ -285,8 +282,7 @@ def answered(
         case Reaction.RETRY if worth:
             return _send(session, Event.AGAIN, now)
         case Reaction.BACK_OFF if session.attempts < MOST_ATTEMPTS:
-            delay = max(glare_delay(chance, owns_call_id=session.owns_call_id), busy)
-            return _later(session, now + delay, now)
+            return _later(session, now + glare_delay(chance, owns_call_id=session.owns_call_id), now)
         case Reaction.WAIT if worth:
             return _later(session, now + wait(answer), now)
         case Reaction.OTHER_METHOD if session.method is not Method.INVITE:

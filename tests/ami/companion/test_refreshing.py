@@ -198,18 +198,6 @@ async def test_an_offer_that_asterisk_swallows_is_sent_again_and_is_no_evidence_
         assert {sent.refresh for sent in it.refreshes(call)} == {REINVITE}
 
 
-@pytest.mark.parametrize(("outbound", "window"), [(False, 2.0), (True, 4.0)])
-@in_virtual_time
-async def test_after_491_to_an_offer_asterisk_has_its_own_retry_behind_it_before_ours(
-    tmp_path: Path, outbound: bool, window: float
-) -> None:
-    async with world(tmp_path, peer=takes_turns(491, 200)) as it:
-        call = it.call("call-1", Agreement(40, Side.LOCAL), outbound=outbound, update=False)
-        await it.until(lambda: it.confirmed(call) == 1)
-        first, second = it.refreshes(call)
-        assert window < second.at - first.at < window + 1.0
-
-
 @in_virtual_time
 async def test_a_form_that_was_answered_once_is_evidence_where_the_edge_does_not_tell(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
