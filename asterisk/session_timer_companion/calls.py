@@ -19,8 +19,13 @@ DIALOG = ("CHANNEL(pjsip,call-id)", "CHANNEL(pjsip,local_tag)", "CHANNEL(pjsip,r
 
 CONNECTED_NUMBER = ("CONNECTEDLINE(num)",)
 
-MEDIA = ("CHANNEL(audionativeformat)", "CHANNEL(pjsip,t38state)")
-"""The functions that tell what an offer must repeat."""
+MEDIA = (
+    "CHANNEL(audionativeformat)",
+    "CHANNEL(pjsip,t38state)",
+    "PJSIP_MEDIA_OFFER(video)",
+    "PJSIP_DTMF_MODE()",
+)
+"""The functions that tell what a refresh with SDP must repeat."""
 
 _NOBODY = frozenset({"", "<unknown>"})
 _CODEC = re.compile(r"[A-Za-z0-9_.-]+")
@@ -41,6 +46,15 @@ class Media:
     """Of audio, as Asterisk names them."""
     t38: bool = False
     """A fax session by T.38 is up: audio must not be offered."""
+    video: bool = False
+    """The endpoint allows video: a new offer would name it, negotiated or not."""
+    digits: str = "rfc4733"
+    """How digits are sent, in the words of the endpoint's `dtmf_mode`."""
+
+    @property
+    def only_audio(self) -> bool:
+        """A new offer of the codecs in use repeats all that is negotiated."""
+        return bool(self.codecs) and not self.t38 and not self.video
 
 
 class Channel(NamedTuple):
@@ -102,9 +116,10 @@ def answered(entry: StatusEntry) -> Channel | None:
     return Channel(name, connected, intern(entry.text("DNID") or entry.text("Exten") or "unknown"))
 
 
-def media(codecs: str, t38: str) -> Media:
+def media(codecs: str, t38: str, video: str, digits: str) -> Media:
     """What the functions of `MEDIA` tell."""
-    return Media(tuple(name for name in _CODEC.findall(codecs) if name != _NO_CODEC), t38 == "ENABLED")
+    audio = tuple(name for name in _CODEC.findall(codecs) if name != _NO_CODEC)
+    return Media(audio, t38 == "ENABLED", bool(video), digits)
 
 
 def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str) -> Call | None:

@@ -58,8 +58,8 @@ async def these(ami: Ami, channels: Sequence[Channel], header: str) -> list[Call
 
 async def media(ami: Ami, name: str) -> Media:
     """What is negotiated on one channel. Raises AmiError."""
-    ((codecs, t38),) = await ami.values([(name, calls.MEDIA)])
-    return calls.media(codecs, t38)
+    (told,) = await ami.values([(name, calls.MEDIA)])
+    return calls.media(*told)
 
 
 async def connected_number(ami: Ami, name: str) -> str:

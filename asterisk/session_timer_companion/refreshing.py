@@ -20,6 +20,16 @@ Action = tuple[str, Mapping[str, str]]
 HANG_UP_CAUSE = 102
 """Q.850: recovery on timer expiry. It shows in the CDR and in the BYE's Reason."""
 
+_SAME_SDP = {
+    "rfc4733": "auto_info",
+    "auto": "auto_info",
+    "auto_info": "auto",
+    "info": "none",
+    "inband": "none",
+    "none": "info",
+}
+"""Ways to send digits, each with one that is described alike: with telephone-event, or without."""
+
 _run = secrets.token_hex(4)
 _count = itertools.count(1)
 
@@ -42,20 +52,38 @@ def by_connected_line(channel: str, tag: str, number: str = "") -> list[Action]:
     return [*actions, _set(channel, "CONNECTEDLINE(tag)", tag)]
 
 
-def by_offer(channel: str, media: Media, method: Method) -> list[Action]:
-    """re-INVITE, or UPDATE with SDP: the codecs in use are offered again.
+def with_sdp(channel: str, media: Media, method: Method) -> list[Action]:
+    """re-INVITE, or UPDATE with SDP, that leaves the session as it is. Raises `CannotRefresh`.
 
-    The format `none` makes the offer differ from what was negotiated, and never reaches the SDP. Raises
-    `CannotRefresh` where such an offer would change the session.
+    Only audio can be offered anew without a change. Anything else goes by re-INVITE, whatever `method` says:
+    Asterisk sends no UPDATE that repeats it.
     """
-    if media.t38:
-        raise CannotRefresh("a T.38 session is up and an offer of audio would end it")
-    if not media.codecs:
-        raise CannotRefresh("Asterisk names no audio codec of this call")
+    return by_offer(channel, media, method) if media.only_audio else by_repetition(channel, media)
+
+
+def by_offer(channel: str, media: Media, method: Method) -> list[Action]:
+    """re-INVITE, or UPDATE with SDP: the audio codecs in use are offered again.
+
+    Asterisk makes such an offer from the endpoint's settings: it would end a T.38 session, begin video, or
+    name it anew. The format `none` makes the offer differ from what was negotiated, and never reaches the
+    SDP.
+    """
     return [
         _set(channel, "PJSIP_MEDIA_OFFER(audio)", ",".join(("!all", *media.codecs, "none"))),
         _set(channel, "PJSIP_SEND_SESSION_REFRESH()", "invite" if method is Method.INVITE else "update"),
     ]
+
+
+def by_repetition(channel: str, media: Media) -> list[Action]:
+    """re-INVITE with the description in force, twice in a row; raises `CannotRefresh` if Asterisk would not.
+
+    Another way to send digits makes Asterisk describe the session as it stands: every stream in its place,
+    with its formats and keys. The way back makes it do so again.
+    """
+    other = _SAME_SDP.get(media.digits)
+    if other is None:
+        raise CannotRefresh(f"how Asterisk sends digits in this call is not known: {media.digits!r}")
+    return [_set(channel, "PJSIP_DTMF_MODE()", mode) for mode in (other, media.digits)]
 
 
 def hang_up(channel: str, reason: Reason) -> list[Action]:

@@ -267,7 +267,7 @@ class Turns:
             if watch.number and await self._asterisk.connected_number(watch.channel):
                 watch.number = ""
             return refreshing.by_connected_line(watch.channel, refreshing.fresh_tag(), watch.number)
-        return refreshing.by_offer(watch.channel, await self._asterisk.media(watch.channel), method)
+        return refreshing.with_sdp(watch.channel, await self._asterisk.media(watch.channel), method)
 
     def _not_sent(self, each: _Due, method: Method, reason: str) -> None:
         watch = each.watch

@@ -33,6 +33,9 @@ class Channel:
     """Negotiated, as in PJSIP_MEDIA_OFFER: comma separated."""
     peer_allows_update: bool = True
     t38state: str = "DISABLED"
+    video: str = ""
+    """What the endpoint allows, comma separated."""
+    dtmf_mode: str = "rfc4733"
     caller_number: str = "100"
     connected_number: str = "200"
     headers: dict[str, str] = field(default_factory=dict)
@@ -60,6 +63,10 @@ class Channel:
                     "channeltype": "PJSIP",
                     "state": STATES[self.state],
                 }.get(argument, "")
+            case "PJSIP_MEDIA_OFFER":
+                return self.video if argument == "video" else self.codecs
+            case "PJSIP_DTMF_MODE":
+                return self.dtmf_mode
             case "PJSIP_HEADER":
                 return self.headers.get(argument.removeprefix("read,"), "")
             case "PJSIP_RESPONSE_HEADER":
@@ -77,6 +84,9 @@ class Channel:
                 self.offer = value
             case "PJSIP_SEND_SESSION_REFRESH()":
                 return self._send_session_refresh(value)
+            case "PJSIP_DTMF_MODE()":
+                changed, self.dtmf_mode = value != self.dtmf_mode, value
+                return True, Refresh("INVITE", sdp=True) if changed else None
             case "CONNECTEDLINE(num)" | "CONNECTEDLINE(num,i)":
                 self.connected_number = value
             case "CONNECTEDLINE(tag)":

@@ -101,16 +101,47 @@ def test_update_without_sdp_is_a_connected_line_with_a_tag_never_used_before() -
 
 @pytest.mark.parametrize(("method", "word"), [(Method.INVITE, "invite"), (Method.UPDATE_SDP, "update")])
 def test_an_offer_names_the_codecs_in_use_and_one_that_never_shows(method: Method, word: str) -> None:
-    offer, send = refreshing.by_offer(CHANNEL.name, calls.media("(ulaw|alaw)", "DISABLED"), method)
+    media = calls.media("(ulaw|alaw)", "DISABLED", "", "rfc4733")
+    offer, send = refreshing.with_sdp(CHANNEL.name, media, method)
     assert offer[1]["Variable"] == "PJSIP_MEDIA_OFFER(audio)"
     assert offer[1]["Value"] == "!all,ulaw,alaw,none"
     assert (send[1]["Variable"], send[1]["Value"]) == ("PJSIP_SEND_SESSION_REFRESH()", word)
 
 
-@pytest.mark.parametrize(("codecs", "t38"), [("(ulaw)", "ENABLED"), ("(nothing)", "DISABLED"), ("", "")])
-def test_a_fax_session_and_a_call_without_audio_are_not_offered_audio(codecs: str, t38: str) -> None:
-    with pytest.raises(refreshing.CannotRefresh):
-        refreshing.by_offer(CHANNEL.name, calls.media(codecs, t38), Method.INVITE)
+@pytest.mark.parametrize("method", [Method.INVITE, Method.UPDATE_SDP])
+@pytest.mark.parametrize(
+    ("codecs", "t38", "video"),
+    [
+        ("(ulaw)", "ENABLED", ""),
+        ("(nothing)", "DISABLED", ""),
+        ("", "", ""),
+        ("(ulaw)", "DISABLED", "h264,vp8"),
+    ],
+)
+def test_what_an_offer_of_audio_would_change_is_repeated(
+    codecs: str, t38: str, video: str, method: Method
+) -> None:
+    media = calls.media(codecs, t38, video, "auto")
+    there, back = refreshing.with_sdp(CHANNEL.name, media, method)
+    assert there == (
+        "Setvar",
+        {"Channel": CHANNEL.name, "Variable": "PJSIP_DTMF_MODE()", "Value": "auto_info"},
+    )
+    assert back == ("Setvar", {"Channel": CHANNEL.name, "Variable": "PJSIP_DTMF_MODE()", "Value": "auto"})
+
+
+@pytest.mark.parametrize("digits", ["rfc4733", "inband", "info", "auto", "auto_info", "none"])
+def test_a_description_is_repeated_by_a_mode_that_is_described_alike(digits: str) -> None:
+    there, back = refreshing.by_repetition(CHANNEL.name, calls.Media(digits=digits))
+    described = {"rfc4733", "auto", "auto_info"}
+    assert there[1]["Value"] != digits
+    assert (there[1]["Value"] in described) is (digits in described)
+    assert back[1]["Value"] == digits
+
+
+def test_an_unknown_way_to_send_digits_is_left_alone() -> None:
+    with pytest.raises(refreshing.CannotRefresh, match="'morse'"):
+        refreshing.by_repetition(CHANNEL.name, calls.Media(digits="morse"))
 
 
 def test_a_hang_up_says_why_before_it_ends_the_call() -> None:
