@@ -105,7 +105,9 @@ def table_get(table: str, key: str) -> str:
 
 def table_set(table: str, key: str, value: str, lifetime: int) -> bool:
     """Put a value into a hash table for `lifetime` seconds; False if the table did not take it."""
-    return bool(KSR.htable.sht_setxs(table, key, value, lifetime) > 0)
+    # Not by sht_setxs, both at once: up to Kamailio 6.0 an entry whose value grows is left without lifetime.
+    taken = KSR.htable.sht_sets(table, key, value) > 0
+    return bool(taken and KSR.htable.sht_setex(table, key, lifetime) > 0)
 
 
 def table_remove(table: str, key: str) -> None:

@@ -8,6 +8,7 @@ How the real ones behave was recorded (`record.py`); `test_fake_ksr.py` holds th
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -367,10 +368,17 @@ class FakeKsr:
         row = self.tables.get(table, {}).get(key)
         return _from_kamailio(row.value) if row is not None and row.ends > self.now else ""
 
-    def _do_htable_sht_setxs(self, table: str, key: str, value: str, lifetime: int) -> int:
+    def _do_htable_sht_sets(self, table: str, key: str, value: str) -> int:
         if table not in self.tables or table in self.refusing:
             return -1
-        self.tables[table][key] = Row(value, self.now + lifetime)
+        self.tables[table][key] = Row(value, math.inf)
+        return 1
+
+    def _do_htable_sht_setex(self, table: str, key: str, lifetime: int) -> int:
+        if table not in self.tables:
+            return -1
+        if key in self.tables[table]:
+            self.tables[table][key].ends = self.now + lifetime
         return 1
 
     def _do_htable_sht_rm(self, table: str, key: str) -> int:

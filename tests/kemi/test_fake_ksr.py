@@ -90,9 +90,7 @@ def test_behaves_as_recorded(release: str, name: str) -> None:
         pytest.param(lambda ksr: ksr.no_such_module.append, id="unknown module"),
         pytest.param(lambda ksr: ksr.info(), id="too few arguments"),
         pytest.param(lambda ksr: ksr.info("one\n", "two\n"), id="too many arguments"),
-        pytest.param(
-            lambda ksr: ksr.htable.sht_setxs("session_timer", "a", "b", "5"), id="text for a number"
-        ),
+        pytest.param(lambda ksr: ksr.htable.sht_setex("session_timer", "a", "5"), id="text for a number"),
         pytest.param(lambda ksr: ksr.info(5), id="number for a text"),
         pytest.param(lambda ksr: ksr.info(None), id="nothing for a text"),
         pytest.param(lambda ksr: ksr.pv.gete("$ci"), id="no message in hand"),
