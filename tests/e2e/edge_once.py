@@ -28,6 +28,10 @@ class EdgeOnce:
     """The last number of its address."""
     service: str = ""
     """What the stack is to call its container; else a name of its own."""
+    options: tuple[str, ...] = ()
+    """More of what `docker run` can be told."""
+    health: str = "/etc/kamailio/health"
+    """Succeeds in the container once the edge can be used."""
 
     @property
     def address(self) -> str:
@@ -72,7 +76,7 @@ class EdgeOnce:
             )
             return done.stdout
 
-        health = ["docker", "exec", "-e", f"EDGE_ADDRESS={address}", name, "/etc/kamailio/health"]
+        health = ["docker", "exec", "-e", f"EDGE_ADDRESS={address}", name, *self.health.split()]
         try:
             try:
                 wait_until(
@@ -87,7 +91,7 @@ class EdgeOnce:
             subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True, timeout=60)
 
     def _docker(self) -> list[str]:
-        return ["docker", "run", "--network", f"{self.stack.project}_sip"]
+        return ["docker", "run", "--network", f"{self.stack.project}_sip", *self.options]
 
     def _what(self) -> list[str]:
         image = subprocess.check_output(

@@ -7,7 +7,7 @@ import runpy
 import secrets
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2e.edge_once import EdgeOnce
@@ -95,8 +95,12 @@ class Running:
 class Edges:
     """Makes the two edges in one of the two ways of configuring Kamailio."""
 
-    def __init__(self, stack: Stack, sockets: LabSockets, folder: Path, way: str) -> None:
+    def __init__(
+        self, stack: Stack, sockets: LabSockets, folder: Path, way: str, *, shared: int | None = None
+    ) -> None:
+        """``shared``: the last number of an address at which both serve the lab's Asterisk; None: no such."""
         self._stack, self._sockets, self._folder, self._way = stack, sockets, folder, way
+        self._shared = shared
         self._stop = ExitStack()
 
     def start(self, name: str) -> Running:
@@ -112,11 +116,19 @@ class Edges:
     def _edge(self, name: str) -> EdgeOnce:
         own, other = (self._stack.address(HOSTS[each]) for each in (name, "b" if name == "a" else "a"))
         page = PAGE.replace("198.18.0.10", own).replace("198.18.0.11", other)
+        if self._shared is not None:
+            page = page.replace("198.18.0.12", self._stack.address(self._shared))
         folder, settings = self._folder / name / "etc", self._folder / name / "settings"
         folder.mkdir(parents=True)
         settings.mkdir()
-        asterisk = self._stack.address(BEHIND)
-        text = SETTINGS.format(asterisk=asterisk, edge=own)
+        if self._shared is None:
+            asterisk = self._stack.address(BEHIND)
+            text = SETTINGS.format(asterisk=asterisk, edge=own)
+        else:
+            asterisk = self._stack.asterisk
+            lab = (ROOT / "docker" / "config" / "session-timer.yaml").read_text(encoding="utf-8")
+            text = lab.replace("@LAB_NET@.10", self._stack.address(self._shared))
+            text = text.replace("@LAB_NET@", self._stack.network)
         (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
         script = self._native(folder, page) if self._way == "native" else self._kemi(folder, page)
         elsewhere = ELSEWHERE.replace("@NAME@", f"host-{name}").replace("@AHEAD@", str(AHEAD[name]))
@@ -126,15 +138,23 @@ class Edges:
             shutil.copytree(package, folder / package.name)
         shutil.copy(ROOT / "docker" / "edge" / "health", folder)
         environment = {"ASTERISK_ADDRESS": asterisk}
-        return EdgeOnce(
+        edge = EdgeOnce(
             self._stack, folder, settings / "session-timer.yaml", environment, HOSTS[name], f"edge-{name}"
         )
+        if self._shared is None:
+            return edge
+        # The RPC is at the shared address, which this edge need not have.
+        return replace(edge, options=("--sysctl", "net.ipv4.ip_nonlocal_bind=1"), health="kamcmd core.uptime")
 
     def _kemi(self, folder: Path, page: str) -> Path:
         lab = ROOT / "docker" / "edge"
         config = (lab / "kamailio.cfg").read_text(encoding="utf-8")
         config = config.replace("/opt/session-timer/kamailio/", "")
         config = added(config, blocks(page, 'loadmodule "sl.so"'))
+        if self._shared is not None:
+            config = config.replace('modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n', "")
+            lines = blocks(page, "listen=udp:eth0:5060", 'loadmodule "jsonrpcs.so"')
+            config = added(config, lines)
         (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         shutil.copy(ROOT / "kamailio" / "session-timer.cfg", folder)
         script = (lab / "kamailio.py").read_text(encoding="utf-8")
