@@ -43,6 +43,9 @@ TOGETHER = 64
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
 
+GLARE = 491
+"""What a peer answers that has a request of its own under way (RFC 3261 14.2)."""
+
 MOST_DIALOGS = 10_000
 """Different agreements that are kept to be shared among calls."""
 
@@ -267,7 +270,12 @@ class Turns:
             if watch.number and await self._asterisk.connected_number(watch.channel):
                 watch.number = ""
             return refreshing.by_connected_line(watch.channel, refreshing.fresh_tag(), watch.number)
-        return refreshing.with_sdp(watch.channel, await self._asterisk.media(watch.channel), method)
+        media = await self._asterisk.media(watch.channel)
+        if GLARE in watch.session.refused:
+            # Asterisk holds its own retry back for as long as we do, then finds that it would change nothing
+            # and drops it, and with it every offer that was made meanwhile.
+            return refreshing.by_repetition(watch.channel, media)
+        return refreshing.with_sdp(watch.channel, media, method)
 
     def _not_sent(self, each: _Due, method: Method, reason: str) -> None:
         watch = each.watch

@@ -86,6 +86,24 @@ async def test_491_is_tried_again_after_the_back_off_of_the_call_ids_owner(tmp_p
         assert 2.0 < second.at - first.at < 4.8
 
 
+@pytest.mark.requirement("S61-14.1-04", "REF-10-05")
+@in_virtual_time
+async def test_a_reinvite_after_491_repeats_what_is_in_force(tmp_path: Path) -> None:
+    """Another offer would wait behind a retry of Asterisk's own, and be dropped with it."""
+    async with world(tmp_path, peer=takes_turns(491, 200)) as it:
+        call = it.call("call-1", Agreement(40, Side.LOCAL), update=False)
+        await it.until(lambda: it.edge.records[key(call)].refreshes >= 1)
+        orders = [(each["Variable"], each["Value"]) for each in it.asterisk.seen("Setvar")]
+        offered = [order for order in orders if order[0] == "PJSIP_MEDIA_OFFER(audio)"]
+        repeated = [value for variable, value in orders if variable == "PJSIP_DTMF_MODE()"]
+        assert len(offered) == 1
+        assert repeated == ["auto_info", "rfc4733"]
+        # The next round begins with an offer again.
+        await it.until(lambda: len(it.refreshes(call)) == 4)
+        assert {sent.refresh for sent in it.refreshes(call)} == {REINVITE}
+        assert it.refreshes(call)[3].at - it.refreshes(call)[2].at > 10
+
+
 @pytest.mark.requirement("REF-10-05")
 @pytest.mark.parametrize("code", [405, 501])
 @in_virtual_time

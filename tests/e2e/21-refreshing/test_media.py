@@ -176,6 +176,13 @@ def bridged(stage: Stage, way: str, endpoint: str) -> tuple[Call, Call]:
     return caller, callee
 
 
+def asterisk_says(stage: Stage, call: Call, variable: str) -> str:
+    """What a variable of this call's channel holds."""
+    channel = stage.stack.channels()[call.call_id]
+    (told,) = stage.stack.ami("Getvar", Channel=channel, Variable=variable)
+    return told["Value"]
+
+
 def ends(caller: Call, callee: Call) -> None:
     """The caller hangs up. Asterisk takes the callee's media back to itself before it does so too."""
     assert caller.bye().status == 200
@@ -205,11 +212,9 @@ def test_fax(stage: Stage) -> None:
         request = refresh(callee, "INVITE")
         assert media.streams(request.body) == media.streams(switched.body)
         agree(callee, request, media.FAX)
-    names = stage.stack.channels()
     for call in (caller, callee):
-        variable = "CHANNEL(pjsip,t38state)"
-        (told,) = stage.stack.ami("Getvar", Channel=names[call.call_id], Variable=variable)
-        assert told["Value"] == "ENABLED"
+        assert asterisk_says(stage, call, "CHANNEL(pjsip,t38state)") == "ENABLED"
+        assert asterisk_says(stage, call, "PJSIP_DTMF_MODE()") == "rfc4733"
     ends(caller, callee)
 
 
