@@ -20,7 +20,7 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 
 .PHONY: test
 test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
-	@$(PYTHON) -m pytest --cov --cov-report=term --results out/results.json
+	@$(PYTHON) -m pytest --cov --cov-report=term --results=out/results.json
 	@$(LEDGER) --results out/results.json
 	@$(MAKE) test-releases test-pythons
 
