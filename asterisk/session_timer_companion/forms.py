@@ -1,8 +1,7 @@
-"""Which refreshes are known to have left Asterisk, and when another one is to be tried beside the first.
+"""Which forms of refresh are known to leave Asterisk, and when another one is to be tried beside the first.
 
-Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and an offer while it
-waits for something else in the call; and says Success. So the edge is believed, which sees them pass. Where
-it does not tell, a form counts from its first answer on, and an offer always.
+Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, and says Success. So a
+form counts from its first answer on; a re-INVITE, as `refreshing` makes Asterisk send it, always leaves.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ class Forms:
 
     def left_for_sure(self, watch: Watch, attempt: Attempt) -> bool:
         """Whether this refresh surely left Asterisk, so that silence is the peer's."""
-        if attempt.left is not None:
-            return attempt.left
         return (
             attempt.other_form
             or attempt.method is Method.INVITE

@@ -29,7 +29,7 @@ from session_timer_companion.edges import Edges
 from session_timer_companion.forms import Forms
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
-from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, has_left, news
+from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -373,9 +373,6 @@ class Turns:
         if not isinstance(answer, Found):
             return None
         record = answer.record
-        sent = watch.session.sent
-        if watch.attempt is not None and sent is not None:
-            watch.attempt.left = has_left(record, sent, self._clocks)
         told = news(watch, record, self._clocks, self._now())
         if isinstance(told, Refreshed):
             self._take(watch, record, told.since)

@@ -35,8 +35,6 @@ class Attempt:
     polls: int = 0
     """How often the record was read since."""
     second_tried: bool = False
-    left: bool | None = None
-    """Whether the edge has seen it pass; None: the edge cannot say."""
     other_form: bool = False
     """A second form of refresh was sent too, because nothing shows that the first ever left."""
 
@@ -122,14 +120,6 @@ class Refused:
     """The record tells of a non-2xx to a refresh of ours."""
 
     answer: RefreshResponse
-
-
-def has_left(record: Record, sent: float, clocks: Clocks) -> bool | None:
-    """Whether a refresh request has passed the edge after `sent`, on our clock; None: it cannot be said."""
-    if record.asked is None:
-        return None
-    at = clocks.ours(record.clock, record.asked)
-    return None if at is None else record.asked > 0 and at >= sent
 
 
 def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:

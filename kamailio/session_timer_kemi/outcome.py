@@ -32,7 +32,6 @@ def agreed(transaction: Transaction, dialog: DialogTimer, at: At) -> Record:
         at=now,
         last=transaction.name,
         peer=transaction.peer.name,
-        asked=0.0,
     )
 
 

@@ -221,10 +221,6 @@ class SessionTimers:
             relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
             ksr.remember(_LATEST, relayed.kept)
             ksr.remember(_AIM, ksr.pv("$du"))
-            if record is not None:
-                # Whoever waits for the answer learns that the request did leave Asterisk.
-                asked = record.requested(self._clock(), self._clock_id)
-                self._records.write(ids.call_id, ids.to_tag, asked, record, drop_at_expiry=False)
         ksr.remember(self._slot(), relayed.kept)
         relayed.edits.make()
 

@@ -60,8 +60,6 @@ class Record:
     """The name of the peer's profile."""
     earlier: str = ""
     """The transactions before `last`, newest first: a 2xx of theirs may still be retransmitted."""
-    asked: float | None = None
-    """Seconds on `clock`: when a refresh request of our end last passed; 0: none since. None: unknown."""
 
     def encode(self) -> str:
         """The record as ``key=value`` pairs between semicolons."""
@@ -83,8 +81,6 @@ class Record:
         ]
         if self.earlier:
             pairs.append(f"earlier={_quoted(self.earlier)}")
-        if self.asked is not None:
-            pairs.append(f"asked={self.asked:.3f}")
         if self.failure is not None:
             wait = "" if self.failure.retry_after is None else str(self.failure.retry_after)
             pairs += [
@@ -130,7 +126,6 @@ class Record:
                 at=_time(fields["at"]),
                 last=_unquoted(fields["last"]),
                 earlier=_unquoted(fields.get("earlier", "")),
-                asked=_time(fields["asked"]) if "asked" in fields else None,
                 refreshes=_whole(fields["refreshes"]),
                 failure=failure,
                 peer=_unquoted(fields["peer"]),
@@ -152,12 +147,7 @@ class Record:
             refreshes=self.refreshes + 1,
             peer=self.peer,
             earlier=",".join(name for name in known[:_KEPT] if name),
-            asked=0.0,
         )
-
-    def requested(self, now: float, clock: str) -> Record:
-        """The record after a refresh request of our end has passed, on its way to the peer."""
-        return replace(self, asked=now if clock == self.clock else None)
 
     def failed(self, dialog: DialogTimer, failure: Failure) -> Record:
         """The record after a non-2xx: the deadline stays where it was (RFC 4028 section 10)."""

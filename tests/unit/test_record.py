@@ -25,8 +25,6 @@ RECORD = Record(
     [
         RECORD,
         replace(RECORD, failure=None),
-        replace(RECORD, asked=0.0),
-        replace(RECORD, asked=12400.25),
         replace(RECORD, failure=Failure(491, Side.REMOTE, 1.0)),
         replace(RECORD, dialog=DialogTimer()),
         replace(RECORD, dialog=DialogTimer(Agreement(90, Side.REMOTE, one_sided=True))),
@@ -63,7 +61,6 @@ def test_unknown_keys_of_a_later_minor_version_are_ignored() -> None:
         ("local=", "remote="),
         ("failed_by=local", "failed_by=nobody"),
         ("retry_after=10", "retry_after=soon"),
-        ("failure=503", "asked=soon;failure=503"),
     ],
 )
 def test_what_is_no_record_says_so(was: str, becomes: str) -> None:
@@ -138,10 +135,3 @@ def test_only_the_latest_transactions_are_kept() -> None:
     for number in range(200, 220):
         record = record.refreshed(DialogTimer(), float(number), "edge-1", f"local:{number}")
     assert (record.last, record.earlier) == ("local:219", "local:218,local:217,local:216")
-
-
-def test_it_tells_when_a_request_of_our_end_has_passed_by_the_clock_that_it_names() -> None:
-    asked = RECORD.requested(12999.5, RECORD.clock)
-    assert asked == replace(RECORD, asked=12999.5)
-    assert asked.requested(3.0, "edge-2/boot").asked is None
-    assert asked.refreshed(RECORD.dialog, 13000.0, RECORD.clock, "local:104").asked == 0.0

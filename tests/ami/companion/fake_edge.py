@@ -37,8 +37,6 @@ class FakeEdge:
     changes: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     """Values that are no record of ours."""
-    telling: bool = True
-    """Its records say when a refresh request of our end has passed."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
     on_request: Any = None
     """Called with each request's method and parameters."""
@@ -84,15 +82,9 @@ class FakeEdge:
             at=self.now - age,
             last="remote:1",
             peer=peer,
-            asked=0.0 if self.telling else None,
         )
         self.records[key] = record
         return record
-
-    def request(self, key: str) -> None:
-        """A refresh request of our end has passed."""
-        if self.telling:
-            self.records[key] = self.records[key].requested(self.now, self.clock)
 
     def refresh(self, key: str, agreement: Agreement | str | None = "same", *, listed: bool = True) -> None:
         """A 2xx to INVITE or UPDATE has passed in this dialog."""
@@ -101,7 +93,7 @@ class FakeEdge:
         if not isinstance(agreement, str):
             dialog = replace(dialog, agreement=agreement)
         record = before.refreshed(dialog, self.now, self.clock, f"local:{before.refreshes + 2}")
-        self.records[key] = record if self.telling else replace(record, asked=None)
+        self.records[key] = record
         if listed and record.dialog.agreement != before.dialog.agreement:
             self.changes[key] = record.encode()
 

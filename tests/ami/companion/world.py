@@ -24,10 +24,7 @@ from session_timer_companion.keeper import Keeper
 from session_timer_companion.watch import Watch
 
 Peer = Callable[["World", Channel, Refresh], int | None]
-"""What becomes of a refresh: the code of the far side's answer, None for silence, or `SWALLOWED`."""
-
-SWALLOWED = 0
-"""It never leaves Asterisk, which says Success."""
+"""What the far side does with a refresh: the code of its answer, or None for silence."""
 
 
 def answers(code: int) -> Peer:
@@ -45,14 +42,14 @@ def silence() -> Peer:
     return lambda _world, _channel, _refresh: None
 
 
-def swallowed_updates(_world: World, _channel: Channel, refresh: Refresh) -> int:
+def swallowed_updates(_world: World, _channel: Channel, refresh: Refresh) -> int | None:
     """As with an endpoint that has no `send_pai`: the tag changes, nothing leaves; an offer is answered."""
-    return 200 if refresh.method == "INVITE" else SWALLOWED
+    return 200 if refresh.method == "INVITE" else None
 
 
 @dataclass
 class Sent:
-    """A refresh that Asterisk was told to send; `at` in seconds of the loop's clock."""
+    """A refresh that left Asterisk; `at` in seconds of the loop's clock."""
 
     call_id: str
     refresh: Refresh
@@ -180,15 +177,12 @@ class World:
         return channel.name in self.asterisk.channels
 
     def on_refresh(self, channel: Channel, refresh: Refresh) -> int:
-        """A refresh leaves Asterisk, if it does, passes the edge, and the peer may answer."""
+        """A refresh leaves Asterisk, passes the edge, and the peer may answer."""
         self.sent.append(Sent(channel.call_id, refresh, self.now))
         code = self.peer(self, channel, refresh)
-        known = key(channel) in self.edge.records
-        if known and code != SWALLOWED:
-            self.edge.request(key(channel))
-        if not code:
+        if code is None:
             return 0
-        if known:
+        if key(channel) in self.edge.records:
             if 200 <= code < 300:
                 self.edge.refresh(key(channel))
             else:
@@ -217,7 +211,6 @@ async def world(path: Path, *, start: bool = True, **settings: object) -> AsyncI
 
 
 __all__ = [
-    "SWALLOWED",
     "Agreement",
     "Side",
     "World",
