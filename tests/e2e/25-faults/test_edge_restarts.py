@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
+from e2e.killed_parts import restart_edge
 from e2e.refreshed_calls import BY_REINVITE, BY_THEM, BY_UPDATE, INTERVAL, NO_UPDATE, TIMER, received
 from e2e.together import Stage
-from lab.waiting import NotInTimeError, wait_until
 
 THEIRS = "30;refresher=uac"
-
-
-def restart(stage: Stage) -> None:
-    """kill -9, and a start with an empty table."""
-    for verb in (["kill", "-s", "KILL"], ["start"]):
-        subprocess.run(["docker", *verb, stage.stack.container("edge")], check=True, capture_output=True)
-    wait_until(lambda: answers(stage), 20, "the edge to answer", pause=0.3)
-    stage.wire.begin()
-
-
-def answers(stage: Stage) -> bool:
-    try:
-        return "result" in stage.edge.rpc("core.uptime")
-    except NotInTimeError:
-        return False
 
 
 @pytest.mark.requirement("UAC-7.2-15", "DEF-2-03", "REF-10-02")
@@ -35,7 +18,7 @@ def test_live_calls_have_their_records_again(stage: Stage) -> None:
     calls = (by_update, by_reinvite, theirs)
     for call in calls:
         stage.companion.session(call.call_id)
-    restart(stage)
+    restart_edge(stage)
     for call in calls:
         assert stage.edge.record_texts(call.call_id) == {}
     answer = theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from e2e.killed_parts import kill, restart_edge, start
 from e2e.refreshed_calls import (
     BY_REINVITE,
     BY_THEM,
@@ -189,31 +190,6 @@ def unreachable(stack: Stack, service: str, address: str) -> Iterator[None]:
         yield
     finally:
         route("del")
-
-
-def kill(stack: Stack, service: str) -> None:
-    subprocess.run(
-        ["docker", "kill", "-s", "KILL", stack.container(service)], check=True, capture_output=True
-    )
-
-
-def start(stack: Stack, service: str) -> None:
-    subprocess.run(["docker", "start", stack.container(service)], check=True, capture_output=True)
-
-
-def restart_edge(stage: Stage) -> None:
-    """Kamailio starts anew; its table is empty."""
-    kill(stage.stack, "edge")
-    start(stage.stack, "edge")
-    wait_until(lambda: answers(stage), 20, "the edge to answer", pause=0.3)
-    stage.wire.begin()
-
-
-def answers(stage: Stage) -> bool:
-    try:
-        return "result" in stage.edge.rpc("core.uptime")
-    except NotInTimeError:
-        return False
 
 
 def past(crowd: Crowd, seconds: float) -> None:

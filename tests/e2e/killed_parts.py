@@ -1,0 +1,34 @@
+"""Parts of the stack that die by kill -9 and are started again."""
+
+from __future__ import annotations
+
+import subprocess
+
+from e2e.together import Stage
+from lab.stack import Stack
+from lab.waiting import NotInTimeError, wait_until
+
+
+def kill(stack: Stack, service: str) -> None:
+    subprocess.run(
+        ["docker", "kill", "-s", "KILL", stack.container(service)], check=True, capture_output=True
+    )
+
+
+def start(stack: Stack, service: str) -> None:
+    subprocess.run(["docker", "start", stack.container(service)], check=True, capture_output=True)
+
+
+def restart_edge(stage: Stage) -> None:
+    """Kamailio starts anew; its table is empty."""
+    kill(stage.stack, "edge")
+    start(stage.stack, "edge")
+    wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
+    stage.wire.begin()
+
+
+def _answers(stage: Stage) -> bool:
+    try:
+        return "result" in stage.edge.rpc("core.uptime")
+    except NotInTimeError:
+        return False
