@@ -331,13 +331,20 @@ def unknown(session: Session, now: float) -> Step:
 def _first_wake(session: Session) -> float | None:
     if session.deadline is None:
         return None
-    half = max(session.interval / 2, SHORTEST_HALF)
     if session.state is State.OURS:
-        return session.since + half * (1 - EARLY * session.spread)
+        return session.since + _half(session) * (1 - EARLY * session.spread)
     if not session.policy.probe:
         return session.deadline
-    # The probe must be over at the deadline, and must not come before the peer's own refresh is late.
-    return session.deadline - min(PROBE_TIME, (session.deadline - session.since - half) / 2)
+    return session.deadline - _probe_time(session, session.deadline)
+
+
+def _half(session: Session) -> float:
+    return max(session.interval / 2, SHORTEST_HALF)
+
+
+def _probe_time(session: Session, deadline: float) -> float:
+    """Seconds that a probe has: it is over at the deadline, and comes when the peer's refresh is late."""
+    return min(PROBE_TIME, (deadline - session.since - _half(session)) / 2)
 
 
 def _move(session: Session, event: Event, wake: float | None) -> Session:
@@ -356,12 +363,15 @@ def _without(session: Session, *failed: Method) -> Session:
 def _verdict(session: Session, sent: float) -> float:
     """When a refresh that left at `sent` counts as unanswered.
 
-    One that left late, because the peer refused another before or the driver was away, still gets time
-    to be answered: before the expiration, if it left before the deadline that RFC 4028 section 10 names.
+    One that left shortly before the deadline of RFC 4028 section 10 has the time of a probe all the same. After
+    the deadline, or where the peer refused another before, nothing else can follow: there is more time, but it
+    ends before the expiration if the refresh left before the deadline.
     """
     deadline = sent if session.deadline is None else session.deadline
-    late = bool(session.refused) or sent >= deadline
-    least = min(PROBE_TIME, max(session.interval, session.policy.floor) / 3) if late else 0.0
+    if session.refused or sent >= deadline:
+        least = min(PROBE_TIME, max(session.interval, session.policy.floor) / 3)
+    else:
+        least = _probe_time(session, deadline)
     return min(sent + ANSWER_TIME, max(deadline, sent + least))
 
 

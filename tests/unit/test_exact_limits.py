@@ -113,9 +113,13 @@ def test_a_retry_that_is_due_at_the_deadline_is_not_sent() -> None:
     assert session.due(waiting, DEADLINE)[1] == Ask()
 
 
-def test_a_refresh_just_before_the_deadline_is_judged_at_the_deadline() -> None:
-    held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE - 0.5)
-    assert held.wake == DEADLINE
+@pytest.mark.parametrize(
+    ("early", "verdict"),
+    [(PROBE_TIME + 0.5, DEADLINE), (PROBE_TIME, DEADLINE), (0.5, DEADLINE - 0.5 + PROBE_TIME)],
+)
+def test_a_refresh_just_before_the_deadline_has_the_time_of_a_probe(early: float, verdict: float) -> None:
+    held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE - early)
+    assert held.wake == verdict
 
 
 @pytest.mark.parametrize("late", [0.0, 5.0])
