@@ -363,9 +363,9 @@ def _without(session: Session, *failed: Method) -> Session:
 def _verdict(session: Session, sent: float) -> float:
     """When a refresh that left at `sent` counts as unanswered.
 
-    One that left shortly before the deadline of RFC 4028 section 10 has the time of a probe all the same. After
-    the deadline, or where the peer refused another before, nothing else can follow: there is more time, but it
-    ends before the expiration if the refresh left before the deadline.
+    One that left shortly before the deadline of RFC 4028 section 10 has the time of a probe all the same.
+    After the deadline, or where the peer refused another before, nothing else can follow: there is more
+    time, but it ends before the expiration if the refresh left before the deadline.
     """
     deadline = sent if session.deadline is None else session.deadline
     if session.refused or sent >= deadline:
