@@ -27,6 +27,16 @@ _decode = lru_cache(64)(Record.decode)
 """The routes of one message read the same record, one after the other."""
 
 
+def _readable(call_id: str, text: str, *, tell: bool) -> Record | None:
+    try:
+        return _decode(text)
+    except RecordError as error:
+        if tell:
+            ksr.count("session_timer_unreadable_records")
+            ksr.warn(f"session timer: {call_id}: {error}")
+        return None
+
+
 def clock_id() -> str:
     """Names this host's monotonic clock: it is set anew at each boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13]
@@ -38,15 +48,12 @@ class Records:
     def read(self, call_id: str, from_tag: str, to_tag: str, *, tell: bool) -> Record | None:
         """The record of a dialog; None for none that this code can read, which `tell` counts and logs."""
         text = ksr.table_get(RECORDS, key(call_id, from_tag, to_tag))
-        if not text:
-            return None
-        try:
-            return _decode(text)
-        except RecordError as error:
-            if tell:
-                ksr.count("session_timer_unreadable_records")
-                ksr.warn(f"session timer: {call_id}: {error}")
-            return None
+        return _readable(call_id, text, tell=tell) if text else None
+
+    def expired(self) -> tuple[str, str, str, Record | None]:
+        """In htable's event: Call-ID and both tags of the record that goes, and what can be read of it."""
+        call_id, one_tag, other_tag = ksr.pv("$shtrecord(key)").rsplit(";", 2)
+        return call_id, one_tag, other_tag, _readable(call_id, ksr.pv("$shtrecord(value)"), tell=True)
 
     def write(
         self, call_id: str, other_tag: str, record: Record, before: Record | None, *, drop_at_expiry: bool

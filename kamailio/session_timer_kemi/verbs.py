@@ -193,12 +193,25 @@ class SessionTimers:
         return wanted and policy.mode is Mode.PROXY
 
     def _expired(self) -> None:
-        call_id, one_tag, other_tag = ksr.pv("$shtrecord(key)").rsplit(";", 2)
+        call_id, one_tag, other_tag, record = self._records.expired()
         ksr.count("session_timer_expired")
-        ended = self._config.edge.bye_on_expiry and ksr.end_dialog(call_id, one_tag, other_tag)
+        over = record is not None and self._is_over(record)
+        ended = over and ksr.end_dialog(call_id, one_tag, other_tag)
         ksr.info(
             f"session timer: {call_id}: expired, {'BYE sent to both sides' if ended else 'record dropped'}"
         )
+
+    def _is_over(self, record: Record) -> bool:
+        """Whether the session itself has expired, and is ours to end.
+
+        Records of sessions without timer go too, and htable goes by whole seconds of the wall clock, which
+        can be set: only who knows the record's own clock can tell.
+        """
+        agreed = record.dialog.agreement
+        if agreed is None or record.clock != self._clock_id:
+            return False
+        elapsed = self._clock() - record.at
+        return elapsed > agreed.interval - 1 and self._ends_by_bye(self._directory.named(record.peer).policy)
 
     def _branch(self) -> None:
         ids = MessageIds.read()

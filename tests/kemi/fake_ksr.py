@@ -108,7 +108,7 @@ class FakeKsr:
         self._transaction: Transaction | None = None
         self._branch = 0
         self._reply_rows: list[str] = []
-        self._expired = ""
+        self._expired = "", ""
         self._chosen_dialog: str | None = None
         self.dialogs: set[str] = set()
         """The Call-IDs that the dialog module follows."""
@@ -154,9 +154,9 @@ class FakeKsr:
     def expire(self, verb: Callable[[], None]) -> None:
         """Kamailio's timer drops what has ended, and calls the script for each record among it."""
         for name, table in self.tables.items():
-            for key in [key for key, row in table.items() if row.ends <= self.now]:
+            for key, row in [(key, row) for key, row in table.items() if row.ends <= self.now]:
                 if name == "session_timer":
-                    self._expired = key
+                    self._expired = key, row.value
                     self._enter("expired", _STAND_IN, None)
                     verb()
                     self._leave()
@@ -290,7 +290,8 @@ class FakeKsr:
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "mb": lambda: self.routed.text,
-            "shtrecord(key)": lambda: self._expired,
+            "shtrecord(key)": lambda: self._expired[0],
+            "shtrecord(value)": lambda: self._expired[1],
             "T_branch_idx": lambda: self._branch,
             "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,
         }
