@@ -6,12 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from session_timer import Record, RecordError
-from session_timer.record import key
+from session_timer.record import CHANGES, CLOCK, RECORDS, split_key
 
 from . import ksr
 
-RECORDS = "session_timer"
-CHANGES = "session_timer_changes"
 LEARNED = "session_timer_min_se"
 
 GRACE = 3600
@@ -27,13 +25,13 @@ _decode = lru_cache(64)(Record.decode)
 """The routes of one message read the same record, one after the other."""
 
 
-def _readable(call_id: str, text: str, *, tell: bool) -> Record | None:
+def _readable(dialog: str, text: str, *, tell: bool) -> Record | None:
     try:
         return _decode(text)
     except RecordError as error:
         if tell:
             ksr.count("session_timer_unreadable_records")
-            ksr.warn(f"session timer: {call_id}: {error}")
+            ksr.warn(f"session timer: {split_key(dialog)[0]}: {error}")
         return None
 
 
@@ -43,21 +41,22 @@ def clock_id() -> str:
 
 
 class Records:
-    """Reads and writes records; a table that is full or a text that is not ours never stops a call."""
+    """Reads and writes records; a table that is full or a text that is not ours never stops a call.
 
-    def read(self, call_id: str, from_tag: str, to_tag: str, *, tell: bool) -> Record | None:
+    A dialog goes by the key of its record.
+    """
+
+    def read(self, dialog: str, *, tell: bool) -> Record | None:
         """The record of a dialog; None for none that this code can read, which `tell` counts and logs."""
-        text = ksr.table_get(RECORDS, key(call_id, from_tag, to_tag))
-        return _readable(call_id, text, tell=tell) if text else None
+        text = ksr.table_get(RECORDS, dialog)
+        return _readable(dialog, text, tell=tell) if text else None
 
-    def expired(self) -> tuple[str, str, str, Record | None]:
-        """In htable's event: Call-ID and both tags of the record that goes, and what can be read of it."""
-        call_id, one_tag, other_tag = ksr.pv("$shtrecord(key)").rsplit(";", 2)
-        return call_id, one_tag, other_tag, _readable(call_id, ksr.pv("$shtrecord(value)"), tell=True)
+    def expired(self) -> tuple[str, Record | None]:
+        """In htable's event: the dialog whose record goes, and what can be read of it."""
+        dialog = ksr.pv("$shtrecord(key)")
+        return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), tell=True)
 
-    def write(
-        self, call_id: str, other_tag: str, record: Record, before: Record | None, *, drop_at_expiry: bool
-    ) -> None:
+    def write(self, dialog: str, record: Record, before: Record | None, *, drop_at_expiry: bool) -> None:
         """Store `record`; a change of what was agreed `before` is listed for the companion too.
 
         `drop_at_expiry`: nobody will ask after the session has expired (a proxy's record, RFC 4028 8.3).
@@ -65,22 +64,22 @@ class Records:
         agreed = record.dialog.agreement
         interval = agreed.interval if agreed else 0
         lifetime = min(interval if interval and drop_at_expiry else interval + GRACE, MOST_LIFETIME)
-        name = key(call_id, record.local_tag, other_tag)
         text = record.encode()
-        if not ksr.table_set(RECORDS, name, text, lifetime):
+        if not ksr.table_set(RECORDS, dialog, text, lifetime):
             ksr.count("session_timer_lost_records")
             ksr.warn(
-                f"session timer: {call_id}: the hash table {RECORDS} did not take the record: is it full?"
+                f"session timer: {split_key(dialog)[0]}: the hash table {RECORDS} did not take the record: "
+                "is it full?"
             )
         if before is not None and before.dialog.agreement != agreed:
-            ksr.table_set(CHANGES, name, text, CHANGE_LIFETIME)
+            ksr.table_set(CHANGES, dialog, text, CHANGE_LIFETIME)
 
-    def remove(self, call_id: str, from_tag: str, to_tag: str) -> None:
-        ksr.table_remove(RECORDS, key(call_id, from_tag, to_tag))
+    def remove(self, dialog: str) -> None:
+        ksr.table_remove(RECORDS, dialog)
 
     def publish_clock(self, clock: str, now: float) -> None:
         """Let readers learn how this host's monotonic clock stands."""
-        ksr.table_set(CHANGES, f"clock;{clock}", f"{now:.3f}", CHANGE_LIFETIME)
+        ksr.table_set(CHANGES, CLOCK + clock, f"{now:.3f}", CHANGE_LIFETIME)
 
 
 class LearnedMinSE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from session_timer import Peer, Record, Side
+from session_timer.record import key
 
 from . import ksr
 
@@ -20,11 +21,6 @@ class Transaction(NamedTuple):
     sender: Side
     peer: Peer
     record: Record | None
-
-    @property
-    def other_tag(self) -> str:
-        """The tag of the peer's end."""
-        return self.to_tag if self.sender is Side.LOCAL else self.from_tag
 
     @property
     def local_tag(self) -> str:
@@ -48,3 +44,8 @@ class MessageIds(NamedTuple):
     @classmethod
     def read(cls) -> MessageIds:
         return cls(ksr.pv("$rm"), ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt"))
+
+    @property
+    def dialog(self) -> str:
+        """The key of the dialog's record."""
+        return key(self.call_id, self.from_tag, self.to_tag)

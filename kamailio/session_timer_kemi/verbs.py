@@ -24,6 +24,7 @@ from session_timer import (
     Record,
     Side,
 )
+from session_timer.record import split_key
 
 from . import configuration, inbound, ksr, outbound, outcome, passing
 from .pending import Completed, Part, Pending
@@ -154,7 +155,7 @@ class SessionTimers:
         """The record of the dialog that a request belongs to; `tell` of one that cannot be read."""
         if not ids.to_tag:
             return None
-        return self._records.read(ids.call_id, ids.from_tag, ids.to_tag, tell=tell)
+        return self._records.read(ids.dialog, tell=tell)
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
@@ -173,7 +174,7 @@ class SessionTimers:
             if source.is_asterisk and ids.method not in _UNMARKED:
                 self._announce(ids)
             if ids.method == "BYE":
-                self._records.remove(ids.call_id, ids.from_tag, ids.to_tag)
+                self._records.remove(ids.dialog)
             return False
         if source.is_asterisk:
             return False
@@ -193,7 +194,8 @@ class SessionTimers:
         return wanted and policy.mode is Mode.PROXY
 
     def _expired(self) -> None:
-        call_id, one_tag, other_tag, record = self._records.expired()
+        dialog, record = self._records.expired()
+        call_id, one_tag, other_tag = split_key(dialog)
         ksr.count("session_timer_expired")
         over = record is not None and self._is_over(record)
         ended = over and ksr.end_dialog(call_id, one_tag, other_tag)
@@ -276,7 +278,7 @@ class SessionTimers:
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
-            self._records.write(ids.call_id, transaction.other_tag, new, record, drop_at_expiry=proxied)
+            self._records.write(ids.dialog, new, record, drop_at_expiry=proxied)
 
     def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
         rows = Rows.read()

@@ -16,6 +16,15 @@ from .headers import LARGEST_INTERVAL
 
 VERSION = 1
 
+RECORDS = "session_timer"
+"""Kamailio's hash table of the records, each under its `key`."""
+
+CHANGES = "session_timer_changes"
+"""The hash table of records that changed within the last minute, and of the hosts' clocks."""
+
+CLOCK = "clock;"
+"""Before a clock's name this is the key in `CHANGES` of how it stands, in seconds."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:~-]*+")
 _WHOLE = re.compile(r"[0-9]{1,10}")
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
@@ -183,6 +192,12 @@ def key(call_id: str, one_tag: str, other_tag: str) -> str:
     """The record's key in the htable: the same from both ends of the dialog."""
     first, second = sorted((one_tag, other_tag))
     return f"{call_id};{first};{second}"
+
+
+def split_key(key: str) -> tuple[str, str, str]:
+    """The Call-ID and both tags in a record's `key`. Raises `ValueError` for what is none."""
+    call_id, one_tag, other_tag = key.rsplit(";", 2)
+    return call_id, one_tag, other_tag
 
 
 @dataclass(frozen=True, slots=True)

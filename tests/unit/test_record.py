@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from session_timer import Agreement, DialogTimer, Failure, Record, RecordError, Side
-from session_timer.record import ClockReading, key, learn_clock
+from session_timer.record import ClockReading, key, learn_clock, split_key
 
 RECORD = Record(
     local_tag="as7;x=y",
@@ -106,6 +106,13 @@ def test_whose_request_it_is() -> None:
 def test_the_key_is_the_dialogs_from_both_ends_and_forks_differ() -> None:
     assert key("c@h", "a", "b") == key("c@h", "b", "a") == "c@h;a;b"
     assert len({key("c@h", "a", "b"), key("c@h", "a", "c"), key("d@h", "a", "b")}) == 3
+
+
+def test_the_key_is_taken_apart_whatever_the_call_id() -> None:
+    """No tag has a semicolon, for From and To end it there; a Call-ID may have any."""
+    assert split_key(key("c;d;e@h", "b", "a")) == ("c;d;e@h", "a", "b")
+    with pytest.raises(ValueError, match="not enough values"):
+        split_key("clock;0123")
 
 
 def test_a_clock_is_learned_from_its_freshest_reading() -> None:
