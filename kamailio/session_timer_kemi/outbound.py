@@ -9,9 +9,8 @@ from session_timer.dialog import DialogTimer
 
 from . import ksr, outcome
 from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
-from .outcome import At
 from .pending import Completed, Part, Pending, Relayed
-from .records import LearnedMinSE
+from .records import At, LearnedMinSE
 from .rows import Rows, remembered
 from .transaction import Transaction
 

@@ -6,10 +6,8 @@ from session_timer import Failure, Record
 from session_timer.dialog import DialogTimer
 
 from . import ksr
+from .records import At
 from .transaction import Transaction
-
-At = tuple[float, str]
-"""Monotonic seconds, and the name of the clock they were read from."""
 
 
 def agreed(transaction: Transaction, dialog: DialogTimer, at: At) -> Record:

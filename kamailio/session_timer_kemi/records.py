@@ -21,6 +21,9 @@ MOST_LIFETIME = 30 * 86400
 CHANGE_LIFETIME = 60
 """Seconds a change stays listed; a companion reads the list every few seconds."""
 
+At = tuple[float, str]
+"""Monotonic seconds, and the name of the clock they were read from."""
+
 _decode = lru_cache(64)(Record.decode)
 """The routes of one message read the same record, one after the other."""
 
@@ -56,14 +59,23 @@ class Records:
         dialog = ksr.pv("$shtrecord(key)")
         return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), tell=True)
 
-    def write(self, dialog: str, record: Record, before: Record | None, *, drop_at_expiry: bool) -> None:
+    def write(
+        self, dialog: str, record: Record, before: Record | None, at: At, *, drop_at_expiry: bool
+    ) -> None:
         """Store `record`; a change of what was agreed `before` is listed for the companion too.
 
         `drop_at_expiry`: nobody will ask after the session has expired (a proxy's record, RFC 4028 8.3).
         """
         agreed = record.dialog.agreement
         interval = agreed.interval if agreed else 0
-        lifetime = min(interval if interval and drop_at_expiry else interval + GRACE, MOST_LIFETIME)
+        lifetime = interval + GRACE
+        if interval and drop_at_expiry:
+            now, clock = at
+            if record.clock != clock:
+                # Only a refusal leaves another host's time in it, and is not worth a guess at what is left.
+                return
+            lifetime = max(1, interval - int(now - record.at))
+        lifetime = min(lifetime, MOST_LIFETIME)
         text = record.encode()
         if not ksr.table_set(RECORDS, dialog, text, lifetime):
             ksr.count("session_timer_lost_records")

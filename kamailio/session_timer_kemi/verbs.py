@@ -278,7 +278,7 @@ class SessionTimers:
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
-            self._records.write(ids.dialog, new, record, drop_at_expiry=proxied)
+            self._records.write(ids.dialog, new, record, at, drop_at_expiry=proxied)
 
     def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
         rows = Rows.read()

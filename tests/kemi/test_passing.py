@@ -207,6 +207,34 @@ def test_the_record_goes_when_the_session_has_expired(make_edge: MakeEdge) -> No
     assert edge.ksr.lines("info")[-1] == "session timer: call-1: expired, record dropped"
 
 
+@pytest.mark.requirement("REF-10-02")
+@pytest.mark.parametrize(("elapsed", "left"), [(0, 1800), (900.5, 900), (1799.9, 1), (1801, 1)])
+def test_a_refused_refresh_does_not_postpone_the_expiration(
+    make_edge: MakeEdge, *, elapsed: float, left: int
+) -> None:
+    edge = through(make_edge)
+    edge.call("Supported: timer")
+    (row,) = edge.ksr.tables["session_timer"].values()
+    row.ends += 9  # a timer of Kamailio's that is late
+    edge.ksr.now += elapsed
+    edge.answer(edge.send(("Supported: timer",), within=True), 503)
+    assert edge.known().failure is not None
+    (row,) = edge.ksr.tables["session_timer"].values()
+    assert row.ends == edge.ksr.now + left
+
+
+def test_nor_does_one_by_another_hosts_clock(make_edge: MakeEdge) -> None:
+    """Nobody here can say how much of the session is left: the record stays as it is."""
+    edge = through(make_edge)
+    edge.call("Supported: timer")
+    (row,) = edge.ksr.tables["session_timer"].values()
+    row.value = dataclasses.replace(edge.known(), clock="another").encode()
+    edge.ksr.now += 900
+    edge.answer(edge.send(("Supported: timer",), within=True), 503)
+    assert list(edge.ksr.tables["session_timer"].values()) == [row]
+    assert row.ends == 1000 + 1800
+
+
 def ending(make_edge: MakeEdge, **settings: Any) -> Edge:
     """An edge of an operator who chose BYE to both sides of an expired session."""
     profile = {
