@@ -62,7 +62,8 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
     decision = _decide(rows, method, peer, known)
     if not isinstance(decision, Accept):
         # 400 or 422 was due, but the script's request route did not send it.
-        return Relayed(Edits(), Pending(Part.UAS, peer.name, known or DialogTimer()).encode())
+        refused = Pending(Part.UAS, peer.name, known or DialogTimer(), recorded=known is not None)
+        return Relayed(Edits(), refused.encode())
     dialog = decision.dialog
     told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
     pending = Pending(
@@ -71,6 +72,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
         dialog=dialog,
         session_expires=str(decision.session_expires) if decision.session_expires else "",
         require_timer=decision.require_timer,
+        recorded=known is not None,
     )
     return Relayed(without_timer(rows).then(with_row(edge.header, told.encode())), pending.encode())
 

@@ -53,6 +53,7 @@ def request(
         session_expires=str(headers.session_expires) if headers.session_expires else "",
         min_se=headers.min_se or 0,
         retries=retries,
+        recorded=known is not None,
     )
     return Relayed(edits, pending.encode())
 

@@ -15,7 +15,8 @@ from .rows import Rows, remembered
 def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Relayed:
     """An INVITE or UPDATE passes: ask for a timer by the rules of section 8.1."""
     dialog = known or DialogTimer()
-    untouched = Relayed(Edits(), Pending(Part.PROXY, peer.name, dialog).encode())
+    recorded = known is not None
+    untouched = Relayed(Edits(), Pending(Part.PROXY, peer.name, dialog, recorded=recorded).encode())
     try:
         received = RefreshRequest.read(method, rows.of, peer.policy.floor)
     except HeaderError:
@@ -37,6 +38,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> R
         dialog=dialog,
         session_expires=str(SessionExpires.of(asked.interval, asked.refresher)) if asked.interval else "",
         uac_supports=asked.uac_supports,
+        recorded=recorded,
     )
     return Relayed(edits, pending.encode())
 

@@ -46,6 +46,8 @@ class Pending:
     """For the UAC: how many 422 answers were retried."""
     uac_supports: bool = False
     """For the proxy: whether the request said that its sender knows session timers."""
+    recorded: bool = False
+    """Whether the dialog had a record when the request passed."""
 
     @property
     def sent(self) -> TimerHeaders:
@@ -79,6 +81,7 @@ class Pending:
                 self.min_se,
                 self.retries,
                 self.uac_supports,
+                self.recorded,
             )
         )
 

@@ -54,6 +54,10 @@ class Records:
         text = ksr.table_get(RECORDS, dialog)
         return _readable(dialog, text, tell=tell) if text else None
 
+    def has(self, dialog: str) -> bool:
+        """Whether there is a record, be it one that this code cannot read."""
+        return ksr.table_get(RECORDS, dialog) != ""
+
     def expired(self) -> tuple[str, Record | None]:
         """In htable's event: the dialog whose record goes, and what can be read of it."""
         dialog = ksr.pv("$shtrecord(key)")

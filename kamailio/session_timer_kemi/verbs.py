@@ -275,6 +275,10 @@ class SessionTimers:
             completed.edits.make()
             if completed.ignored:
                 ksr.warn(f"session timer: {ids.call_id}: ignored in a {code}: {completed.ignored}")
+            if record is None and pending.recorded and not self._records.has(ids.dialog):
+                # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
+                ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
+                return
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY

@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from kemi.edge import OURS, THEIRS, Edge, MakeEdge
+from kemi.edge import CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge
 from session_timer import Record, Side
 from session_timer.record import key
 from session_timer_kemi.pending import Part, Pending
@@ -120,6 +120,24 @@ def test_a_record_that_has_gone_is_made_anew_by_the_next_refresh(edge: Edge) -> 
         assert record.local_tag == OURS
         assert record.dialog.agreement is not None
         assert record.dialog.agreement.refresher is refresher
+
+
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_2xx_that_comes_after_the_bye_makes_no_record(
+    make_edge: MakeEdge, *, peer: str, from_us: bool
+) -> None:
+    edge = make_edge(peer=peer)
+    edge.call(*TIMER, answer=TIMER)
+    negotiated = edge.count("negotiations")
+    refresh = edge.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    edge.send(method="BYE", from_us=not from_us, within=True)
+    answer = edge.sure(edge.answer(refresh, 200, TIMER))
+    assert edge.record() is None
+    assert edge.count("negotiations") == negotiated
+    assert edge.ksr.lines("info")[-1] == "session timer: call-1: answered 200 when its record had gone"
+    if peer == CARRIER:
+        assert answer.value("X-Session-Timer" if from_us else "Session-Expires"), "completed all the same"
 
 
 def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
