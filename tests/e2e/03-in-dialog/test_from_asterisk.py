@@ -161,6 +161,20 @@ def test_refused_refresh_is_written_down_and_moves_nothing(
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
+def test_2xx_after_the_bye_leaves_no_record(peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh) -> None:
+    call = peer(41).call()
+    call.dial(*OURS)
+    pending = refresh(call, "UPDATE")
+    assert call.bye().status == 200
+    assert edge.record_texts(call.call_id) == {}
+    negotiated = edge.counter("negotiations")
+    call.accept(pending, "Require: timer", "Session-Expires: 1800;refresher=uac")
+    wire.reached_asterisk(call.call_id, 200)
+    assert edge.record_texts(call.call_id) == {}
+    assert edge.counter("negotiations") == negotiated
+
+
 @pytest.mark.requirement("DEF-2-01", "UAC-7.2-11", "SEC-11-02")
 def test_peer_shortens_the_interval_in_its_2xx(peer: Peer, edge: Kamailio, refresh: Refresh) -> None:
     call = peer(41).call()
