@@ -114,6 +114,15 @@ def table_remove(table: str, key: str) -> None:
     KSR.htable.sht_rm(table, key)
 
 
+def table_lock(table: str, key: str) -> None:
+    """Keep all other processes from this entry; to us it stays open, whatever of the table we call."""
+    KSR.htable.sht_lock(table, key)
+
+
+def table_unlock(table: str, key: str) -> None:
+    KSR.htable.sht_unlock(table, key)
+
+
 def count(name: str) -> None:
     """One more in a statistic (``session_timer`` group of the statistics module)."""
     KSR.statistics.update_stat(name, 1)

@@ -54,6 +54,13 @@ class Records:
         text = ksr.table_get(RECORDS, dialog)
         return _readable(dialog, text, tell=tell) if text else None
 
+    def lock(self, dialog: str) -> None:
+        """Until `unlock`: whoever changes a record by what stands in it must not be overtaken."""
+        ksr.table_lock(RECORDS, dialog)
+
+    def unlock(self, dialog: str) -> None:
+        ksr.table_unlock(RECORDS, dialog)
+
     def has(self, dialog: str) -> bool:
         """Whether there is a record, be it one that this code cannot read."""
         return ksr.table_get(RECORDS, dialog) != ""

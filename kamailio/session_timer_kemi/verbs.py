@@ -253,9 +253,17 @@ class SessionTimers:
             # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added, so nothing
             # may go on record. Without news there the companion probes.
             return
-        pending = Pending.decode(kept)
         ids = MessageIds.read()
-        record = self._record(ids)
+        dialog = ids.dialog
+        self._records.lock(dialog)
+        try:
+            self._answered(code, kept, ids, dialog)
+        finally:
+            self._records.unlock(dialog)
+
+    def _answered(self, code: int, kept: str, ids: MessageIds, dialog: str) -> None:
+        pending = Pending.decode(kept)
+        record = self._records.read(dialog, tell=False) if ids.to_tag else None
         transaction = Transaction(
             call_id=ids.call_id,
             from_tag=ids.from_tag,
@@ -275,14 +283,14 @@ class SessionTimers:
             completed.edits.make()
             if completed.ignored:
                 ksr.warn(f"session timer: {ids.call_id}: ignored in a {code}: {completed.ignored}")
-            if record is None and pending.recorded and not self._records.has(ids.dialog):
+            if record is None and pending.recorded and not self._records.has(dialog):
                 # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
                 ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
                 return
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
             proxied = pending.part is Part.PROXY
-            self._records.write(ids.dialog, new, record, at, drop_at_expiry=proxied)
+            self._records.write(dialog, new, record, at, drop_at_expiry=proxied)
 
     def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
         rows = Rows.read()

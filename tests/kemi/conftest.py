@@ -25,6 +25,7 @@ def ksr(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     yield fake
     if not fake.raising:
         assert fake.counters["session_timer_faults"] == 0, fake.lines("err")
+        assert fake.locked == [], "other processes wait for ever"
 
 
 @pytest.fixture

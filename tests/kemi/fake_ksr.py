@@ -110,6 +110,10 @@ class FakeKsr:
         self._reply_rows: list[str] = []
         self._expired = "", ""
         self._chosen_dialog: str | None = None
+        self.locked: list[tuple[str, str]] = []
+        """Table and key of each lock that this process holds."""
+        self.meanwhile: Callable[[], object] | None = None
+        """What another process does once this one has read a record, as soon as it is let."""
         self.dialogs: set[str] = set()
         """The Call-IDs that the dialog module follows."""
         self.ended_dialogs: list[str] = []
@@ -367,7 +371,33 @@ class FakeKsr:
 
     def _do_htable_sht_gete(self, table: str, key: str) -> str:
         row = self.tables.get(table, {}).get(key)
-        return _from_kamailio(row.value) if row is not None and row.ends > self.now else ""
+        value = _from_kamailio(row.value) if row is not None and row.ends > self.now else ""
+        if table == "session_timer" and not self.locked:
+            self._let_others()
+        return value
+
+    def _let_others(self) -> None:
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            before = self._route, self._message, self._transaction, self._branch
+            act()
+            self._enter(*before)
+
+    def _do_htable_sht_lock(self, table: str, key: str) -> int:
+        if table not in self.tables:
+            return -1
+        self.locked.append((table, key))
+        return 1
+
+    def _do_htable_sht_unlock(self, table: str, key: str) -> int:
+        if table not in self.tables:
+            return -1
+        if (table, key) not in self.locked:
+            pytest.fail(f"{key} of {table} is not locked: this would let another process in")
+        self.locked.remove((table, key))
+        if not self.locked:
+            self._let_others()
+        return 1
 
     def _do_htable_sht_sets(self, table: str, key: str, value: str) -> int:
         if table not in self.tables or table in self.refusing:

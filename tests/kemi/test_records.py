@@ -140,6 +140,26 @@ def test_a_2xx_that_comes_after_the_bye_makes_no_record(
         assert answer.value("X-Session-Timer" if from_us else "Session-Expires"), "completed all the same"
 
 
+def test_two_transactions_of_a_dialog_that_are_answered_at_once_both_count(edge: Edge) -> None:
+    """One worker has read the record when another writes it, and only then writes itself."""
+    edge.call(*TIMER)
+    edge.ksr.now += 60
+    theirs = edge.send(TIMER, within=True)
+    ours = edge.send(TIMER, method="UPDATE", from_us=True, within=True)
+    edge.ksr.meanwhile = lambda: edge.answer(ours, 200, TIMER)
+    edge.answer(theirs, 491)
+    record = edge.known()
+    assert (record.refreshes, record.at, record.last) == (1, 1060.0, "local:3")
+
+
+def test_a_bye_that_passes_while_a_refresh_is_written_down_removes_it(edge: Edge) -> None:
+    edge.call(*TIMER)
+    refresh = edge.send(TIMER, within=True)
+    edge.ksr.meanwhile = lambda: edge.send(method="BYE", within=True)
+    edge.answer(refresh)
+    assert edge.record() is None
+
+
 def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
     edge.call(*TIMER)
     edge.config = {**edge.config, "peers": []}
