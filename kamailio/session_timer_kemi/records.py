@@ -51,7 +51,16 @@ class Records:
 
     def read(self, dialog: str, *, tell: bool) -> Record | None:
         """The record of a dialog; None for none that this code can read, which `tell` counts and logs."""
-        text = ksr.table_get(RECORDS, dialog)
+        try:
+            text = ksr.table_get(RECORDS, dialog)
+            return _decode(text) if text else None
+        except ValueError:
+            # htable may hand a text out where it stands, and another process was writing there.
+            self.lock(dialog)
+            try:
+                text = ksr.table_get(RECORDS, dialog)
+            finally:
+                self.unlock(dialog)
         return _readable(dialog, text, tell=tell) if text else None
 
     def lock(self, dialog: str) -> None:

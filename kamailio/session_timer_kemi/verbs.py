@@ -151,11 +151,9 @@ class SessionTimers:
         host = ksr.pv("$nh(d)")
         return self._directory.find(ksr.recall(PEER_NAME), host, host)
 
-    def _record(self, ids: MessageIds, *, tell: bool = False) -> Record | None:
-        """The record of the dialog that a request belongs to; `tell` of one that cannot be read."""
-        if not ids.to_tag:
-            return None
-        return self._records.read(ids.dialog, tell=tell)
+    def _record(self, ids: MessageIds) -> Record | None:
+        """The record of the dialog that a request belongs to; of one that cannot be read its answer tells."""
+        return self._records.read(ids.dialog, tell=False) if ids.to_tag else None
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
@@ -222,7 +220,7 @@ class SessionTimers:
         source, destination = self._source(), self._destination()
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._record(ids, tell=True)
+        record = self._record(ids)
         peer = self._peer(record, destination if source.is_asterisk else source)
         if not peer.policy.enabled:
             return
@@ -263,7 +261,7 @@ class SessionTimers:
 
     def _answered(self, code: int, kept: str, ids: MessageIds, dialog: str) -> None:
         pending = Pending.decode(kept)
-        record = self._records.read(dialog, tell=False) if ids.to_tag else None
+        record = self._records.read(dialog, tell=True) if ids.to_tag else None
         transaction = Transaction(
             call_id=ids.call_id,
             from_tag=ids.from_tag,

@@ -112,6 +112,8 @@ class FakeKsr:
         self._chosen_dialog: str | None = None
         self.locked: list[tuple[str, str]] = []
         """Table and key of each lock that this process holds."""
+        self.torn: list[str] = []
+        """What the next reads of records without a lock find: others write while they are copied."""
         self.meanwhile: Callable[[], object] | None = None
         """What another process does once this one has read a record, as soon as it is let."""
         self.dialogs: set[str] = set()
@@ -374,6 +376,8 @@ class FakeKsr:
         value = _from_kamailio(row.value) if row is not None and row.ends > self.now else ""
         if table == "session_timer" and not self.locked:
             self._let_others()
+            if self.torn:
+                return _from_kamailio(self.torn.pop(0))
         return value
 
     def _let_others(self) -> None:

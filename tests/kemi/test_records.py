@@ -109,6 +109,40 @@ def test_a_record_that_cannot_be_read_is_told_once_and_the_call_goes_on(edge: Ed
     assert (record.local_tag, record.last) == (OURS, "remote:2")
 
 
+@pytest.mark.parametrize("value", ["v=2;interval=1800;refresher=remote", "v=1;interval=18"])
+def test_a_record_that_cannot_be_read_is_left_alone_by_a_refusal(edge: Edge, value: str) -> None:
+    edge.call(*TIMER)
+    name = key("call-1", OURS, THEIRS)
+    edge.ksr.tables["session_timer"][name].value = value
+    assert edge.sure(edge.answer(edge.send(TIMER, within=True), 491)).code == 491
+    assert edge.ksr.tables["session_timer"][name].value == value
+    assert edge.count("unreadable_records") == 1
+
+
+@pytest.mark.parametrize("value", ["v=1;interval=1800;refresher=remote", "not a record"])
+def test_a_record_that_becomes_unreadable_while_a_refresh_is_open_is_told_and_made_anew(
+    edge: Edge, value: str
+) -> None:
+    """Left as it was it would tell whoever can read it that no refresh came: false evidence."""
+    edge.call(*TIMER)
+    handled = edge.send(TIMER, within=True)
+    edge.ksr.tables["session_timer"][key("call-1", OURS, THEIRS)].value = value
+    edge.answer(handled)
+    assert edge.count("unreadable_records") == 1
+    assert edge.known().last == "remote:2"
+
+
+@pytest.mark.parametrize("torn", ["v=1;interval=1800;refresher=loc", "v=1;\u00ff"])
+def test_a_record_that_is_written_while_it_is_read_is_read_again(edge: Edge, torn: str) -> None:
+    """htable may hand a text out where it stands, and another process writes there."""
+    edge.call(*TIMER, "Min-SE: 240")
+    edge.ksr.torn = [torn]
+    handled = edge.send(("Supported: timer",), method="UPDATE", from_us=True, within=True)
+    assert edge.ksr.torn == []
+    assert handled.sent.value("Min-SE") == "240"
+    assert edge.count("unreadable_records") == 0
+
+
 def test_a_record_that_has_gone_is_made_anew_by_the_next_refresh(edge: Edge) -> None:
     """After a restart of Kamailio, from either side's request."""
     edge.call(*TIMER)
