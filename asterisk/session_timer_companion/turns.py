@@ -19,14 +19,13 @@ import structlog
 from session_timer import Agreement, DialogTimer, Record, Side, session
 from session_timer.session import Ask, Expire, Method, Send, Session, State
 
-from session_timer_companion import refreshing
+from session_timer_companion import forms, refreshing
 from session_timer_companion.agenda import Agenda
 from session_timer_companion.ami import AmiError, AmiMessage, AmiRefused
 from session_timer_companion.calls import Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Missing
 from session_timer_companion.edges import Edges
-from session_timer_companion.forms import Forms
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
 from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
@@ -101,7 +100,6 @@ class Turns:
         self._chance = chance
         self._now = asyncio.get_running_loop().time
         self._tasks: set[asyncio.Task[None]] = set()
-        self._forms = Forms()
         self._dialogs: dict[DialogTimer, DialogTimer] = {}
 
     async def aclose(self) -> None:
@@ -215,7 +213,7 @@ class Turns:
         if attempt is not None:
             now = self._now()
             poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            second = self._forms.second_due(watch, attempt)
+            second = forms.second_due(watch, attempt)
             # One whose time went by, because no record could be read, is seen to at the next poll.
             times = (wake, poll, second if second is not None and second > now else None)
             wake = min(time for time in times if time is not None)
@@ -288,7 +286,7 @@ class Turns:
 
     async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
         """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
-        due = self._forms.second_due(watch, attempt)
+        due = forms.second_due(watch, attempt)
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
@@ -351,7 +349,7 @@ class Turns:
             return action
         if isinstance(answer, Found) and self._clocks.ours(answer.record.clock, answer.record.at) is not None:
             after, action = session.silent(asking, self._now())
-            if not isinstance(action, Expire) or attempt is None or self._forms.left_for_sure(watch, attempt):
+            if not isinstance(action, Expire) or attempt is None or forms.left_for_sure(attempt):
                 watch.active = after
                 return action
             tell("no sign that any refresh left Asterisk", call_id=watch.call_id)
@@ -380,7 +378,6 @@ class Turns:
             watch.failure_at = record.failure.at if record.failure else None
             attempt, watch.attempt = watch.attempt, None
             if attempt is not None:
-                self._forms.answered(watch, attempt)
                 self._measures.refreshes.labels(str(attempt.method), "refused").inc()
             self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
             watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
@@ -402,8 +399,6 @@ class Turns:
         if attempt is not None:
             if attempt.other_form:
                 measures.suppressed.labels(str(attempt.method)).inc()
-            else:
-                self._forms.answered(watch, attempt)
             measures.refreshes.labels(str(attempt.method), "confirmed").inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
                 measures.saved.inc()

@@ -189,15 +189,47 @@ async def test_an_update_that_asterisk_swallows_is_no_evidence_against_the_peer(
         assert it.alive(call)
 
 
+@pytest.mark.requirement("REF-10-04")
 @in_virtual_time
-async def test_a_form_that_was_answered_once_is_evidence_on_that_endpoint(tmp_path: Path) -> None:
+async def test_an_update_that_left_in_one_call_shows_nothing_of_another(tmp_path: Path) -> None:
+    """Whether Asterisk sends it depends on the call too: its number may be hidden."""
     async with world(tmp_path) as it:
         first = it.call("call-1", OURS)
         await it.until(lambda: it.confirmed(first) == 1)
-        it.peer = silence()
+        it.peer = swallowed_updates
         second = it.call("call-2", OURS)
-        await it.until(lambda: not it.alive(second))
-        assert [sent.refresh.method for sent in it.refreshes(second)] == ["UPDATE"]
+        await it.until(lambda: it.confirmed(second) == 2)
+        assert not it.asterisk.seen("Hangup")
+
+
+@pytest.mark.requirement("REF-10-04")
+@in_virtual_time
+async def test_an_update_that_left_shows_nothing_of_the_next_one(tmp_path: Path) -> None:
+    """A transfer at the other end has taken the connected number away, without which none leaves."""
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.confirmed(call) == 1)
+        call.connected_number = ""
+        await it.until(lambda: it.confirmed(call) == 3)
+        assert [sent.refresh for sent in it.refreshes(call)] == [UPDATE, REINVITE, REINVITE]
+        assert not it.asterisk.seen("Hangup")
+
+
+@pytest.mark.requirement("REF-10-04")
+@pytest.mark.parametrize("interval", [90, 96, 127, 130, 150, 180, 1800])
+@in_virtual_time
+async def test_the_other_form_has_time_to_be_answered_before_the_deadline(
+    tmp_path: Path, interval: int
+) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", Agreement(interval, Side.LOCAL))
+        await it.until(lambda: bool(it.refreshes(call)), interval)
+        deadline = it.watch(call).session.deadline
+        assert deadline is not None
+        await it.until(lambda: not it.alive(call), interval)
+        by_invite = next(sent.at for sent in it.refreshes(call) if sent.refresh == REINVITE)
+        # RFC 3261 17.1.1.2: three retransmissions.
+        assert deadline - by_invite > 3.5
 
 
 @pytest.mark.requirement("REF-10-02")
