@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from session_timer_companion.edge import Answer, Edge, Found, Unreachable
 
 _ADDRESS = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:/\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Found):
+    """Another edge than the one that was asked has a copy: what it tells took place, and more may have since."""
 
 
 class Edges:
@@ -33,7 +39,7 @@ class Edges:
         return tuple(self._open.values())
 
     async def records(self, edge: Edge | None, keys: Sequence[str]) -> list[Answer]:
-        """Ask `edge` for records; where it cannot be reached, the others, which may hold copies (DMQ).
+        """Ask `edge` for records; where it cannot be reached, the others, which may hold a `Copy` (DMQ).
 
         That another edge has no such record says nothing. None: there is no edge that could know.
         """
@@ -47,7 +53,8 @@ class Edges:
             if other is not edge:
                 copies = await other.records([keys[index] for index in left])
                 for index, copy in zip(left, copies, strict=True):
-                    answers[index] = copy if isinstance(copy, Found) else answers[index]
+                    if isinstance(copy, Found):
+                        answers[index] = Copy(copy.record)
         return answers
 
     def close(self) -> None:

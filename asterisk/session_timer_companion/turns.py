@@ -25,7 +25,7 @@ from session_timer_companion.ami import AmiError, AmiMessage, AmiRefused
 from session_timer_companion.calls import Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Missing
-from session_timer_companion.edges import Edges
+from session_timer_companion.edges import Copy, Edges
 from session_timer_companion.measures import Measures
 from session_timer_companion.refreshing import CannotRefresh
 from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
@@ -347,7 +347,7 @@ class Turns:
         asking = watch.session
         if action is not None or asking.state is not State.ASKING:
             return action
-        if isinstance(answer, Found) and self._clocks.ours(answer.record.clock, answer.record.at) is not None:
+        if self._is_evidence(answer):
             after, action = session.silent(asking, self._now())
             if not isinstance(action, Expire) or attempt is None or forms.left_for_sure(attempt):
                 watch.active = after
@@ -365,6 +365,12 @@ class Turns:
         else:
             watch.active = after
         return action
+
+    def _is_evidence(self, answer: Answer) -> bool:
+        """Whether a refresh that this answer does not tell of did not take place."""
+        if not isinstance(answer, Found) or isinstance(answer, Copy):
+            return False
+        return self._clocks.ours(answer.record.clock, answer.record.at) is not None
 
     def _hear(self, watch: Watch, answer: Answer) -> session.Action | None:
         """Take what a record tells; what follows from it."""
@@ -482,6 +488,8 @@ def _told(agreement: Agreement | None) -> str:
 def _why(answer: Answer) -> str:
     """Why an answer of the edge is no evidence."""
     match answer:
+        case Copy():
+            return "it does not answer, and another edge has only a copy of the record"
         case Found():
             return "the record's time is by a clock that is not known yet"
         case Missing():
