@@ -65,14 +65,14 @@ def run(config: Path) -> None:
     """Run the companion in the foreground, until SIGTERM; SIGHUP reads the configuration again."""
     # structlog would import it, for the console of a developer: a fifth of the time that a start takes.
     with _hidden("rich"):
-        from session_timer_companion import daemon, logs  # noqa: PLC0415
+        from session_timer_companion import companion, daemon, logs  # noqa: PLC0415
 
     configuration = read_or_exit(config)
     log = configuration.settings.log
     logs.configure(log.format, log.level)
     try:
         asyncio.run(daemon.run(configuration, lambda: load(config)))
-    except daemon.StartError as error:
+    except companion.StartError as error:
         click.echo(f"session-timer: {error}", err=True)
         sys.exit(1)
 

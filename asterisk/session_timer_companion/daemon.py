@@ -1,4 +1,4 @@
-"""The process: start, signals, reload, stop."""
+"""The process: signals, reload, HTTP, systemd, stop."""
 
 from __future__ import annotations
 
@@ -13,94 +13,12 @@ import structlog
 from session_timer import ConfigError
 
 from session_timer_companion import systemd
-from session_timer_companion.ami import AmiLoginError, AmiUnavailable
-from session_timer_companion.changes import ChangesReader
-from session_timer_companion.clocks import Clocks
+from session_timer_companion.companion import Companion, StartError
 from session_timer_companion.configuration import Configuration
-from session_timer_companion.edges import Edges
 from session_timer_companion.http_doors import HttpError, listening
-from session_timer_companion.keeper import Keeper
-from session_timer_companion.measures import Measures
 
 PATIENCE = 1.0
 """Seconds after which HTTP is served although not every call is under watch yet."""
-
-
-class StartError(Exception):
-    """The companion cannot start as it is configured: the reason, for a person."""
-
-
-class Companion:
-    """All the parts of one running companion."""
-
-    def __init__(self, configuration: Configuration) -> None:
-        settings = configuration.settings
-        self.configuration = configuration
-        self.measures = Measures()
-        self.clocks = Clocks()
-        self.edges = Edges(configuration.shared.edge.rpc, settings.rpc_timeout)
-        self.keepers = [
-            Keeper(
-                account,
-                config=configuration.shared,
-                alone=server.alone,
-                edges=self.edges,
-                clocks=self.clocks,
-                measures=self.measures,
-            )
-            for account, server in zip(configuration.accounts, settings.ami, strict=True)
-        ]
-        self.changes = ChangesReader(
-            self.edges, self.clocks, lambda: self.keepers, self.measures, settings.poll_interval
-        )
-
-    @property
-    def ready(self) -> bool:
-        return all(keeper.ready for keeper in self.keepers)
-
-    async def connect(self) -> None:
-        """Log in to every Asterisk; one that is away is tried again for ever, a refused login is an error.
-
-        Raises `StartError`.
-        """
-        # Clocks first: without them a record that is found at the start tells no age.
-        await asyncio.gather(*[self.changes.read(edge) for edge in self.edges.all()])
-        for keeper in self.keepers:
-            try:
-                await keeper.ami.connect()
-            except AmiLoginError as error:
-                raise StartError(str(error)) from None
-            except AmiUnavailable:
-                keeper.ami.start()
-
-    async def wait_until_ready(self, seconds: float) -> None:
-        """Wait until every call of every Asterisk is under watch, but no longer than this."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                for keeper in self.keepers:
-                    await keeper.in_step.wait()
-
-    def reload(self, configuration: Configuration) -> None:
-        """Hold calls that come from now on to new profiles; running timers go on as they are."""
-        self.configuration = configuration
-        for keeper in self.keepers:
-            keeper.config = configuration.shared
-
-    def alive(self) -> bool:
-        """Whether each connection that is up has heard from its Asterisk lately."""
-        now = asyncio.get_running_loop().time()
-        for keeper in self.keepers:
-            account = keeper.ami.account
-            answered = keeper.ami.answered_at
-            if answered is not None and now - answered > 2 * (account.ping_interval + account.ping_timeout):
-                return False
-        return True
-
-    async def aclose(self) -> None:
-        await self.changes.aclose()
-        for keeper in self.keepers:
-            await keeper.aclose()
-        self.edges.close()
 
 
 async def run(configuration: Configuration, read_again: Callable[[], Configuration]) -> None:

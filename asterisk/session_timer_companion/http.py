@@ -6,18 +6,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from session_timer_companion import __version__, by_hand
+from session_timer_companion.companion import Companion
 from session_timer_companion.keeper import Keeper
 from session_timer_companion.shown import shown, standings
 from session_timer_companion.watch import Watch
-
-if TYPE_CHECKING:
-    from session_timer_companion.daemon import Companion
 
 _USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
 """Refresher and state of a call that only waits: shown even where there is none."""

@@ -18,8 +18,8 @@ from ami.companion.fake_edge import FakeEdge
 from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from session_timer import Agreement, InternalHeader, Side, record
+from session_timer_companion.companion import Companion
 from session_timer_companion.configuration import Configuration, load
-from session_timer_companion.daemon import Companion
 from session_timer_companion.keeper import Keeper
 from session_timer_companion.watch import Watch
 
