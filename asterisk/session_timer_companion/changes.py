@@ -7,11 +7,11 @@ its list cannot be read, the records of its calls are read one after the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import structlog
 
+from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Changes, Edge, Missing
 from session_timer_companion.edges import Edges
@@ -45,7 +45,7 @@ class ChangesReader:
         self._losses: dict[str, int] = {}
         self._position: dict[str, int] = {}
         self._studied: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = BackgroundTasks(self._fault)
         self._log = structlog.get_logger(__name__)
 
     async def run(self) -> None:
@@ -53,17 +53,25 @@ class ChangesReader:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            await asyncio.gather(*[self.read(edge) for edge in self._edges.all()])
+            await self.read_all()
             await asyncio.sleep(max(0.05, began + self._interval - loop.time()))
 
     async def aclose(self) -> None:
         """Stop whatever is still being read."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._beside.aclose()
 
-    async def read(self, edge: Edge) -> None:
-        """One round with one edge."""
+    async def read_all(self) -> None:
+        """One round with every edge. A fault with one of them stops neither the others nor the next round."""
+        rounds = [self._read(edge) for edge in self._edges.all()]
+        for outcome in await asyncio.gather(*rounds, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._fault(outcome)
+
+    def _fault(self, error: BaseException) -> None:
+        self._measures.faults.inc()
+        self._log.error("a fault of ours; the edges are read again", exc_info=error)
+
+    async def _read(self, edge: Edge) -> None:
         found = await edge.changes()
         now = asyncio.get_running_loop().time()
         if isinstance(found, Changes):
@@ -71,7 +79,7 @@ class ChangesReader:
             for name in found.clocks:
                 if name not in self._studied:
                     self._studied.add(name)
-                    self._spawn(self._study(edge, name))
+                    self._beside.spawn(self._study(edge, name))
             for keeper in self._keepers():
                 for key, record in found.records.items():
                     keeper.changed(key, record)
@@ -102,11 +110,6 @@ class ChangesReader:
             self._clocks.learn({name: reading}, loop.time())
             await asyncio.sleep(STUDY_STEP)
 
-    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _note(self, edge: Edge, *, up: bool, reason: str = "") -> None:
         was = self._was_up.get(edge.address)
         self._was_up[edge.address] = up
@@ -118,7 +121,7 @@ class ChangesReader:
         if up and edge.losses != self._losses.get(edge.address, 0):
             # What changed meanwhile may be off its list already, or never was on it.
             self._losses[edge.address] = edge.losses
-            self._spawn(self._sweep_all(edge))
+            self._beside.spawn(self._sweep_all(edge))
 
     async def _sweep_all(self, edge: Edge) -> None:
         self._position[edge.address] = 0

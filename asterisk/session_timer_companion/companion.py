@@ -52,7 +52,7 @@ class Companion:
         Raises `StartError`.
         """
         # Clocks first: without them a record that is found at the start tells no age.
-        await asyncio.gather(*[self.changes.read(edge) for edge in self.edges.all()])
+        await self.changes.read_all()
         for keeper in self.keepers:
             try:
                 await keeper.ami.connect()

@@ -131,9 +131,8 @@ async def _unrecorded(calls: Iterable[Call], edges: Edges) -> tuple[str, ...]:
     ours = [(call, call.header) for call in calls if call.header is not None]
     unrecorded: list[str] = []
     for call, header in ours[:RECORDS_AT_MOST]:
-        if not (header.rpc or edges.all()):
-            continue
-        if isinstance(await edges.at(header.rpc).record(call.key), Missing):
+        edge = edges.at(header.rpc)
+        if edge is not None and isinstance(await edge.record(call.key), Missing):
             unrecorded.append(call.call_id)
     return tuple(unrecorded)
 

@@ -187,7 +187,10 @@ class Edge:
         for _ in range(TRIES if self.up is not False else 1):
             try:
                 found, error = await self._round([requests[index] for index in left])
-            except OSError as failure:  # no such host, no such path, no right to it
+            except (
+                OSError,
+                ValueError,
+            ) as failure:  # no such host or path, no right to it, no name of a host
                 found, error = [None for _ in left], failure
             reason = f"no answer within {self._timeout:g} s" if error is None else str(error)
             for index, answer in zip(left, found, strict=True):
@@ -200,7 +203,9 @@ class Edge:
             self.losses += 1
         return answers
 
-    async def _round(self, requests: Sequence[tuple[str, ...]]) -> tuple[list[bytes | None], OSError | None]:
+    async def _round(
+        self, requests: Sequence[tuple[str, ...]]
+    ) -> tuple[list[bytes | None], Exception | None]:
         transport = self._transport or await self._open()
         going = _Round(len(requests))
         numbers = [next(self._numbers) for _ in requests]
@@ -324,9 +329,9 @@ def _changes(answer: object) -> Changes:
     clocks: dict[str, float] = {}
     records: dict[str, Record] = {}
     slots = answer if isinstance(answer, list) else []
-    entries = [entry for slot in slots if isinstance(slot, dict) for entry in slot.get("slot") or ()]
-    for entry in entries:
-        name, value = entry.get("name"), entry.get("value")
+    held = [slot.get("slot") for slot in slots if isinstance(slot, dict)]
+    for entry in [entry for some in held if isinstance(some, list) for entry in some]:
+        name, value = (entry.get("name"), entry.get("value")) if isinstance(entry, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(value, str):
             continue
         # What another version wrote is left to the reading of single records, which tells of it.

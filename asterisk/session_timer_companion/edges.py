@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from session_timer_companion.edge import Answer, Edge, Found, Unreachable
+from session_timer import is_rpc_address
 
-_ADDRESS = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:/\S+")
+from session_timer_companion.edge import Answer, Edge, Found, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +22,17 @@ class Edges:
         self._default = default
         self._timeout = timeout
         self._open: dict[str, Edge] = {}
-        if default:
-            self.at(default)
+        self.at(default)
 
-    def at(self, address: str) -> Edge:
-        """The edge at `address`; at the default one if a call names none, or none that can be one."""
-        if _ADDRESS.fullmatch(address) is None:
+    def at(self, address: str) -> Edge | None:
+        """The edge at `address`; the default one if a call names none, or none that can be one.
+
+        None: there is no default either.
+        """
+        if not is_rpc_address(address):
             address = self._default
+        if not address:
+            return None
         edge = self._open.get(address)
         if edge is None:
             edge = self._open[address] = Edge(address, self._timeout)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
-from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side
+from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
 
 from session_timer_companion import calls, channels, refreshing
 from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused, AmiTimeout
+from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.calls import Call, Channel, Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Edge, Found
@@ -63,7 +64,8 @@ class Keeper:
         self._edges = edges
         self._measures = measures
         self._now = asyncio.get_running_loop().time
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._chance = chance
+        self._beside = BackgroundTasks(self._fault)
         self._resync: asyncio.Task[None] | None = None
         self._to_look: dict[str, Channel | None] = {}
         self._ended: set[str] = set()
@@ -80,10 +82,7 @@ class Keeper:
         """Stop watching: no call is touched any more."""
         await self.turns.aclose()
         await self.ami.aclose()
-        tasks = [*self._tasks, *([self._resync] if self._resync else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._beside.aclose()
 
     def changed(self, key: str, record: Record) -> None:
         """The edge lists this dialog's record as changed."""
@@ -111,7 +110,7 @@ class Keeper:
         `answered`: it was answered this moment, so that its record need not be read.
         """
         if not self._to_look:
-            self._spawn(self._look())
+            self._beside.spawn(self._look())
         self._to_look[channel] = answered if self._to_look.get(channel, answered) else None
 
     # Asterisk comes and goes
@@ -121,7 +120,7 @@ class Keeper:
         self._measures.logins.labels(self.name).inc()
         if self._resync is not None:
             self._resync.cancel()
-        self._resync = asyncio.create_task(self._get_in_step(), name=f"resync {self.name}")
+        self._resync = self._beside.spawn(self._get_in_step())
 
     def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the adapter has logged it
         self._measures.ami_up.labels(self.name).set(0)
@@ -131,14 +130,23 @@ class Keeper:
             self._resync.cancel()
 
     async def _get_in_step(self) -> None:
-        """Read everything, again and again while the connection stands and Asterisk is too slow to answer."""
-        while True:
+        """Read everything; while the connection stands, again and again until that has succeeded."""
+        for attempt in itertools.count():
             try:
                 await self._read_all()
             except AmiTimeout as error:
                 self._log.warning("not in step with Asterisk yet; reading its calls again", reason=str(error))
+            except Exception as error:  # noqa: BLE001  # calls must not die of our faults
+                self._fault(error)
+                # What is under watch already is kept: one call that cannot be read must not cost the others.
+                self.turns.agenda.resume()
             else:
                 return
+            await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance()))
+
+    def _fault(self, error: BaseException) -> None:
+        self._measures.faults.inc()
+        self._log.error("a fault of ours; it is tried again", exc_info=error)
 
     async def _read_all(self) -> None:
         """Bring what is under watch in line with the channels that Asterisk has. Raises AmiTimeout."""
@@ -296,7 +304,7 @@ class Keeper:
         if watch is not None:
             self._rename(watch, channel)
         elif new and call.header is None and not call.malformed and not self.alone:
-            self._spawn(self._look_later(channel))
+            self._beside.spawn(self._look_later(channel))
         elif (watch := self._watch(call, refreshes=0 if new else UNKNOWN)) is not None:
             if new:
                 self.turns.begin(watch, None)
@@ -315,6 +323,8 @@ class Keeper:
         if call.malformed:
             self._log.warning("unreadable internal header", call_id=call.call_id, reason=call.malformed)
         header = call.header
+        if header is not None and header.rpc and not is_rpc_address(header.rpc):
+            self._log.warning("internal header names no edge", call_id=call.call_id, rpc=header.rpc)
         if header is None and not self.alone:
             self._measures.foreign.labels(self.name).inc()
             return None
@@ -353,11 +363,6 @@ class Keeper:
         if self._by_channel.get(watch.channel) is watch:
             del self._by_channel[watch.channel]
         self._log.info("no longer under watch", call_id=watch.call_id, channel=watch.channel, why=why)
-
-    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _private(policy: Policy) -> DialogTimer:

@@ -7,7 +7,7 @@ clock, no sockets, no logging: whoever calls passes the time.
 """
 
 from . import answers, internal_header, proxy, record, session, uac, uas
-from .config import Config, ConfigError, Edge, Peer, Problem, validate
+from .config import Config, ConfigError, Edge, Peer, Problem, is_rpc_address, validate
 from .dialog import Agreement, DialogTimer, Side
 from .headers import (
     ABSOLUTE_MINIMUM,
@@ -54,6 +54,7 @@ __all__ = [
     "Side",
     "answers",
     "internal_header",
+    "is_rpc_address",
     "parse_min_se",
     "proxy",
     "record",

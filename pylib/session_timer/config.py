@@ -176,7 +176,7 @@ _UNSAFE = "unsafe_lab_intervals"
 _TOP = frozenset({"session_timer", "asterisk", "peers", "edge", "companion", _UNSAFE})
 _MATCH = frozenset({"address", "domain", "name"})
 _PEER = frozenset({"name", "match", "session_timer"})
-_RPC = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|unix:/\S+")
+_RPC = re.compile(r"udp:(?:[^:\s]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})|unix:/\S+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 Read = Callable[[_Reader, object, str, int], object]
@@ -209,6 +209,12 @@ _POLICY_KEYS: dict[str, Read] = {
     "probe": _flag,
     "hang_up_refused": _flag,
 }
+
+
+def is_rpc_address(text: str) -> bool:
+    """Whether an edge's JSON-RPC may be there: ``udp:<address>:<port>`` or ``unix:<path>``."""
+    match = _RPC.fullmatch(text)
+    return match is not None and (match["port"] is None or 0 < int(match["port"]) < 65536)
 
 
 def validate(data: object, source: str) -> Config:
@@ -296,7 +302,7 @@ def _edge(reader: _Reader, data: object) -> Edge:
     edge = Edge()
     if "rpc" in given:
         rpc = reader.text(given["rpc"], "edge.rpc") or ""
-        if rpc and _RPC.fullmatch(rpc) is None:
+        if rpc and not is_rpc_address(rpc):
             reader.bad("edge.rpc", f"expected udp:<address>:<port> or unix:<path>, got {rpc!r}")
         edge = replace(edge, rpc=rpc)
     if "header" in given:

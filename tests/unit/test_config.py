@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from session_timer import Config, ConfigError, Edge, ExpiryAction, Mode, Peer, Policy, Role, validate
+from session_timer import (
+    Config,
+    ConfigError,
+    Edge,
+    ExpiryAction,
+    Mode,
+    Peer,
+    Policy,
+    Role,
+    is_rpc_address,
+    validate,
+)
 
 FULL: dict[str, Any] = {
     "session_timer": {
@@ -171,12 +182,33 @@ def test_peers_that_are_no_list(data: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "rpc", ["udp:198.18.0.10:8090", "udp:[2001:db8::1]:8090", "udp:edge.example:1", "unix:/run/k"]
+    "rpc",
+    [
+        "udp:198.18.0.10:8090",
+        "udp:[2001:db8::1]:65535",
+        "udp:edge.example:1",
+        "unix:/run/k",
+        "unix:/run/k:70000",
+    ],
 )
 def test_addresses_of_the_edge(rpc: str) -> None:
+    assert is_rpc_address(rpc)
     assert validate({"edge": {"rpc": rpc}}, "x").edge.rpc == rpc
 
 
-@pytest.mark.parametrize("rpc", ["", "198.18.0.10", "udp:198.18.0.10", "unix:relative", "udp:a:b:1"])
+@pytest.mark.parametrize(
+    "rpc",
+    [
+        "",
+        "198.18.0.10",
+        "udp:198.18.0.10",
+        "unix:relative",
+        "udp:a:b:1",
+        "udp:a:0",
+        "udp:a:65536",
+        "udp:a:99999",
+    ],
+)
 def test_what_is_no_address_of_the_edge(rpc: str) -> None:
+    assert not is_rpc_address(rpc)
     assert set(problems({"edge": {"rpc": rpc}})) == {"edge.rpc"}

@@ -28,7 +28,8 @@ def test_the_package_offers_exactly_these_names() -> None:
         "Agreement", "Config", "ConfigError", "DialogTimer", "Edge", "ExpiryAction", "Failure", "HeaderError",
         "InternalHeader", "Mode", "Peer", "Policy", "Problem", "Record", "RecordError", "RefreshRequest",
         "RefreshResponse", "Role", "Rows", "SessionExpires", "Side",
-        "answers", "internal_header", "parse_min_se", "proxy", "record", "session", "uac", "uas", "validate",
+        "answers", "internal_header", "is_rpc_address", "parse_min_se", "proxy", "record", "session", "uac",
+        "uas", "validate",
     }  # fmt: skip
     assert all(hasattr(session_timer, name) for name in session_timer.__all__)
     assert len(session_timer.__all__) == len(set(session_timer.__all__))

@@ -97,6 +97,7 @@ async def test_an_edge_that_is_away_keeps_thousands_of_calls_waiting_no_longer_t
     [
         ("udp:127.0.0.1:9", "Connection refused"),
         ("udp:no-such-host.invalid:9", "no-such-host|Name|name|resolution"),
+        ("udp:no..host:9", "label|encod"),
         ("unix:/nowhere/rpc.sock", "No such file"),
     ],
 )
@@ -175,6 +176,25 @@ def _receive(server: socket.socket) -> tuple[bytes, str]:
     return data, str(address)
 
 
+STRANGE_LISTS = [
+    '[{"slot":["name",7,null,{"name":"call;a;b","value":"v=1"}]},"slot",7]',
+    '[{"slot":7},{"slot":{"name":"call;a;b"}},{"slot":[{"name":["a"],"value":{}}]}]',
+    '{"slot":[]}',
+    "null",
+]
+
+
+@pytest.mark.parametrize("listed", STRANGE_LISTS)
+async def test_a_list_of_changes_of_another_make_is_empty(listed: str) -> None:
+    loop = asyncio.get_running_loop()
+    says = Says('{"result":' + listed + ',"id":{id}}')
+    transport, _ = await loop.create_datagram_endpoint(lambda: says, local_addr=("127.0.0.1", 0))
+    edge = Edge(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
+    assert await edge.changes() == Changes({}, {})
+    edge.close()
+    transport.close()
+
+
 async def test_the_list_of_changes_is_read_and_strange_entries_are_passed_over() -> None:
     async with FakeEdge() as kamailio:
         record = kamailio.write("call;a;b", OURS)
@@ -205,7 +225,8 @@ async def test_a_copy_at_another_edge_counts_and_its_ignorance_does_not() -> Non
 
 async def test_a_call_that_names_no_edge_or_a_strange_one_is_asked_of_the_configured() -> None:
     edges = Edges("udp:198.18.0.10:8090")
-    for address in ("", "http://example.org/", "udp:nowhere", "unix:relative"):
+    for address in ("", "http://example.org/", "udp:nowhere", "unix:relative", "udp:198.18.0.10:70000"):
         assert edges.at(address) is edges.at("udp:198.18.0.10:8090")
+        assert Edges().at(address) is None
     assert edges.at("udp:198.18.0.11:8090") is not edges.at("udp:198.18.0.10:8090")
     assert [edge.address for edge in edges.all()] == ["udp:198.18.0.10:8090", "udp:198.18.0.11:8090"]

@@ -71,6 +71,8 @@ class World:
     settings: dict[str, object] = field(default_factory=dict)
     alone: bool = False
     """There is no edge in front of Asterisk."""
+    rpc: str | None = None
+    """`edge.rpc` of the configuration, if it is not the edge's own address; empty: it is not set."""
 
     @property
     def now(self) -> float:
@@ -92,7 +94,7 @@ class World:
             "unsafe_lab_intervals": True,
             "session_timer": {"default_expires": 12, "min_se": 4, **self.policy},
             "peers": self.peers,
-            "edge": {"rpc": self.edge.address},
+            "edge": {"rpc": rpc} if (rpc := self.edge.address if self.rpc is None else self.rpc) else {},
             "companion": {
                 "ami": [
                     {

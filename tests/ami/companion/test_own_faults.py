@@ -1,0 +1,77 @@
+"""Faults of our own: counted, told, and the calls go on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ami.companion.fake_edge import FakeEdge
+from ami.companion.virtual_time import in_virtual_time
+from ami.companion.world import Agreement, Side, World, key, world
+from session_timer_companion.background import BackgroundTasks
+from session_timer_companion.edge import Answer
+from session_timer_companion.watch import Watch
+
+OURS = Agreement(12, Side.LOCAL)
+
+
+def refuses(it: World, call_id: str) -> None:
+    """From now on taking up this call meets a fault of ours."""
+    turns = it.keeper.turns
+    begin = turns.begin
+
+    def faulty(watch: Watch, answer: Answer | None) -> None:
+        if watch.call_id == call_id:
+            raise ZeroDivisionError
+        begin(watch, answer)
+
+    turns.begin = faulty  # type: ignore[method-assign]
+
+
+@in_virtual_time
+async def test_a_fault_of_ours_in_a_resync_is_counted_and_costs_no_other_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        faults = it.companion.measures.faults
+        calls = [it.call(f"call-{n}", OURS) for n in range(3)]
+        await it.until(lambda: all(it.watched(call) for call in calls))
+        refuses(it, "call-new")
+        await it.asterisk.stop()
+        await it.until(lambda: not it.keeper.ready)
+        new = it.call("call-new", OURS)
+        before, down = [it.confirmed(call) for call in calls], it.now
+        await it.asterisk.start()
+        await it.until_after(down + 60)
+        assert 3 <= faults._value.get() < 20
+        assert all(it.confirmed(call) >= known + 3 for call, known in zip(calls, before, strict=True))
+        del it.keeper.turns.begin
+        await it.until(lambda: it.keeper.ready and it.confirmed(new) > 0)
+
+
+@in_virtual_time
+async def test_a_fault_of_ours_with_one_edge_is_counted_and_the_next_round_comes(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, FakeEdge() as other:
+        assert it.companion is not None
+        faults = it.companion.measures.faults
+        broken = it.companion.edges.at(other.address)
+        assert broken is not None
+        broken.changes = None  # type: ignore[assignment,method-assign]
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call) and faults._value.get() >= 3)
+        it.edge.refresh(key(call), OURS)
+        await it.until(lambda: it.confirmed(call) == 1, 5)
+
+
+async def test_what_goes_on_beside_is_heard_of_when_it_fails_and_ends_with_the_rest() -> None:
+    faults: list[BaseException] = []
+    beside = BackgroundTasks(faults.append)
+    for_ever = beside.spawn(asyncio.Event().wait())  # type: ignore[arg-type]
+
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    await asyncio.wait({beside.spawn(fails())})
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+    await beside.aclose()
+    assert for_ever.cancelled()
+    assert len(faults) == 1
