@@ -152,10 +152,6 @@ class Edge:
 
     def close(self) -> None:
         """Let go of the socket; what is under way counts as unanswered."""
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-        self._forget_path()
         self.failed(OSError("closed"))
 
     def _record(self, answer: bytes | str) -> Answer:
@@ -213,6 +209,8 @@ class Edge:
             self._waiting[number] = going
             text = f'{{"jsonrpc":"2.0","method":"{method}","params":{json.dumps(params)},"id":{number}}}'
             transport.sendto(text.encode("utf-8", "surrogateescape"))
+            if going.over.done():  # it failed at once
+                break
         late = asyncio.get_running_loop().call_later(self._timeout, going.end)
         try:
             await going.over
@@ -229,12 +227,16 @@ class Edge:
                 kind, _, place = self.address.partition(":")
                 if kind == "unix":
                     self._own_path = _own_path()
-                    transport, _ = await loop.create_datagram_endpoint(
-                        lambda: _Datagrams(self),
-                        local_addr=str(self._own_path),
-                        remote_addr=place,
-                        family=socket.AF_UNIX,
-                    )
+                    try:
+                        transport, _ = await loop.create_datagram_endpoint(
+                            lambda: _Datagrams(self),
+                            local_addr=str(self._own_path),
+                            remote_addr=place,
+                            family=socket.AF_UNIX,
+                        )
+                    except BaseException:
+                        self._forget_path()
+                        raise
                     # Kamailio, another user, answers to this path.
                     self._own_path.chmod(0o666)
                 else:
@@ -262,19 +264,29 @@ class Edge:
             going.take(number, data)
 
     def failed(self, error: OSError) -> None:
-        """The socket reports an error, such as nobody listening at that port."""
+        """The socket reports an error, such as nobody listening there: the next request opens another.
+
+        A unix socket stays connected to the Kamailio that has ended, although its path leads to the next one.
+        """
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        self._forget_path()
         for going in set(self._waiting.values()):
             going.end(error)
 
-    def lost(self) -> None:
-        """The socket is gone; the next request opens another."""
-        self._transport = None
-        self._forget_path()
+    def lost(self, transport: asyncio.BaseTransport, error: OSError) -> None:
+        """A socket is gone; where we had not let go of it, that is an error."""
+        if transport is self._transport:
+            self.failed(error)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002  # asyncio's signature
         self._edge.received(data)
@@ -283,8 +295,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._edge.failed(exc if isinstance(exc, OSError) else OSError(str(exc)))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._edge.failed(exc if isinstance(exc, OSError) else OSError("connection closed"))
-        self._edge.lost()
+        self._edge.lost(self._transport, OSError(f"connection closed: {exc}"))
 
 
 def _own_path() -> Path:

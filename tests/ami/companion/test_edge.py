@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,72 @@ async def test_kamailios_unix_socket_can_answer_us_and_nothing_is_left_behind(tm
         edge.close()
         assert not ours.exists()
         assert not ours.parent.exists()
+
+
+class Kamailio(threading.Thread):
+    """Answers at a unix socket as Kamailio does, until it is killed; the socket's file is what it leaves."""
+
+    def __init__(self, path: Path, tables: FakeEdge) -> None:
+        super().__init__(daemon=True)
+        path.unlink(missing_ok=True)
+        self._tables = tables
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self.start()
+
+    def run(self) -> None:
+        while (data := self._socket.recvfrom(65536))[0] != b"die":
+            reply = self._tables.answer(data[0])
+            if reply is not None:
+                self._socket.sendto(reply, data[1])
+        self._socket.close()
+
+    def kill(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+            door.sendto(b"die", self._socket.getsockname())
+        self.join()
+
+
+async def test_kamailio_is_found_again_at_its_unix_socket_after_each_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ours = tmp_path / "kamailio_rpc.sock", tmp_path / "ours"
+    ours.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(ours))
+    tables = FakeEdge()
+    edge = Edge(f"unix:{path}", timeout=5)
+    tables.write("call;a;b", OURS)
+    for _ in range(3):
+        kamailio = Kamailio(path, tables)
+        assert isinstance(await edge.record("call;a;b"), Found)
+        kamailio.kill()
+        for _ in range(3):  # while it is away, and its file is still there
+            assert isinstance(await edge.record("call;a;b"), Unreachable)
+    path.unlink()
+    assert isinstance(await edge.record("call;a;b"), Unreachable)
+    assert list(ours.iterdir()) == []
+    edge.close()
+
+
+async def test_an_edge_that_others_took_over_is_asked_at_its_new_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its name means another host after a failover; the old one answers that nobody listens there."""
+    loop = asyncio.get_running_loop()
+    async with FakeEdge() as one, FakeEdge() as other:
+        hosts = [one.port, other.port]
+
+        async def getaddrinfo(*_args: object, **_more: object) -> list[Any]:
+            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", hosts[0]))]
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        edge = Edge("udp:edge.example:8090", timeout=1)
+        assert await edge.record("call;a;b") == Missing()
+        one.stop()
+        del hosts[0]
+        await edge.record("call;a;b")
+        assert await edge.record("call;a;b") == Missing()
+        edge.close()
 
 
 def _receive(server: socket.socket) -> tuple[bytes, str]:
