@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
 import structlog
+from prometheus_client import Counter
 from structlog.typing import Processor
+
+LOST = Counter("session_timer_log_lines_lost", "Log lines that could not be written.", registry=None)
+
+
+class _Lossy(io.TextIOBase):
+    """Writes to `out` what can be written. What cannot is counted, and whoever wrote it does not notice."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except (OSError, ValueError):  # a full disk, a reader that has gone; a stream that is closed
+            LOST.inc()
+        return len(text)
 
 
 def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None = None) -> None:
     """Write every log line, ours and those of the standard `logging`, to `stream` (standard error)."""
-    out = stream or sys.stderr
+    out = cast("TextIO", _Lossy(stream or sys.stderr))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from session_timer.session import Method, Reason
 
-from session_timer_companion import __version__
+from session_timer_companion import __version__, logs
 
 OUTCOMES = ("confirmed", "refused", "unanswered", "not sent")
 """How a refresh of ours can end."""
@@ -92,6 +92,7 @@ class Measures:
             registry=registry,
         )
         self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
+        registry.register(logs.LOST)
         self.faults = Counter(
             "session_timer_faults",
             "Errors in our own code. A call that one hits goes on.",
