@@ -38,6 +38,8 @@ class TlsSettings:
                 f"tls.ca_file {self.ca_file}: {error.strerror or error}. It must be a PEM file with the CA's "
                 "certificate that this process may read"
             ) from error
+        # Python 3.13 refuses a CA without key usage, such as `openssl req` and Asterisk's own script make.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
