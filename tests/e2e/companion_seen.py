@@ -32,6 +32,8 @@ class Companion:
     """The companion's container, asked over and over."""
 
     stack: Stack
+    service: str = "companion"
+    """What the stack calls it."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _process: subprocess.Popen[str] | None = None
 
@@ -85,7 +87,7 @@ class Companion:
 
     def log(self, call_id: str) -> str:
         """Its lines about one call."""
-        lines = self.stack.logs("companion").splitlines()
+        lines = self.stack.logs(self.service).splitlines()
         return "\n".join(line for line in lines if call_id in line)
 
     def close(self) -> None:
@@ -94,7 +96,7 @@ class Companion:
 
     def _open(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["docker", "exec", "-i", self.stack.container("companion"), "python3", "-u", "-c", _ASK],
+            ["docker", "exec", "-i", self.stack.container(self.service), "python3", "-u", "-c", _ASK],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from e2e import several_asterisks
 from e2e.companion_seen import Companion
 from e2e.lab_sockets import LabSockets
 from e2e.observed_edge import Kamailio, Wire
@@ -138,6 +139,13 @@ def companion(stack: Stack) -> Iterator[Companion]:
     found = Companion(stack)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def of_both(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Companion]:
+    """A companion that has two more Asterisks, which are started with it."""
+    with several_asterisks.both(stack, tmp_path_factory.mktemp("both")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

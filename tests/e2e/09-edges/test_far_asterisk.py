@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.asterisk_once import asterisk_once
 from e2e.observed_edge import Kamailio, Wire
-from lab.stack import ROOT, Stack
+from lab.stack import Stack
 from lab.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_learned")
@@ -22,41 +21,15 @@ MIN_SE = 2000
 @pytest.fixture
 def far_asterisk(stack: Stack, tmp_path: Path) -> Iterator[str]:
     """An Asterisk that runs session timers by itself and wants long ones; gives its address."""
-    lab, name, address = tmp_path / "lab", stack.container("far-asterisk"), stack.address(FAR)
-    shutil.copytree(ROOT / "docker" / "asterisk", lab)
-    pjsip = lab / "etc" / "pjsip.conf"
     endpoint = "[edge](session-timer)\ntype = endpoint\n"
-    text = pjsip.read_text(encoding="utf-8")
-    assert endpoint in text
     timers = f"timers = yes\ntimers_min_se = {MIN_SE}\ntimers_sess_expires = {MIN_SE + 500}\n"
-    pjsip.write_text(text.replace(endpoint, endpoint + timers), encoding="utf-8")
-    mounts = {
-        lab: "/opt/lab",
-        ROOT / "asterisk": "/opt/session-timer/asterisk",
-        ROOT / "docker" / "config" / "ami-secret": "/run/secrets/ami",
-    }
-    volumes = [word for host, inside in mounts.items() for word in ("-v", f"{host}:{inside}:ro")]
-    image = subprocess.check_output(
-        ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("asterisk")], text=True
-    ).strip()
-    network = ["--network", f"{stack.project}_sip", "--ip", address]
-    environment = ["-e", f"LAB_NET={stack.network}", "--entrypoint", "/opt/lab/start"]
-    subprocess.run(
-        ["docker", "run", "-d", "--name", name, *network, *environment, *volumes, image],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    health = ["docker", "exec", name, "/opt/lab/health"]
-    try:
-        wait_until(
-            lambda: subprocess.run(health, check=False, capture_output=True).returncode == 0,
-            30,
-            f"{name} to have booted",
-        )
+
+    def with_timers(pjsip: str) -> str:
+        assert endpoint in pjsip
+        return pjsip.replace(endpoint, endpoint + timers)
+
+    with asterisk_once(stack, tmp_path / "lab", FAR, "far-asterisk", {"pjsip.conf": with_timers}) as address:
         yield address
-    finally:
-        subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True, timeout=60)
 
 
 def place(stack: Stack, address: str) -> str:

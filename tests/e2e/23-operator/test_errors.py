@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
+from e2e import ami_accounts
+from e2e.companion_run import CONFIG, assert_told, beside, heard, put, ran
 from e2e.refreshed_calls import TIMER
 from e2e.together import Stage
 from lab.stack import ROOT, Stack
-
-CONFIG = "/run/session-timer.yaml"
-RUN = ("python3", "-m", "session_timer_companion")
-
-
-def ran(stack: Stack, command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A second companion beside the one that runs, for at most 15 seconds."""
-    given = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
-    docker = ["docker", "exec", *given, stack.container("companion"), "timeout", "15"]
-    return subprocess.run(
-        [*docker, *RUN, command, *arguments], capture_output=True, text=True, check=False, timeout=30
-    )
-
-
-def put(stack: Stack, service: str, path: str, text: str) -> None:
-    """Write a file in a container."""
-    stack.exec(service, "sh", "-c", f"cat >{path}", given=text)
-
-
-def assert_told(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """Ended with status 1 and a message in which all of this occurs."""
-    said = done.stdout + done.stderr
-    assert done.returncode == 1, said
-    assert "Traceback" not in said
-    for part in parts:
-        assert part in said
 
 
 def test_wrong_password_is_said_and_ends_it(stack: Stack) -> None:
@@ -110,53 +84,12 @@ def test_config_file_that_is_not_there(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def accounts(stack: Stack) -> None:
-    """AMI accounts that each lack one privilege; their password is the companion's."""
-    secret = stack.exec("asterisk", "cat", "/run/secrets/ami").strip()
-    path = "/etc/asterisk/lab-secret.conf"
-    text = stack.exec("asterisk", "cat", path)
-    for name, rows in {
-        "without-read-call": ["read = log", "write = call"],
-        "without-write-call": ["read = call", "write = log"],
-    }.items():
-        if f"[{name}]" not in text:
-            network = ["deny = 0.0.0.0/0.0.0.0", f"permit = {stack.network}.0/24"]
-            text = "\n".join([text, f"[{name}]", f"secret = {secret}", *network, *rows, ""])
-    put(stack, "asterisk", path, text)
-    stack.asterisk_cli("manager reload")
-
-
-@contextmanager
-def beside(stack: Stack, username: str) -> Iterator[subprocess.Popen[str]]:
-    """A second companion with another account, for at most 20 seconds; its HTTP is off."""
-    given = {
-        "SESSION_TIMER_COMPANION__AMI__0__USERNAME": username,
-        "SESSION_TIMER_COMPANION__HTTP__ENABLED": "false",
-    }
-    words = [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
-    docker = ["docker", "exec", *words, stack.container("companion"), "timeout", "20"]
-    with subprocess.Popen(
-        [*docker, *RUN, "run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def heard(process: subprocess.Popen[str], *words: str) -> list[str]:
-    """Its log up to the first line in which one of these words occurs, or to its end."""
-    lines: list[str] = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if any(word in line for word in words):
-            break
-    return lines
+    ami_accounts.make(stack)
 
 
 @pytest.mark.usefixtures("accounts")
 def test_without_write_call_the_channels_are_not_listed(stack: Stack) -> None:
-    with beside(stack, "without-write-call") as process:
+    with beside(stack, AMI__0__USERNAME="without-write-call") as process:
         said = "".join(heard(process, "in step", "write = call"))
     assert "the AMI account needs write = call" in said
     assert "Traceback" not in said
@@ -169,7 +102,7 @@ def test_without_read_call_a_new_call_is_not_taken_under_watch(
 ) -> None:
     """The first is the account that we ship."""
     stack = stage.stack
-    with beside(stack, username) as process:
+    with beside(stack, AMI__0__USERNAME=username) as process:
         assert "in step" in heard(process, "in step")[-1]
         call = stage.peer(41).call()
         call.dial(TIMER, "Session-Expires: 1800;refresher=uac")
