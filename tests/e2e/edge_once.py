@@ -41,7 +41,7 @@ class EdgeOnce:
         """What Kamailio says that does not start. AssertionError if it does."""
         shell = "timeout 20 kamailio -DD -E -f /etc/kamailio/kamailio.cfg"
         done = subprocess.run(
-            [*self._docker(), "--rm", *self._what(), "-c", shell],
+            [*self._docker(), "--rm", "--ip", self.address, *self._what(), "-c", shell],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -130,7 +130,7 @@ class Edges:
             text = lab.replace("@LAB_NET@.10", self._stack.address(self._shared))
             text = text.replace("@LAB_NET@", self._stack.network)
         (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
-        script = self._native(folder, page) if self._way == "native" else self._kemi(folder, page)
+        script = self._native(folder, page, own) if self._way == "native" else self._kemi(folder, page)
         elsewhere = ELSEWHERE.replace("@NAME@", f"host-{name}").replace("@AHEAD@", str(AHEAD[name]))
         whole = script.read_text(encoding="utf-8")
         script.write_text(whole.replace("\nclass ", f"\n{elsewhere}\n\nclass ", 1), encoding="utf-8")
@@ -162,12 +162,11 @@ class Edges:
         (folder / "kamailio.py").write_text(added(script, lines), encoding="utf-8")
         return folder / "kamailio.py"
 
-    def _native(self, folder: Path, page: str) -> Path:
+    def _native(self, folder: Path, page: str, own: str) -> Path:
         stock = self._stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
-        config = added(stock, NATIVE_PAGE.read_text(encoding="utf-8"))
+        config = added(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
         config = added(config, blocks(page, 'loadmodule "sl.so"', "# per request initial checks"))
-        (folder / "kamailio.cfg").write_text(f'{config}\ninclude_file "lab.cfg"\n', encoding="utf-8")
-        shutil.copy(ROOT / "docker" / "edge" / "native" / "lab.cfg", folder)
+        (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         for each in (ROOT / "kamailio").glob("session-timer*"):
             shutil.copy(each, folder)
         return folder / "session-timer.py"

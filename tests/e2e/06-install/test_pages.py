@@ -9,6 +9,12 @@ import pytest
 from lab.stack import ROOT, Stack
 
 MOST_LINES = 10
+OF_THE_LAB = {
+    'os.environ["SESSION_TIMER_CONFIG"]': '"/etc/kamailio/session-timer.yaml"',
+    "return DONE": "return 1",
+    "self._relay()": "self.ksr_route_relay(msg)",
+}
+"""What the tested script has of its own, and what the page says in its place."""
 _BLOCK = re.compile(r"^```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -29,6 +35,8 @@ def test_at_most_ten_lines_are_added(page: str) -> None:
 
 def test_lines_of_the_kemi_page_are_all_that_the_tested_script_has_of_us() -> None:
     script = (ROOT / "docker" / "edge" / "kamailio.py").read_text(encoding="utf-8")
+    for own, shown in OF_THE_LAB.items():
+        script = script.replace(own, shown)
     rest = script
     for block in blocks("kemi.md"):
         shown = "".join(f"{row[1:]}\n" for row in block)

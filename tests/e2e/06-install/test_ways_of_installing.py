@@ -21,6 +21,13 @@ pytestmark = pytest.mark.smoke
 README = ROOT / "kamailio" / "README.md"
 SETTINGS = 'session_timer: {enabled: true}\nasterisk: ["198.18.0.20"]\nedge: {rpc: "udp:198.18.0.10:8090"}\n'
 OFF = "session timers are off"
+KEMI_PAGE = ROOT / "docs" / "how-to" / "kemi.md"
+SCRIPT = 'modparam("app_python3", "load", "/etc/kamailio/kamailio.py")'
+LINES_OF_THE_LAB = (
+    'modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n',
+    'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n',
+)
+"""In their place come those of the page; that the edge then answers JSON-RPC at its address, `health` sees."""
 
 Installed = Callable[..., EdgeOnce]
 
@@ -40,8 +47,12 @@ def installed(stack: Stack, tmp_path: Path) -> Installed:
         folder.mkdir()
         written.mkdir()
         config = (ROOT / "docker" / "edge" / "kamailio.cfg").read_text(encoding="utf-8")
-        included = config.replace("/opt/session-timer/kamailio/", "")
-        (folder / "kamailio.cfg").write_text(included, encoding="utf-8")
+        for line in LINES_OF_THE_LAB:
+            assert line in config
+            config = config.replace(line, "")
+        page = shown(r'modparam\("jsonrpcs".*\n   include_file.*', KEMI_PAGE)
+        config = config.replace(SCRIPT, f"{page.replace('198.18.0.10', stack.address(ADDRESS))}\n{SCRIPT}")
+        (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         shutil.copy(ROOT / "docker" / "edge" / "kamailio.py", folder)
         shutil.copy(ROOT / "docker" / "edge" / "health", folder)
         shutil.copy(ROOT / "kamailio" / "session-timer.cfg", folder)

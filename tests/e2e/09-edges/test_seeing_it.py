@@ -77,9 +77,9 @@ def exporting(stack: Stack, tmp_path: Path) -> EdgeOnce:
     settings.mkdir()
     (lines,) = re.findall(r"^```\n(tcp_accept_no_cl.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
-    include = 'include_file "/checkout/kamailio/session-timer-native.cfg"\ninclude_file "lab.cfg"\n'
+    include = 'include_file "/checkout/kamailio/session-timer-native.cfg"\n'
+    lines += 'modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n'
     (folder / "kamailio.cfg").write_text(f"{stock}\n{lines}\n{include}", encoding="utf-8")
-    shutil.copy(ROOT / "docker" / "edge" / "native" / "lab.cfg", folder)
     shutil.copy(ROOT / "kamailio" / "session-timer.py", folder)
     shutil.copy(ROOT / "docker" / "edge" / "health", folder)
     (settings / "session-timer.yaml").write_text("session_timer: {enabled: true}\n", encoding="utf-8")
