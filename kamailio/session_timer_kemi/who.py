@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from session_timer import Config, Peer
 
@@ -29,6 +29,10 @@ class Directory:
         self._known: dict[tuple[str, str, str], End] = {}
         general = config.peer()
         self._named = {general.name: general, **{peer.name: peer for peer in config.peers}}
+        self._kept = {
+            name: replace(peer, policy=replace(peer.policy, enabled=True))
+            for name, peer in self._named.items()
+        }
 
     def find(self, name: str, host: str, domain: str) -> End:
         """Who is at `host`: `name` is what the script called the peer, `domain` is of the peer's URI."""
@@ -41,10 +45,14 @@ class Directory:
                 self._known.clear()
             is_asterisk = host.lower().strip("[]") in self._config.asterisk
             peer = self._config.peer(name=name, address=host, domain=domain)
-            end = End(is_asterisk, self.named(peer.name))
+            end = End(is_asterisk, self._named[peer.name])
             self._known[asked] = end
         return end
 
     def named(self, name: str) -> Peer:
-        """The profile of that name, as records and transactions keep it; the general one if it is gone."""
-        return self._named.get(name) or self._named[""]
+        """The profile of that name, as records and transactions keep it; the general one if it is gone.
+
+        A timer that is agreed stays, though the profile is switched off since: a refresh that passed unrecorded
+        would be one that never came.
+        """
+        return self._kept.get(name) or self._kept[""]

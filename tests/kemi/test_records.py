@@ -202,6 +202,16 @@ def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
     assert edge.known().refreshes == 1
 
 
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_dialog_keeps_its_timer_when_its_profile_is_switched_off(edge: Edge, *, from_us: bool) -> None:
+    edge.call(*TIMER)
+    edge.config = {**edge.config, "session_timer": {"enabled": False}, "peers": []}
+    edge.start()
+    edge.answer(edge.send(TIMER, within=True, from_us=from_us), 200, TIMER)
+    assert edge.known().refreshes == 1
+    assert edge.known().dialog.agreement is not None
+
+
 @pytest.mark.parametrize("odd", ["a b", "\u00ff\u00fe", "x=1%3B", "\u00c3\u00a9", 'q"uo\\te', "nul\0byte"])
 def test_odd_call_ids_and_tags(make_edge: MakeEdge, odd: str) -> None:
     edge = make_edge(call_id=f"call-{odd}")
