@@ -52,7 +52,7 @@ class Directory:
     def named(self, name: str) -> Peer:
         """The profile of that name, as records and transactions keep it; the general one if it is gone.
 
-        A timer that is agreed stays, though the profile is switched off since: a refresh that passed unrecorded
-        would be one that never came.
+        A timer that is agreed stays, though the profile is switched off since: a refresh that goes unrecorded
+        is one that never came.
         """
         return self._kept.get(name) or self._kept[""]

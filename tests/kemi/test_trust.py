@@ -111,6 +111,18 @@ def test_a_request_within_the_dialog_has_the_profile_that_the_call_began_with(ma
     assert (handled.answered.code, handled.answered.rows) == (422, ("Min-SE: 300",))
 
 
+def test_a_call_is_switched_off_by_name_as_long_as_each_request_is_named(make_edge: MakeEdge) -> None:
+    off = {"name": "untimed", "match": {"name": ["untimed"]}, "session_timer": {"enabled": False}}
+    edge = make_edge(config={**CONFIG, "peers": [off]}, names={"session_timer_peer": "untimed"})
+    timer = ("Supported: timer", "Session-Expires: 600")
+    for within in (False, True):
+        edge.answer(edge.send(timer, within=within))
+        assert edge.record() is None
+    edge.names = {}
+    edge.answer(edge.send(timer, within=True))
+    assert edge.record() is not None
+
+
 @pytest.mark.parametrize("bad", ["Session-Expires: soon", "Min-SE: soon"])
 def test_malformed_within_a_named_peers_dialog_is_no_fault(make_edge: MakeEdge, bad: str) -> None:
     """By its address it would be switched off; the call began under a name."""

@@ -1,0 +1,108 @@
+"""docs/how-to/switch-off.md on calls that are up: each of them lives on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from e2e.edge_once import EdgeOnce
+from e2e.killed_parts import kill, start
+from e2e.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, TIMER, keep, received
+from e2e.together import Stage
+from lab.stack import ROOT, LabError, Stack
+from lab.waiting import wait_until
+
+PAGE = (ROOT / "docs/how-to/switch-off.md").read_text(encoding="utf-8")
+SETTINGS = "/run/session-timer.yaml"
+THEIRS = "30;refresher=uac"
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Iterator[Callable[[str], None]]:
+    """Puts a text in place of the edge's settings; in the end they are as they were."""
+    before = stack.exec("edge", "cat", SETTINGS)
+    command = "kamcmd app_python.reload"
+    assert f"    {command}\n" in PAGE
+
+    def put(text: str) -> None:
+        stack.exec("edge", "tee", SETTINGS, given=text)
+        assert "new:" in stack.exec("edge", *command.split())
+
+    yield put
+    put(before)
+
+
+@pytest.mark.smoke
+def test_with_new_settings_calls_keep_the_timer_that_they_have(
+    stage: Stage, settings: Callable[[str], None]
+) -> None:
+    ours, _ = received(stage, BY_UPDATE)
+    theirs, _ = received(stage, BY_THEM, THEIRS)
+    general = re.search(r"^ +session_timer: \{(enabled: false)\}$", PAGE, re.MULTILINE)
+    assert general
+    lab = stage.stack.exec("edge", "cat", SETTINGS)
+    assert lab.count("enabled: true") == 1
+    settings(lab.replace("enabled: true", general[1]))
+    new, answer = received(stage, BY_UPDATE)
+    assert answer.rows("Session-Expires") == ()
+    keep(ours, "UPDATE", 2)
+    stage.companion.session(ours.call_id, lambda seen: seen["refreshes"] == 2 and seen["due"] > 0)
+    answer = theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}")
+    assert answer.rows("Session-Expires") == (THEIRS,)
+    assert stage.edge.record_texts(new.call_id) == {}
+    for call in (ours, theirs, new):
+        assert call.bye().status == 200
+
+
+@pytest.fixture
+def without_us(stack: Stack, tmp_path: Path) -> EdgeOnce:
+    """The lab's edge less the lines of docs/how-to/kemi.md, at its address."""
+    lab, folder = ROOT / "docker/edge", tmp_path / "etc"
+    folder.mkdir()
+    script = (lab / "kamailio.py").read_text(encoding="utf-8")
+    script = re.sub(
+        r"^(.*session_timer_kemi.*|.*self\.timers = .*|.*= every_second)\n", "", script, flags=re.M
+    )
+    script = re.sub(r"if self\.timers\.\w+\(\):", "if False:", script)
+    script = re.sub(r"self\.timers\.\w+\(\)", "pass", script)
+    assert "timers." not in script
+    config = (lab / "kamailio.cfg").read_text(encoding="utf-8")
+    config = re.sub(r'^(include_file.*|.*"dgram_socket".*)\n', "", config, flags=re.M)
+    (folder / "kamailio.py").write_text(script, encoding="utf-8")
+    (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
+    for each in (folder, *folder.iterdir()):
+        each.chmod(0o755)
+    return EdgeOnce(stack, folder, folder / "none", {}, host=10, health="kamcmd core.uptime")
+
+
+def test_without_our_lines_calls_live_on_as_long_as_the_companion_runs(
+    stage: Stage, without_us: EdgeOnce
+) -> None:
+    ours, _ = received(stage, BY_UPDATE)
+    theirs, _ = received(stage, BY_THEM, THEIRS)
+    for call in (ours, theirs):
+        stage.companion.session(call.call_id)
+    kill(stage.stack, "edge")
+    try:
+        with without_us.running():
+            refresh = ours.expect("UPDATE", timeout=INTERVAL)
+            ours.accept(refresh)
+            # This comes long after the interval of the first call is over.
+            probe = theirs.expect("UPDATE", timeout=30)
+            theirs.accept(probe)
+            assert refresh.rows("Session-Expires") == probe.rows("Session-Expires") == ()
+            # 481, if it had been hung up.
+            assert [call.bye().status for call in (ours, theirs)] == [200, 200]
+    finally:
+        start(stage.stack, "edge")
+        wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
+        stage.wire.begin()
+
+
+def _answers(stage: Stage) -> bool:
+    try:
+        return bool(stage.stack.rpc("core.uptime"))
+    except LabError:
+        return False
