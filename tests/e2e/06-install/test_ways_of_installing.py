@@ -27,7 +27,7 @@ LINES_OF_THE_LAB = (
     'modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n',
     'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n',
 )
-"""In their place come those of the page; that the edge then answers JSON-RPC at its address, `health` sees."""
+"""In their place come those of the page; `health` sees that JSON-RPC then answers at the edge's address."""
 
 Installed = Callable[..., EdgeOnce]
 
