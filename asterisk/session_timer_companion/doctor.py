@@ -93,17 +93,19 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
         before = await _channels(ami)
         calls = await channels.these(ami, await channels.answered(ami), visit.header)
         ours = [call for call in calls if call.header is not None or visit.alone]
+        unrecorded = await _unrecorded(calls, visit.edges)
         facts = replace(
             facts,
             calls=len(calls),
             foreign=sum(call.header is None for call in calls),
             malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
-            unrecorded=await _unrecorded(calls, visit.edges),
             endpoints=await _endpoints(ami, {*visit.named, *(call.endpoint for call in ours)}),
         )
         await asyncio.sleep(visit.listen)
         after = await _channels(ami)
-        return replace(facts, moved=before != after, heard=bool(heard))
+        # What has ended meanwhile rightly has no record any more.
+        standing = tuple(call.call_id for call in unrecorded if call.channel in after)
+        return replace(facts, moved=before != after, heard=bool(heard), unrecorded=standing)
     except AmiError as error:
         return replace(facts, refused=str(error))
     finally:
@@ -126,15 +128,15 @@ async def _channels(ami: Ami) -> frozenset[str]:
     return frozenset(names)
 
 
-async def _unrecorded(calls: Iterable[Call], edges: Edges) -> tuple[str, ...]:
-    """The Call-IDs of calls with our header that their edge knows nothing of."""
+async def _unrecorded(calls: Iterable[Call], edges: Edges) -> list[Call]:
+    """The calls with our header that their edge knows nothing of."""
     ours = [(call, call.header) for call in calls if call.header is not None]
-    unrecorded: list[str] = []
+    unrecorded: list[Call] = []
     for call, header in ours[:RECORDS_AT_MOST]:
         edge = edges.at(header.rpc)
         if edge is not None and isinstance(await edge.record(call.key), Missing):
-            unrecorded.append(call.call_id)
-    return tuple(unrecorded)
+            unrecorded.append(call)
+    return unrecorded
 
 
 async def _endpoints(ami: Ami, names: Iterable[str]) -> dict[str, dict[str, str]]:

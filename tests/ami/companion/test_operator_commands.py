@@ -160,6 +160,20 @@ async def test_the_doctor_names_each_thing_that_would_not_work(tmp_path: Path) -
             assert any(part in one for one in told), part
 
 
+async def test_the_doctor_does_not_miss_the_record_of_a_call_that_has_ended_meanwhile(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        manager, call = Manager(), it.call(CALL_ID, OURS, known=False)
+
+        def ends_after_the_edge_was_asked(action: Received) -> bytes | None:
+            if it.alive(call) and "PJSIP_ENDPOINT" in action["Variable"]:
+                it.asterisk.hangup(call)
+            return manager(action)
+
+        it.asterisk.on_action = ends_after_the_edge_was_asked
+        status, found = await examined(written(it))
+        assert (status, problems(found)) == (0, [])
+
+
 async def test_the_doctor_names_an_edge_that_does_not_answer(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         it.asterisk.on_action = Manager()
