@@ -54,7 +54,7 @@ def main() -> None:
             runs.append(stack.sipp(scenario, host=host, keys=keys, call_id=call_id, timeout=120))
         wait_until(lambda: _refreshed(stack), 40, "four calls, one of them refreshed")
         text = PAGE.read_text()
-        with _with_trunk(stack):
+        with with_endpoints(stack, _TRUNK):
             for name, command in COMMANDS.items():
                 text = filled(text, name, command, _said(stack, command))
         PAGE.write_text(text)
@@ -76,10 +76,11 @@ def filled(page: str, name: str, command: str, said: str) -> str:
 
 
 @contextlib.contextmanager
-def _with_trunk(stack: Stack) -> Iterator[None]:
+def with_endpoints(stack: Stack, text: str) -> Iterator[None]:
+    """More sections in Asterisk's pjsip.conf, for a while."""
     before = stack.exec("asterisk", "cat", _PJSIP)
     try:
-        stack.exec("asterisk", "tee", _PJSIP, given=before + _TRUNK)
+        stack.exec("asterisk", "tee", _PJSIP, given=before + text)
         stack.asterisk_cli("module reload res_pjsip.so")
         yield
     finally:
