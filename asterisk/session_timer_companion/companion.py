@@ -84,6 +84,13 @@ class Companion:
                 return False
         return True
 
+    def standing(self) -> str:
+        """How it stands, in one line."""
+        calls = sum(len(keeper.by_key) for keeper in self.keepers)
+        away = ", ".join(keeper.name for keeper in self.keepers if not keeper.ready)
+        told = f"{calls} call{'s' * (calls != 1)} under watch"
+        return f"{told}; waiting for Asterisk {away}" if away else told
+
     async def aclose(self) -> None:
         await self.changes.aclose()
         for keeper in self.keepers:

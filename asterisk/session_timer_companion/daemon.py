@@ -18,7 +18,10 @@ from session_timer_companion.configuration import Configuration
 from session_timer_companion.http_doors import HttpError, listening
 
 PATIENCE = 1.0
-"""Seconds after which HTTP is served although not every call is under watch yet."""
+"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is under watch yet."""
+
+TELL_EVERY = 5.0
+"""Seconds between two words to systemd, where its watchdog wants no more."""
 
 
 async def run(configuration: Configuration, read_again: Callable[[], Configuration]) -> None:
@@ -50,8 +53,10 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
         tasks = [asyncio.create_task(_serve(companion, doors))] if doors else []
         stack.push_async_callback(_cancel, tasks)
         await companion.connect()
-        tasks += [asyncio.create_task(companion.changes.run()), asyncio.create_task(_tell_systemd(companion))]
-        systemd.notify("READY=1")
+        tasks.append(asyncio.create_task(companion.changes.run()))
+        await companion.wait_until_ready(PATIENCE)
+        systemd.notify(f"READY=1\nSTATUS={companion.standing()}")
+        tasks.append(asyncio.create_task(_tell_systemd(companion)))
         log.info("started", asterisks=len(companion.keepers))
         await stop.wait()
         systemd.notify("STOPPING=1")
@@ -77,11 +82,10 @@ async def _serve(companion: Companion, doors: list[socket.socket]) -> None:
 
 
 async def _tell_systemd(companion: Companion) -> None:
-    """Feed systemd's watchdog while the event loop turns and Asterisk answers."""
+    """Say how we stand, and feed systemd's watchdog while the event loop turns and Asterisk answers."""
     interval = systemd.watchdog_interval()
-    if interval is None:
-        return
+    pause = TELL_EVERY if interval is None else min(TELL_EVERY, interval / 3)
     while True:
-        if companion.alive():
-            systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(interval / 3)
+        fed = "WATCHDOG=1\n" if companion.alive() else ""
+        systemd.notify(f"{fed}STATUS={companion.standing()}")
+        await asyncio.sleep(pause)

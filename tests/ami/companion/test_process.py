@@ -18,6 +18,7 @@ from ami.companion.world import Agreement, Side, World, key, world
 
 OURS = Agreement(4, Side.LOCAL)
 WRONG = "not the password"
+STANDING = b"STATUS=1 call under watch"
 
 
 def config(it: World, *, secret: str = "s3cret", port: int | None = None, **more: object) -> Path:  # noqa: S107
@@ -216,19 +217,17 @@ async def test_systemd_is_told_that_it_is_ready_alive_and_stopping(tmp_path: Pat
         systemd.bind(address)
         systemd.setblocking(False)  # noqa: FBT003  # the socket's own signature
         loop = asyncio.get_running_loop()
-        async with (
-            world(tmp_path, start=False) as it,
-            running(
-                "run", "--config", str(config(it)), NOTIFY_SOCKET=address, WATCHDOG_USEC="300000"
-            ) as companion,
-        ):
-            heard = {await loop.sock_recv(systemd, 100) for _ in range(4)}
-            assert heard == {b"READY=1", b"WATCHDOG=1"}
-            companion.process.terminate()
-            async with asyncio.timeout(20):
-                while await loop.sock_recv(systemd, 100) != b"STOPPING=1":
-                    pass
-            assert (await companion.end())[0] == 0
+        async with world(tmp_path, start=False) as it:
+            it.call("call-1", OURS)
+            told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "300000"}
+            async with running("run", "--config", str(config(it)), **told) as companion:
+                heard = [await loop.sock_recv(systemd, 100) for _ in range(4)]
+                assert heard == [b"READY=1\n" + STANDING] + [b"WATCHDOG=1\n" + STANDING] * 3
+                companion.process.terminate()
+                async with asyncio.timeout(20):
+                    while await loop.sock_recv(systemd, 100) != b"STOPPING=1":
+                        pass
+                assert (await companion.end())[0] == 0
 
 
 def _free_port() -> int:
