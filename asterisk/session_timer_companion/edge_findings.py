@@ -75,7 +75,7 @@ def of_edge(facts: EdgeFacts) -> Iterator[Finding]:
             about,
             f"{facts.faults} errors in our code since it started ({FAULTS})",
             "the calls went on without session timers",
-            "journalctl -u kamailio | grep session_timer   and report what it says",
+            "journalctl -u kamailio | grep 'session timer: fault'   and report what it says",
         )
 
 
@@ -93,8 +93,8 @@ def _clock(facts: EdgeFacts, about: str) -> Iterator[Finding]:
             about,
             "its clock stands still" if facts.clocks else "it publishes no clock",
             "how old a record is cannot be told, so calls found at a start are refreshed at once",
-            'modparam("rtimer", "exec", "timer=session_timer;route=ksr_session_timer_tick")   as in '
-            "session-timer.cfg, and the method of that name in the script",
+            'include_file "session-timer-native.cfg"   or, with a KEMI script, "session-timer.cfg" and in the '
+            "script's class ksr_session_timer_tick = every_second",
             KAMAILIO,
         )
     else:

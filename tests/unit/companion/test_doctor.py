@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,11 @@ EDGE = EdgeFacts(
     running=True,
 )
 COMPANION = CompanionFacts("http://127.0.0.1:8080", running=True, version="0.1.0")
+
+
+ROOT = Path(__file__).parents[3]
+KEEPS_TIME = ("ksr_session_timer_tick = every_second", 'include_file "session-timer-native.cfg"')
+"""The line of each how-to page without which the edge publishes no clock."""
 
 
 def problems(findings: Iterable[Finding]) -> list[Finding]:
@@ -160,8 +166,8 @@ def test_calls_whose_record_or_header_is_bad_are_named() -> None:
         ({"unreachable": "no answer within 1 s"}, "does not answer", "dgram_socket"),
         ({"tables": frozenset({"ipban"})}, "no table session_timer", "session-timer.cfg"),
         ({"modules": frozenset({"htable", "sst"})}, "sst", "remove loadmodule"),
-        ({"clocks": 0, "running": False}, "publishes no clock", "rtimer"),
-        ({"running": False}, "stands still", "rtimer"),
+        ({"clocks": 0, "running": False}, "publishes no clock", "every_second"),
+        ({"running": False}, "stands still", "every_second"),
         ({"faults": 3}, "3 errors", "journalctl"),
     ],
 )
@@ -177,6 +183,18 @@ def test_a_list_of_changes_that_is_too_long_is_only_told() -> None:
     found = list(of_edge(replace(EDGE, list_unreadable="no answer within 1 s")))
     assert not problems(found)
     assert any(finding.level is Level.NOTE for finding in found)
+
+
+def test_what_is_to_be_searched_for_is_what_the_edge_writes() -> None:
+    (words,) = re.findall(r"grep '([^']+)'", only(of_edge(replace(EDGE, faults=1))).change)
+    assert words in (ROOT / "kamailio/session_timer_kemi/verbs.py").read_text()
+
+
+def test_a_clock_that_stands_still_names_what_starts_it_in_both_kinds_of_configuration() -> None:
+    change = only(of_edge(replace(EDGE, running=False))).change
+    for page in ("kemi.md", "native.md"):
+        text = (ROOT / "docs/how-to" / page).read_text()
+        assert [words for words in KEEPS_TIME if words in change and words in text]
 
 
 def test_wall_clocks_are_said_not_to_matter() -> None:
