@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,31 @@ def test_every_field_of_a_record_is_documented() -> None:
     shown = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs/reference/edge.md").read_text(), re.M)
     names = {name for row in shown for name in re.findall(r"`(\w+)`", row)}
     assert {pair.split("=")[0] for pair in written.split(";")} <= names
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_counts_the_requirements_right() -> None:
+    ledger = tomllib.loads((ROOT / "tests/conformance/requirements.toml").read_text())
+    rows = ledger["requirement"]
+    declined = [row for row in rows if row.get("declined")]
+    assert f"beside it, {len(rows)} in all" in README
+    assert f"for {len(declined)}, with the reason" in README
+
+
+def test_the_readme_shows_every_line_that_a_script_gains() -> None:
+    (block,) = re.findall(r"^ *```python\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+    shown = [line.split("  #")[0].strip() for line in block.splitlines()]
+    page = (ROOT / "docs/how-to/kemi.md").read_text()
+    added = [line[1:].strip() for line in page.splitlines() if line.startswith("+")]
+    assert sorted(line for line in shown if line != "...") == sorted(added)
+
+
+def test_the_readme_does_not_hide_what_it_costs() -> None:
+    measured = (ROOT / "docs/reference/performance.md").read_text()
+    found = re.search(r"native\+timers/native\+sst (\S+), kemi\+timers/kemi (\S+),", measured)
+    assert found
+    text = " ".join(README.split())
+    assert f"took {found[1]} times the CPU" in text
+    assert f"{found[2]} times that of the script alone" in text

@@ -115,7 +115,7 @@ def test_python_path_of_the_service(installed: Installed) -> None:
 
 
 def test_pip_into_a_folder(installed: Installed, tmp_path: Path) -> None:
-    shown(r"pip install --target /opt/session-timer ./pylib ./kamailio")
+    shown(r"pip install --target /opt/session-timer-edge ./pylib ./kamailio")
     sources = tmp_path / "checkout"
     for name in ("pylib", "kamailio"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -196,3 +196,15 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"]
         assert f"`{rule['alert']}`" in (ROOT / "docs/how-to/monitoring.md").read_text()
+
+
+def test_what_the_log_is_said_to_say_is_in_the_code() -> None:
+    page = (ROOT / "docs/how-to/troubleshooting.md").read_text().split("## What the log says", 1)[1]
+    said = [line.strip("`") for line, _ in rows(page)]
+    code = "".join(
+        each.read_text()
+        for folder in ("asterisk/session_timer_companion", "kamailio/session_timer_kemi")
+        for each in (ROOT / folder).glob("*.py")
+    )
+    assert len(said) >= 10
+    assert [line for line in said if f'"{line}' not in code] == []
