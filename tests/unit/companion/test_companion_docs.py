@@ -188,7 +188,9 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
     alerts = yaml.safe_load((ROOT / "asterisk/alerts/session-timer.yml").read_text())
     rules = [rule for group in alerts["groups"] for rule in group["rules"]]
     asked += [rule["expr"] for rule in rules]
-    named = {name for expression in asked for name in re.findall(r"session_timer_\w+", expression)}
+    edge = (ROOT / "kamailio/session-timer.cfg").read_text()
+    known |= {f"kamailio_script_{name}" for name in re.findall(r'"variable", "(\w+)"', edge)}
+    named = {name for expression in asked for name in re.findall(r"(?:\w+_)?session_timer_\w+", expression)}
     assert named <= known
     assert len(asked) > 10
     for rule in rules:
@@ -196,6 +198,14 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"]
         assert f"`{rule['alert']}`" in (ROOT / "docs/how-to/monitoring.md").read_text()
+
+
+def test_the_alert_of_a_companion_that_is_down_asks_for_the_job_that_the_page_names() -> None:
+    alerts = (ROOT / "asterisk/alerts/session-timer.yml").read_text()
+    page = (ROOT / "docs/how-to/monitoring.md").read_text()
+    asked = set(re.findall(r'up\{job="([^"]+)"\}', alerts))
+    assert asked
+    assert asked <= set(re.findall(r"job_name: (\S+)", page))
 
 
 def test_what_the_log_is_said_to_say_is_in_the_code() -> None:
