@@ -28,7 +28,7 @@ COMMANDS = {
     "watch": "session-timer watch --once",
 }
 
-_TRUNK = "[trunk]\ntype = endpoint\ncontext = calls\n"
+TRUNK = "[trunk]\ntype = endpoint\ncontext = calls\n"
 """An endpoint as Asterisk's defaults make it."""
 
 _PJSIP = "/etc/asterisk/pjsip.conf"
@@ -54,9 +54,9 @@ def main() -> None:
             runs.append(stack.sipp(scenario, host=host, keys=keys, call_id=call_id, timeout=120))
         wait_until(lambda: _refreshed(stack), 40, "four calls, one of them refreshed")
         text = PAGE.read_text()
-        with with_endpoints(stack, _TRUNK):
+        with with_endpoints(stack, TRUNK):
             for name, command in COMMANDS.items():
-                text = filled(text, name, command, _said(stack, command))
+                text = filled(text, name, command, printed(stack, command))
         PAGE.write_text(text)
     finally:
         for run in runs:
@@ -95,7 +95,7 @@ def _refreshed(stack: Stack) -> bool:
     return False
 
 
-def _said(stack: Stack, command: str) -> str:
+def printed(stack: Stack, command: str) -> str:
     """What a command prints; its exit status may be 1, which is how it tells of a problem."""
     words = command.split()[1:]
     done = subprocess.run(
