@@ -164,6 +164,15 @@ def test_the_unit_starts_the_command_and_tells_systemd_the_truth() -> None:
     assert unit("ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 
+def test_the_override_for_a_venv_starts_what_the_readme_installs() -> None:
+    readme = (ROOT / "asterisk/README.md").read_text()
+    (venv,) = re.findall(r"python3 -m venv (\S+)", readme)
+    nothing, start = re.findall(r"^ *ExecStart=(.*)$", readme, re.MULTILINE)
+    program, name, *words = shlex.split(start)
+    assert (nothing, program) == ("", f"{venv}/bin/session-timer")
+    assert [name, *words] == shlex.split(unit("ExecStart")[0])[3:]
+
+
 def test_the_unit_starts_it_again_at_once() -> None:
     assert unit("Restart") == ["on-failure"]
     assert unit("RestartSec") == ["100ms"]
