@@ -29,7 +29,6 @@ if NATIVE:
     collect_ignore_glob = [
         "02-outbound/test_named_peer.py",
         "06-install/test_hidden_numbers.py",
-        "06-install/test_switching_off.py",
         "06-install/test_ways_of_installing.py",
         "08-hostile/test_stream.py",
         "08-other-stacks/test_before_the_answer.py",

@@ -17,6 +17,8 @@ from lab.waiting import wait_until
 PAGE = (ROOT / "docs/how-to/switch-off.md").read_text(encoding="utf-8")
 SETTINGS = "/run/session-timer.yaml"
 THEIRS = "30;refresher=uac"
+NUMBER = "+49301000"
+"""Leads to Asterisk in the stock kamailio.cfg too."""
 
 
 @pytest.fixture
@@ -38,14 +40,14 @@ def settings(stack: Stack) -> Iterator[Callable[[str], None]]:
 def test_with_new_settings_calls_keep_the_timer_that_they_have(
     stage: Stage, settings: Callable[[str], None]
 ) -> None:
-    ours, _ = received(stage, BY_UPDATE)
-    theirs, _ = received(stage, BY_THEM, THEIRS)
+    ours, _ = received(stage, BY_UPDATE, to=NUMBER)
+    theirs, _ = received(stage, BY_THEM, THEIRS, to=NUMBER)
     general = re.search(r"^ +session_timer: \{(enabled: false)\}$", PAGE, re.MULTILINE)
     assert general
     lab = stage.stack.exec("edge", "cat", SETTINGS)
     assert lab.count("enabled: true") == 1
     settings(lab.replace("enabled: true", general[1]))
-    new, answer = received(stage, BY_UPDATE)
+    new, answer = received(stage, BY_UPDATE, to=NUMBER)
     assert answer.rows("Session-Expires") == ()
     keep(ours, "UPDATE", 2)
     stage.companion.session(ours.call_id, lambda seen: seen["refreshes"] == 2 and seen["due"] > 0)
@@ -80,8 +82,8 @@ def without_us(stack: Stack, tmp_path: Path) -> EdgeOnce:
 def test_without_our_lines_calls_live_on_as_long_as_the_companion_runs(
     stage: Stage, without_us: EdgeOnce
 ) -> None:
-    ours, _ = received(stage, BY_UPDATE)
-    theirs, _ = received(stage, BY_THEM, THEIRS)
+    ours, _ = received(stage, BY_UPDATE, to=NUMBER)
+    theirs, _ = received(stage, BY_THEM, THEIRS, to=NUMBER)
     for call in (ours, theirs):
         stage.companion.session(call.call_id)
     kill(stage.stack, "edge")
