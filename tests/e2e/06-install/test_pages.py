@@ -54,5 +54,9 @@ def test_kamailio_finds_the_configuration_good(stack: Stack) -> None:
     config = "/run/native/kamailio.cfg" if native else "/etc/kamailio/kamailio.cfg"
     said = stack.exec("edge", "sh", "-c", f"kamailio -c -E -f {config} 2>&1")
     assert "config file ok" in said
+    command = "ss -lun | grep 8090"
+    for page in ("native.md", "kemi.md"):
+        assert f"    {command}\n" in (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
+    assert stack.exec("edge", "sh", "-c", command).startswith("UNCONN")
     for complaint in ("ERROR", "CRITICAL"):
         assert complaint not in said
