@@ -93,8 +93,8 @@ def _clock(facts: EdgeFacts, about: str) -> Iterator[Finding]:
             about,
             "its clock stands still" if facts.clocks else "it publishes no clock",
             "how old a record is cannot be told, so calls found at a start are refreshed at once",
-            'include_file "session-timer-native.cfg"   or, with a KEMI script, "session-timer.cfg" and in the '
-            "script's class ksr_session_timer_tick = every_second",
+            'include_file "session-timer-native.cfg"   or, with a KEMI script, "session-timer.cfg" and in '
+            "its class ksr_session_timer_tick = every_second",
             KAMAILIO,
         )
     else:
