@@ -9,6 +9,9 @@ import re
 
 import KSR
 
+_MOST_HEXA = 32767
+"""Bytes that Kamailio makes a hexadecimal text of; of a longer value it makes none, without a word."""
+
 
 def error(text: str) -> None:
     KSR.err(text + "\n")
@@ -45,7 +48,11 @@ def _as_latin_1(name: str) -> str:
     # SIP is UTF-8 (RFC 3261 7.3.1), its senders are not bound to it. Kamailio's Python has no bytes; read
     # as latin-1 every byte becomes a character that can also be handed back.
     bare = name[2:-1] if name.startswith("$(") else name[1:]
-    return bytes.fromhex(str(KSR.pv.gete(f"$({bare}{{s.encode.hexa}})"))).decode("latin-1")
+    pieces = (
+        str(KSR.pv.gete(f"$({bare}{{s.substr,{start},{_MOST_HEXA}}}{{s.encode.hexa}})"))
+        for start in range(0, int(KSR.pv.gete(f"$({bare}{{s.len}})")), _MOST_HEXA)
+    )
+    return bytes.fromhex("".join(pieces)).decode("latin-1")
 
 
 def _without_zero(text: str) -> str:

@@ -136,7 +136,7 @@ class SessionTimers:
         # relayed as it came.
         header = self._config.edge.header
         text = ksr.pv("$mb")
-        if header.lower() not in text.lower():
+        if text and header.lower() not in text.lower():
             return
         # A row may hide behind a lone CR: part of a value to Kamailio, the end of a row to Asterisk's parser.
         # Never both ways: what is removed cannot be given another name too.

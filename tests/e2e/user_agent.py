@@ -244,7 +244,7 @@ class Call:
         if body:
             rows.append("Content-Type: application/sdp")
         text = "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))
-        self.agent.sockets.send(self.agent.own, (self.agent.edge, SIP), text.encode())
+        self.agent.sockets.send(self.agent.own, (self.agent.edge, SIP), text.encode(errors="surrogateescape"))
 
 
 Peer = Callable[[int], UserAgent]

@@ -24,7 +24,10 @@ INCLUDE = HERE.parent.parent / "kamailio" / "session-timer.cfg"
 RELEASES = tuple(sorted(path.stem for path in (HERE / "api").glob("*.json")))
 
 _TYPES: dict[str, type] = {"str": str, "int": int}
-_HEXA = re.compile(r"\$\((.+)\{s\.encode\.hexa\}\)")
+_HEXA = re.compile(r"\$\((.+?)(?:\{s\.substr,(\d+),(\d+)\})?\{s\.encode\.hexa\}\)")
+_LENGTH = re.compile(r"\$\((.+)\{s\.len\}\)")
+_MOST_HEXA = 32767
+"""Of more bytes than these Kamailio makes no hexadecimal text, and of their value none."""
 _EVERY_ROW = re.compile(r"\$?\(?hdr\(([^()]+)\)\[\*\]\)?")
 _FIRST_ROW = re.compile(r"\$?hdr\(([^()]+)\)")
 _OF_REPLY = re.compile(r"\$?T_rpl\(\$hdr\(([^()]+)\)\)")
@@ -252,8 +255,13 @@ class FakeKsr:
         return 0
 
     def _do_pv_gete(self, name: str) -> str | int:
+        if length := _LENGTH.fullmatch(name):
+            return len(str(self._raw(length[1])))
         if hexa := _HEXA.fullmatch(name):
-            return str(self._raw(hexa[1])).encode("latin-1").hex()
+            text = str(self._raw(hexa[1]))
+            if hexa[2]:
+                text = text[int(hexa[2]) :][: int(hexa[3])]
+            return text.encode("latin-1").hex() if len(text) <= _MOST_HEXA else ""
         value = self._raw(name)
         return value if isinstance(value, int) else _from_kamailio(value)
 

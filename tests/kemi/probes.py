@@ -221,6 +221,12 @@ PROBES: dict[str, Probe] = {
         "request": [
             *_all("Supported", "X-B", "X-C", "X-None"),
             *_hexa("Supported", "X-B", "X-C", "X-None"),
+            *_pv(
+                "$(hdr(X-C)[*]{s.len})",
+                "$(mb{s.substr,0,6}{s.encode.hexa})",
+                "$(hdr(X-C)[*]{s.substr,0,1}{s.encode.hexa})",
+                "$(hdr(X-C)[*]{s.substr,1,9}{s.encode.hexa})",
+            ),
             ["pv.sets", "$avp(kept)", "\u00ff"],
             *_pv(
                 "$avp(kept)",

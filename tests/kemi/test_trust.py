@@ -61,6 +61,17 @@ def test_the_internal_header_goes_even_behind_a_lone_cr(edge: Edge, hiding: str)
         assert names.count("x-session-timer") == 1, "ours"
 
 
+@pytest.mark.parametrize("hiding", ["X-Session-Timer: 5;v=1", "X-Other: 1\rX-Session-Timer: 5;v=1"])
+def test_the_internal_header_goes_out_of_any_mass_of_what_is_no_utf_8(edge: Edge, hiding: str) -> None:
+    """Such a text comes from Kamailio in pieces, for it makes none of more than 32,767 bytes."""
+    rows = ("X-Padding: \u00ff" + "a" * 64_000, hiding)
+    handled = edge.send(("Supported: timer", *rows))
+    answered = edge.sure(edge.answer(edge.send((), from_us=True), 200, rows))
+    for sent in (handled.sent, answered):
+        assert not [row for row in sent.rows if "X-Session-Timer: 5" in row]
+        assert len([row for row in sent.rows if row.startswith("X-Session-Timer:")]) == 1, "ours"
+
+
 @pytest.mark.parametrize("name", ["X-Session-Timer", "X-Edge"])
 def test_the_header_has_the_name_that_the_configuration_gives(make_edge: MakeEdge, name: str) -> None:
     edge = make_edge(config={**CONFIG, "edge": {"header": name}})

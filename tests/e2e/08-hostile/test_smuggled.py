@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from e2e.observed_edge import Wire
+from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Originate, Peer
 from lab.sip import SipMessage
 from lab.stack import Stack
@@ -29,10 +29,19 @@ SPELLINGS = (
     "X-Other: 1\rX-Session-Timer: {value}\r\nX-Session-Timer: {value}",
 )
 
+GIANT = "X-Padding: \udcff" + "a" * 33_000
+"""One byte that is no UTF-8, in a message that is read in more than one piece for it."""
+TOO_LARGE = "read message too large"
+
 
 def forged(call: Call) -> str:
     """What an outsider wants the companion to believe."""
     return f'5;refresher=remote;allow=INVITE;rpc="udp:{call.agent.address}:7099";v=1'
+
+
+def drops_giants(call: Call, edge: Kamailio) -> bool:
+    """From 6.0 on Kamailio does, unless told otherwise as in the lab's own kamailio.cfg."""
+    return call.agent.stock and edge.version >= (6, 0)
 
 
 def as_asterisk_reads(message: SipMessage) -> list[str]:
@@ -66,6 +75,53 @@ def test_in_an_answer(peer: Peer, originate: Originate, wire: Wire, stack_rpc: s
     call.answer(invite, 180, row)
     assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 180)) == []
     call.accept(invite, *timer, row)
+    expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 200)) == [expected]
+    call.expect("ACK")
+    assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("spelling", [SPELLINGS[each] for each in (0, 3, 6, 7)])
+def test_in_a_giant_request_that_is_no_utf_8(
+    peer: Peer, edge: Kamailio, wire: Wire, stack: Stack, stack_rpc: str, spelling: str
+) -> None:
+    begun = datetime.now(UTC).isoformat()
+    call = peer(41).call()
+    if drops_giants(call, edge):
+        call.invite(GIANT, spelling.format(value=forged(call)))
+        wait_until(lambda: TOO_LARGE in stack.logs("edge", since=begun), 8, "the request to be dropped")
+        return
+    call.dial("Supported: timer", GIANT, spelling.format(value=forged(call)))
+    expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, "INVITE")) == [expected]
+    assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("spelling", [SPELLINGS[each] for each in (0, 3, 6, 7)])
+def test_in_a_giant_answer_that_is_no_utf_8(
+    peer: Peer,
+    originate: Originate,
+    edge: Kamailio,
+    wire: Wire,
+    stack: Stack,
+    stack_rpc: str,
+    spelling: str,
+) -> None:
+    begun = datetime.now(UTC).isoformat()
+    call, invite = originate(peer(41))
+    row = spelling.format(value=forged(call))
+    if drops_giants(call, edge):
+        call.accept(invite, GIANT, row)
+        wait_until(lambda: TOO_LARGE in stack.logs("edge", since=begun), 8, "the answer to be dropped")
+        call.accept(invite)
+        call.expect("ACK")
+        assert call.bye().status == 200
+        return
+    call.answer(invite, 180, GIANT, row)
+    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 180)) == []
+    call.accept(invite, "Session-Expires: 1800;refresher=uas", "Require: timer", GIANT, row)
     expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
     assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 200)) == [expected]
     call.expect("ACK")
