@@ -9,7 +9,7 @@ from session_timer.dialog import DialogTimer
 from session_timer.uas import Accept, Reject
 
 from . import ksr
-from .edits import Edits, with_row, with_tag, without_timer, without_values
+from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
 from .pending import Completed, Part, Pending, Relayed
 from .rows import Rows, remembered
 
@@ -63,7 +63,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
     if not isinstance(decision, Accept):
         # 400 or 422 was due, but the script's request route did not send it.
         refused = Pending(Part.UAS, peer.name, known or DialogTimer(), recorded=known is not None)
-        return Relayed(Edits(), refused.encode())
+        return Relayed(Edits((edge.header,)), refused.encode())
     dialog = decision.dialog
     told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
     pending = Pending(
@@ -74,7 +74,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
         require_timer=decision.require_timer,
         recorded=known is not None,
     )
-    return Relayed(without_timer(rows).then(with_row(edge.header, told.encode())), pending.encode())
+    return Relayed(without_timer(rows).then(with_only_row(edge.header, told.encode())), pending.encode())
 
 
 def _decide(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Accept | Reject | None:

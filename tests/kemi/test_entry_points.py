@@ -41,6 +41,16 @@ def test_without_on_request_nobody_refuses_and_the_call_goes_on(
     assert edge.known().dialog.agreement is None
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("rows", [("Supported: timer", "x: 600"), ("x: soon",)])
+def test_without_on_request_the_internal_header_is_ours_alone(
+    make_edge: MakeEdge, *, method: str, rows: tuple[str, ...]
+) -> None:
+    edge = make_edge(script_class=WithoutOnRequest)
+    sent = edge.send((*rows, "X-Session-Timer: 5;refresher=local;v=1"), method=method).sent
+    assert not [row for row in sent.all("X-Session-Timer") if row.startswith("X-Session-Timer: 5")]
+
+
 def test_an_answer_to_what_was_never_seen_passes(edge: Edge) -> None:
     class WithoutBranch(Script):
         def branch(self) -> None:
