@@ -70,9 +70,12 @@ def remove(header: str) -> bool:
 
 
 def disarm(header: str) -> None:
-    """Give a header another name in the text itself, for Kamailio parses no headers there, or other ones."""
+    """Put other rows in a header's place in the text itself: there Kamailio parses no headers, or other ones.
+
+    Whole rows, for one that is also removed as Kamailio has parsed it must not take the next one along.
+    """
     name = re.sub(r"([.*+])", r"[\1]", header)
-    KSR.textops.replace_all(f"(^|\r){name}[ \t]*:", "X-Removed:")
+    KSR.textops.replace_all(f"(^|\r){name}[ \t\r\n]*:[^\r\n]*(\r?\n|\r)", "X-Removed: 1\r\n")
 
 
 def append(rows: str) -> None:

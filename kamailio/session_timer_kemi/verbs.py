@@ -139,7 +139,6 @@ class SessionTimers:
         if text and header.lower() not in text.lower():
             return
         # A row may hide behind a lone CR: part of a value to Kamailio, the end of a row to Asterisk's parser.
-        # Never both ways: what is removed cannot be given another name too.
         hidden = text.count("\r") != text.count("\r\n")
         if hidden or not ksr.remove(header):
             ksr.disarm(header)

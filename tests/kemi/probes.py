@@ -283,6 +283,21 @@ PROBES: dict[str, Probe] = {
             ["textops.replace_all", "^X-Session-Timer[ \t]*:", "X-Removed:"],
         ],
     },
+    "a-row-replaced-and-then-removed": {
+        "rows": [],
+        "answers": [
+            [200, ["X-A: 1", "X-B: 2\rX-B: 3", "X-C: 4\rX-B\r\n : 5", "x-b: 6", "X-D: 7"]],
+        ],
+        "reply": [
+            [
+                "textops.replace_all",
+                "(^|\r)X-B[ \t\r\n]*:[^\r\n]*(\r?\n|\r)",
+                "X-Removed: 1\r\n",
+            ],
+            ["hdr.remove", "X-B"],
+        ],
+        "onreply": [["hdr.remove", "X-B"], ["hdr.append", "X-B: 8\r\n"]],
+    },
     "no-utf-8-to-kamailio": {
         "rows": [],
         "request": [["pv.sets", "$avp(kept)", "\udcff"]],

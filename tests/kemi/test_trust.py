@@ -50,15 +50,22 @@ def test_the_internal_header_goes_even_where_kamailio_cannot_parse_the_answer(ed
 
 
 @pytest.mark.parametrize(
-    "hiding", ["X-Other: 1\rX-Session-Timer: 5;v=1", "x-session-timer : 5\rX-SESSION-TIMER: 6"]
+    "hiding",
+    [
+        "X-Other: 1\rX-Session-Timer: 5;v=1",
+        "X-Other: 1\rX-Session-Timer\r\n : 5;v=1",
+        "x-session-timer : 5\rX-SESSION-TIMER: 6",
+    ],
 )
 def test_the_internal_header_goes_even_behind_a_lone_cr(edge: Edge, hiding: str) -> None:
     """To Kamailio a CR without LF is part of a value; Asterisk's parser ends the row there."""
-    handled = edge.send(("Supported: timer", hiding))
-    answered = edge.sure(edge.answer(edge.send((), from_us=True), 200, (hiding,)))
-    for rows in (handled.sent.rows, answered.rows):
-        names = [row.partition(":")[0].strip().lower() for each in rows for row in each.split("\r")]
+    rows = ("Supported: timer", hiding, "X-Next: 1")
+    handled = edge.send(rows)
+    answered = edge.sure(edge.answer(edge.send((), from_us=True), 200, rows))
+    for sent in (handled.sent.rows, answered.rows):
+        names = [row.partition(":")[0].strip().lower() for each in sent for row in each.split("\r")]
         assert names.count("x-session-timer") == 1, "ours"
+        assert "x-next" in names, "what stands behind it stays whole"
 
 
 @pytest.mark.parametrize("hiding", ["X-Session-Timer: 5;v=1", "X-Other: 1\rX-Session-Timer: 5;v=1"])

@@ -27,8 +27,11 @@ SPELLINGS = (
     "X-Other: 1\r\r\nX-Session-Timer: {value}",
     "X-Session-Timer: {value}\rX-Session-Timer: {value}",
     "X-Other: 1\rX-Session-Timer: {value}\r\nX-Session-Timer: {value}",
+    "X-Other: 1\rX-Session-Timer\r\n : {value}",
 )
 
+FOLDED_NAME = "X-Session-Timer\r\n : {value}"
+"""Kamailio gives up on the headers for it; Asterisk's parser takes it."""
 GIANT = "X-Padding: \udcff" + "a" * 33_000
 """One byte that is no UTF-8, in a message that is read in more than one piece for it."""
 TOO_LARGE = "read message too large"
@@ -62,7 +65,9 @@ def test_in_a_request(peer: Peer, wire: Wire, stack_rpc: str, spelling: str) -> 
     answer = call.dial("Supported: timer", spelling.format(value=forged(call)))
     assert as_asterisk_reads(answer) == []
     expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
-    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, "INVITE")) == [expected]
+    relayed = wire.reached_asterisk(call.call_id, "INVITE")
+    assert as_asterisk_reads(relayed) == [expected]
+    assert relayed.rows("Content-Type") == ("application/sdp",), "what stands behind it stays whole"
     assert call.bye().status == 200
 
 
@@ -76,7 +81,9 @@ def test_in_an_answer(peer: Peer, originate: Originate, wire: Wire, stack_rpc: s
     assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 180)) == []
     call.accept(invite, *timer, row)
     expected = f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1'
-    assert as_asterisk_reads(wire.reached_asterisk(call.call_id, 200)) == [expected]
+    relayed = wire.reached_asterisk(call.call_id, 200)
+    assert as_asterisk_reads(relayed) == [expected]
+    assert relayed.rows("Content-Type") == ("application/sdp",), "what stands behind it stays whole"
     call.expect("ACK")
     assert call.bye().status == 200
 
@@ -128,7 +135,7 @@ def test_in_a_giant_answer_that_is_no_utf_8(
     assert call.bye().status == 200
 
 
-@pytest.mark.parametrize("spelling", [SPELLINGS[each] for each in (0, 2, 3, 7)])
+@pytest.mark.parametrize("spelling", [FOLDED_NAME, *(SPELLINGS[each] for each in (0, 2, 3, 7, 8))])
 def test_in_an_answer_that_kamailio_cannot_parse(
     peer: Peer, originate: Originate, wire: Wire, stack: Stack, spelling: str
 ) -> None:
