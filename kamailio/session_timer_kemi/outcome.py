@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from session_timer import Failure, Record
 from session_timer.dialog import DialogTimer
+from session_timer.headers import parse_retry_after
 
 from . import ksr
 from .records import At
@@ -38,10 +39,7 @@ def failed(transaction: Transaction, code: int, at: At) -> Record | None:
     record = transaction.record
     if record is None:
         return None
-    wait = ksr.pv("$hdr(Retry-After)").split(";")[0].split("(")[0].strip()
-    failure = Failure(
-        code, transaction.sender, at[0], int(wait) if wait.isdecimal() and len(wait) < 7 else None
-    )
+    failure = Failure(code, transaction.sender, at[0], parse_retry_after(ksr.pv("$hdr(Retry-After)")))
     ksr.count(f"session_timer_refused_{transaction.sender}")
     ksr.info(
         f"session timer: {transaction.call_id}: peer={transaction.peer.name} "

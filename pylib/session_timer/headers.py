@@ -55,6 +55,7 @@ _HOST = r"\[[0-9A-Fa-f:.]++\]"
 _PARAM = rf"({_WORD})(?:[ \t]*+=[ \t]*+({_WORD}|{_QUOTED}|{_HOST}))?"
 _DELTA = re.compile(r"[ \t]*+([0-9]++)[ \t]*+")
 _NEXT_PARAM = re.compile(rf";[ \t]*+({_PARAM})[ \t]*+", re.DOTALL)
+_WAIT = re.compile(r"[ \t]*0*([0-9]{1,11})")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
@@ -122,6 +123,12 @@ class SessionExpires:
 def parse_min_se(value: str) -> int:
     """Read one Min-SE value, in seconds; parameters are allowed and dropped. Raises `HeaderError`."""
     return delta_and_params("Min-SE", value)[0]
+
+
+def parse_retry_after(value: str) -> int | None:
+    """Read one Retry-After value, in seconds, less its comment and parameters; None if it names no time."""
+    digits = _WAIT.match(value)
+    return None if digits is None else min(int(digits[1]), LARGEST_INTERVAL)
 
 
 def only_row(header: str, rows: Sequence[str]) -> str | None:

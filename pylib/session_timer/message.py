@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .headers import (
     ABSOLUTE_MINIMUM,
-    LARGEST_INTERVAL,
     REFRESH_METHODS,
     TIMER,
     HeaderError,
@@ -17,12 +15,11 @@ from .headers import (
     has_tag,
     only_row,
     parse_min_se,
+    parse_retry_after,
 )
 
 Rows = Callable[[str], Sequence[str]]
 """All values of the header with this long name, in order; empty if the message has none."""
-
-_DIGITS = re.compile(r"[ \t]*0*([0-9]{1,11})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class RefreshResponse:
                 min_se = max(parse_min_se(row), floor)
         except HeaderError as error:
             malformed = str(error)
-        waits = [match[1] for row in rows("Retry-After") if (match := _DIGITS.match(row))]
+        waits = [wait for row in rows("Retry-After") if (wait := parse_retry_after(row)) is not None]
         return cls(
             code=code,
             session_expires=expires,
@@ -115,6 +112,6 @@ class RefreshResponse:
             supports_timer=has_tag(rows("Supported"), TIMER),
             requires_timer=has_tag(rows("Require"), TIMER),
             allows_update=allows(rows("Allow"), "UPDATE"),
-            retry_after=min(int(waits[0]), LARGEST_INTERVAL) if waits else None,
+            retry_after=waits[0] if waits else None,
             malformed=malformed,
         )
