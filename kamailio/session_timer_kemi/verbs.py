@@ -8,25 +8,23 @@ were not there.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
 from session_timer import (
-    Config,
-    ConfigError,
     ExpiryAction,
     Mode,
     Peer,
     Policy,
     Record,
     Side,
+    uac,
 )
 from session_timer.record import split_key
 
-from . import configuration, inbound, ksr, outbound, outcome, passing
+from . import inbound, ksr, last_good, outbound, outcome, passing
 from .pending import Completed, Part, Pending
 from .records import LearnedMinSE, Records, clock_id
 from .rows import Rows
@@ -45,29 +43,10 @@ _AIM = "session_timer_aim"
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _REFRESHES = ("INVITE", "UPDATE")
-_UNMARKED = ("ACK", "CANCEL")
-"""ACK never says Supported; CANCEL is made anew by each hop, so nothing said there gets far."""
+_UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
+"""CANCEL is made anew by each hop: nothing said there gets far."""
 
 _Result = TypeVar("_Result")
-
-_last_good: dict[str, Config] = {}
-"""Outlives a reload of the script, which keeps imported modules: a broken file then changes nothing."""
-
-
-def _load(path: str) -> Config:
-    try:
-        config = configuration.load(path)
-    except ConfigError as wrong:
-        for line in str(wrong).splitlines():
-            ksr.error(f"session timer: {line}")
-        if path not in _last_good:
-            ksr.error("session timer: Kamailio does not start with this configuration")
-            # An exception here would reach the operator as a Python traceback.
-            os._exit(1)
-        ksr.error("session timer: the configuration that was in force before stays in force")
-        return _last_good[path]
-    _last_good[path] = config
-    return config
 
 
 class SessionTimers:
@@ -79,7 +58,7 @@ class SessionTimers:
         A broken configuration ends Kamailio's start with its problems in the log; on a reload the one
         before stays in force.
         """
-        self._config = _load(path)
+        self._config = last_good.load(path)
         self._directory = Directory(self._config)
         self._records = Records()
         self._learned = LearnedMinSE(self._config.edge.learned_min_se)

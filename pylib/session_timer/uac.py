@@ -9,6 +9,9 @@ from .headers import ABSOLUTE_MINIMUM, Role, SessionExpires
 from .message import RefreshResponse
 from .policy import Policy
 
+WITHOUT_SUPPORT = ("ACK",)
+"""Methods whose requests do not carry ``Supported: timer`` (RFC 4028 7.1)."""
+
 MOST_422_RETRIES = 5
 """Every retry needs a larger Min-SE than the one before; a path that goes on growing it is broken."""
 
@@ -25,8 +28,8 @@ class TimerHeaders:
 
 
 def shows_support(method: str, policy: Policy) -> bool:
-    """Whether our request of this method carries ``Supported: timer``: all but ACK do (RFC 4028 7.1)."""
-    return policy.enabled and method != "ACK"
+    """Whether our request of this method carries ``Supported: timer`` (RFC 4028 7.1)."""
+    return policy.enabled and method not in WITHOUT_SUPPORT
 
 
 def request(
