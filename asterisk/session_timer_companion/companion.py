@@ -53,13 +53,8 @@ class Companion:
         """
         # Clocks first: without them a record that is found at the start tells no age.
         await self.changes.read_all()
-        for keeper in self.keepers:
-            try:
-                await keeper.ami.connect()
-            except AmiLoginError as error:
-                raise StartError(str(error)) from None
-            except AmiUnavailable:
-                keeper.ami.start()
+        # Together: one that is away keeps no other one's calls waiting.
+        await asyncio.gather(*[_log_in(keeper) for keeper in self.keepers])
 
     async def wait_until_ready(self, seconds: float) -> None:
         """Wait until every call of every Asterisk is under watch, but no longer than this."""
@@ -96,3 +91,12 @@ class Companion:
         for keeper in self.keepers:
             await keeper.aclose()
         self.edges.close()
+
+
+async def _log_in(keeper: Keeper) -> None:
+    try:
+        await keeper.ami.connect()
+    except AmiLoginError as error:
+        raise StartError(str(error)) from None
+    except AmiUnavailable:
+        keeper.ami.start()

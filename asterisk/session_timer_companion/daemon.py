@@ -8,6 +8,7 @@ import importlib
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from session_timer import ConfigError
@@ -18,7 +19,7 @@ from session_timer_companion.configuration import Configuration
 from session_timer_companion.http_doors import HttpError, listening
 
 PATIENCE = 1.0
-"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is under watch yet."""
+"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is under watch."""
 
 TELL_EVERY = 5.0
 """Seconds between two words to systemd, where its watchdog wants no more."""
@@ -50,20 +51,26 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
             doors = stack.enter_context(listening(http.host, http.port)) if http.enabled else []
         except HttpError as error:
             raise StartError(str(error)) from None
-        tasks = [asyncio.create_task(_serve(companion, doors))] if doors else []
+        starting, stopping = asyncio.create_task(companion.connect()), asyncio.create_task(stop.wait())
+        tasks: list[asyncio.Task[Any]] = [starting, stopping]
         stack.push_async_callback(_cancel, tasks)
-        await companion.connect()
-        tasks.append(asyncio.create_task(companion.changes.run()))
-        await companion.wait_until_ready(PATIENCE)
-        systemd.notify(f"READY=1\nSTATUS={companion.standing()}")
-        tasks.append(asyncio.create_task(_tell_systemd(companion)))
-        log.info("started", asterisks=len(companion.keepers))
-        await stop.wait()
+        if doors:
+            tasks.append(asyncio.create_task(_serve(companion, doors)))
+        # An Asterisk that cannot be reached holds a start up for seconds; a stop does not wait for it.
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            tasks.append(asyncio.create_task(companion.changes.run()))
+            await companion.wait_until_ready(PATIENCE)
+            systemd.notify(f"READY=1\nSTATUS={companion.standing()}")
+            tasks.append(asyncio.create_task(_tell_systemd(companion)))
+            log.info("started", asterisks=len(companion.keepers))
+            await stopping
         systemd.notify("STOPPING=1")
         log.info("stopping: calls go on, and are found again at the next start")
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -170,6 +170,20 @@ async def test_an_asterisk_that_is_away_is_waited_for(tmp_path: Path) -> None:
             assert it.edge.records[key(call)].refreshes == 1
 
 
+async def test_a_stop_does_not_wait_for_an_asterisk_that_says_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        it.asterisk.greeting = b""
+        async with running("run", "--config", str(config(it))) as companion:
+            await it.until(lambda: it.asterisk.connections == 1)
+            begun = it.now
+            companion.process.terminate()
+            status, said = await companion.end()
+            assert it.now - begun < 2
+            assert status == 0
+            assert "started" not in said
+            assert "Traceback" not in said
+
+
 async def test_pages_are_served_while_asterisk_is_away(tmp_path: Path) -> None:
     port = _free_port()
     async with world(tmp_path, start=False) as it:
