@@ -32,6 +32,10 @@ AT_ONCE = 32
 TRIES = 2
 """A datagram may get lost. An edge that did not answer at all last time is asked once."""
 
+_NOT_LET_IN = (
+    "Permission denied: the companion's user must be in the group that owns the socket and its folder "
+    "(in its unit SupplementaryGroups=kamailio), and Kamailio's dgram_mode must let the group write"
+)
 _NO_SUCH_KEY = "Key name doesn't exist"
 
 
@@ -234,8 +238,10 @@ class Edge:
                             remote_addr=place,
                             family=socket.AF_UNIX,
                         )
-                    except BaseException:
+                    except BaseException as error:
                         self._forget_path()
+                        if isinstance(error, PermissionError):
+                            raise PermissionError(error.errno, _NOT_LET_IN) from None
                         raise
                     # Kamailio, another user, answers to this path.
                     self._own_path.chmod(0o666)

@@ -237,6 +237,19 @@ async def test_an_edge_that_others_took_over_is_asked_at_its_new_address(
         edge.close()
 
 
+async def test_a_unix_socket_of_another_user_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", refused)
+    answer = await Edge(f"unix:{tmp_path / 'rpc'}").record("call;a;b")
+    assert isinstance(answer, Unreachable)
+    assert "Permission denied" in answer.reason
+    assert "SupplementaryGroups=" in answer.reason
+
+
 def _receive(server: socket.socket) -> tuple[bytes, str]:
     server.settimeout(5)
     data, address = server.recvfrom(65536)
