@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from e2e.install_steps import fenced, step, typed
 from lab.stack import ROOT, LabError, Stack
 from lab.waiting import wait_until
 
-README = ROOT / "asterisk" / "README.md"
 UNIT = "session-timer-companion"
 CONFIG = "/etc/session-timer/session-timer.yaml"
 ADDRESS = 31
@@ -25,28 +24,12 @@ apt() { shift; dpkg --status "$@" >/dev/null; }
 session-timer() { python3 -m session_timer_companion "$@"; }
 """
 
-# Instead of --privileged: with these systemd gives each service its sandbox, and no setting of the host can be
-# written. The engine's own tmpfs may not be executed from, as that of a real host.
+# Less than --privileged: systemd can give each service its sandbox, and writes no setting of our own host.
 _RIGHTS = (
-    *("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
-    *("--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
-)  # fmt: skip
-
-
-def shown(step: int) -> list[str]:
-    """The blocks of commands in one step of the README's section Install, without their indentation."""
-    install = README.read_text(encoding="utf-8").split("\n## Install\n", 1)[1].split("\n## ", 1)[0]
-    (text,) = re.findall(rf"^{step}\. (.*?)(?=^\d+\. |\Z)", install, re.DOTALL | re.MULTILINE)
-    blocks = re.findall(r"(?<=\n\n)(?: {7}.*\n)+", text)
-    assert blocks, f"step {step} of {README} shows no command"
-    return [re.sub(r"^ {7}", "", block, flags=re.MULTILINE) for block in blocks]
-
-
-def shown_configuration() -> str:
-    """The configuration that the README shows."""
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert isinstance(text, str)
-    return text
+    *("--cap-add", "SYS_ADMIN", "--cgroupns", "private"),
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),  # noqa: S108  # inside it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +39,19 @@ class SystemdHost:
     stack: Stack
 
     def shell(self, script: str, timeout: float = 30) -> str:
-        """What a bash script prints, as root in a checkout. Raises LabError with its complaint if it fails."""
+        """What a bash script prints, as root in a checkout. Raises LabError with its complaint."""
         return self.stack.exec(HERE, "bash", "-euc", f"cd /checkout\n{COMMANDS}\n{script}", timeout=timeout)
 
     def fails(self, script: str) -> str:
         """All that a script writes which must end with a status other than 0."""
-        docker = ["docker", "exec", self.stack.container(HERE), "bash", "-c", f"cd /checkout\n{COMMANDS}\n{script}"]
+        docker = [
+            "docker",
+            "exec",
+            self.stack.container(HERE),
+            "bash",
+            "-c",
+            f"cd /checkout\n{COMMANDS}\n{script}",
+        ]
         done = subprocess.run(
             docker, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False
         )
@@ -85,7 +75,9 @@ class SystemdHost:
 
     def journal(self, *options: str) -> str:
         """The unit's journal: its own lines, and what systemd says of it."""
-        return self.stack.exec(HERE, "journalctl", "--no-pager", "--output=short-monotonic", f"--unit={UNIT}", *options)
+        return self.stack.exec(
+            HERE, "journalctl", "--no-pager", "--output=short-monotonic", f"--unit={UNIT}", *options
+        )
 
     def cursor(self) -> str:
         """The end of the journal as it is now, to be given to `logged`."""
@@ -110,7 +102,17 @@ def booted(stack: Stack) -> Iterator[SystemdHost]:
     mounts = [word for part in ("pylib", "asterisk") for word in ("-v", f"{ROOT / part}:/checkout/{part}:ro")]
     remove = ["docker", "rm", "-f", "-v", name]
     subprocess.run(remove, check=False, capture_output=True, timeout=60)
-    docker = ["docker", "run", "-d", "--name", name, *where, *mounts, *_RIGHTS, "session-timer/systemd:trixie"]
+    docker = [
+        "docker",
+        "run",
+        "-d",
+        "--name",
+        name,
+        *where,
+        *mounts,
+        *_RIGHTS,
+        "session-timer/systemd:trixie",
+    ]
     done = subprocess.run(docker, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{done.stderr}\nThe image is made by docker/build-images."
     try:
@@ -132,10 +134,10 @@ def install(host: SystemdHost) -> None:
     """The README's steps up to the service itself, which is not started."""
     stack = host.stack
     password = stack.exec("asterisk", "cat", "/run/secrets/ami").strip()
-    (account,) = shown(2)
+    account, _ = typed(step(2))
     # The rest of that step is done on Asterisk's host.
-    secret = [line for line in account.splitlines() if line.startswith("install ")]
-    text = shown_configuration()
+    ours = [line for line in account.splitlines() if "/etc/session-timer" in line]
+    text = fenced(step(4), "yaml")
     for example, real in {
         "192.0.2.20": stack.asterisk,
         "192.0.2.10": stack.edge,
@@ -143,8 +145,9 @@ def install(host: SystemdHost) -> None:
     }.items():
         assert example in text
         text = text.replace(example, real)
-    host.shell(shown(1)[0])
-    host.shell("\n".join(secret).replace("<the password>", password))
+    by_apt, _ = typed(step(1))
+    host.shell(by_apt)
+    host.shell("\n".join([f"password={password}", *ours]))
     host.put(CONFIG, text)
-    (check,) = shown(5)
-    assert "valid" in host.shell("\n".join(line for line in check.splitlines() if "doctor" not in line))
+    (look,) = typed(step(5))
+    assert "valid" in host.shell("\n".join(line for line in look.splitlines() if "doctor" not in line))

@@ -6,31 +6,15 @@ import re
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
-from textwrap import dedent
 
 import pytest
+from e2e.install_steps import fenced, step, typed
 from lab.stack import ROOT, Stack
 from lab.waiting import wait_until
 
-INSTALL = (ROOT / "asterisk/README.md").read_text(encoding="utf-8").split("## Install", 1)[1]
 CHECKOUT = [word for name in ("asterisk", "pylib") for word in ("-v", f"{ROOT / name}:/checkout/{name}:ro")]
 
 Run = Callable[..., str]
-
-
-def step(number: int) -> str:
-    return INSTALL.split(f"\n{number}. ", 1)[1].split(f"\n{number + 1}. ", 1)[0]
-
-
-def fenced(text: str, kind: str) -> str:
-    (block,) = re.findall(rf"^ *```{kind}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    return dedent(block)
-
-
-def typed(text: str) -> list[str]:
-    """The commands of a step, block by block."""
-    outside = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.findall(r"(?:^ {7}.*\n)+", outside, re.MULTILINE)
 
 
 def image(stack: Stack, service: str) -> str:
