@@ -13,7 +13,7 @@ from lab.waiting import wait_until
 
 UNIT = "session-timer-companion"
 CONFIG = "/etc/session-timer/session-timer.yaml"
-ADDRESS = 31
+ADDRESS = 35
 """The last number of the host's address."""
 HERE = "systemd"
 """What the stack calls the container."""
