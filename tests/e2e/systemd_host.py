@@ -84,7 +84,7 @@ class SystemdHost:
         said = self.journal("--lines=1", "--show-cursor")
         return said.rsplit("-- cursor: ", 1)[1].strip()
 
-    def logged(self, cursor: str, *parts: str, timeout: float = 10) -> str:
+    def logged(self, cursor: str, *parts: str, timeout: float = 20) -> str:
         """Wait for a line of the journal after ``cursor`` with all these parts; gives that line."""
 
         def look() -> list[str]:
