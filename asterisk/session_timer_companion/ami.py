@@ -13,6 +13,7 @@ for, by Asterisk or here: `on_up` is the moment to read the state anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import inspect
 import logging
@@ -217,12 +218,11 @@ class Ami:
                 if await self._watch(self._wire):
                     failures = 0
                 self._went_down(self._wire.lost.result())
-                await self._sleep(self.account.backoff.delay(failures, self._draw()))
-            try:
-                await self._open()
-            except AmiError as error:
-                refused = isinstance(error, AmiLoginError)
+            if self.last_error is not None:
+                refused = isinstance(self.last_error, AmiLoginError)
                 await self._sleep(self.account.backoff.delay(failures, self._draw(), refused=refused))
+            with contextlib.suppress(AmiError):
+                await self._open()
             failures += 1
 
     async def _watch(self, wire: Wire) -> bool:

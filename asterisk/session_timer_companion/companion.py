@@ -47,14 +47,15 @@ class Companion:
         return all(keeper.ready for keeper in self.keepers)
 
     async def connect(self) -> None:
-        """Log in to every Asterisk; one that is away is tried again for ever, a refused login is an error.
+        """Log in to all Asterisks at once; one that does not answer or refuses us is tried again for ever.
 
-        Raises `StartError`.
+        Raises `StartError` if every one of them refuses us.
         """
         # Clocks first: without them a record that is found at the start tells no age.
         await self.changes.read_all()
-        # Together: one that is away keeps no other one's calls waiting.
-        await asyncio.gather(*[_log_in(keeper) for keeper in self.keepers])
+        refusals = await asyncio.gather(*[_refusal(keeper) for keeper in self.keepers])
+        if all(refusals):
+            raise StartError("\n".join(str(refusal) for refusal in refusals))
 
     async def wait_until_ready(self, seconds: float) -> None:
         """Wait until every call of every Asterisk is under watch, but no longer than this."""
@@ -93,10 +94,13 @@ class Companion:
         self.edges.close()
 
 
-async def _log_in(keeper: Keeper) -> None:
+async def _refusal(keeper: Keeper) -> AmiLoginError | None:
+    """Log in to one Asterisk, or go on trying; why it refuses us, if it does."""
     try:
         await keeper.ami.connect()
     except AmiLoginError as error:
-        raise StartError(str(error)) from None
+        keeper.ami.start()
+        return error
     except AmiUnavailable:
         keeper.ami.start()
+    return None

@@ -54,13 +54,14 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
         starting, stopping = asyncio.create_task(companion.connect()), asyncio.create_task(stop.wait())
         tasks: list[asyncio.Task[Any]] = [starting, stopping]
         stack.push_async_callback(_cancel, tasks)
+        # Before the logins: one Asterisk may keep them waiting, and the calls of the others go on changing.
+        tasks.append(asyncio.create_task(companion.changes.run()))
         if doors:
             tasks.append(asyncio.create_task(_serve(companion, doors)))
         # An Asterisk that cannot be reached holds a start up for seconds; a stop does not wait for it.
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            tasks.append(asyncio.create_task(companion.changes.run()))
             await companion.wait_until_ready(PATIENCE)
             systemd.notify(f"READY=1\nSTATUS={companion.standing()}")
             tasks.append(asyncio.create_task(_tell_systemd(companion)))

@@ -71,6 +71,8 @@ class World:
     settings: dict[str, object] = field(default_factory=dict)
     alone: bool = False
     """There is no edge in front of Asterisk."""
+    beside: FakeAsterisk | None = None
+    """A second Asterisk of the same companion: `ast2`."""
     rpc: str | None = None
     """`edge.rpc` of the configuration, if it is not the edge's own address; empty: it is not set."""
 
@@ -83,6 +85,10 @@ class World:
         assert self.companion is not None
         return self.companion.keepers[0]
 
+    def keeper_of(self, asterisk: FakeAsterisk) -> Keeper:
+        assert self.companion is not None
+        return self.companion.keepers[asterisk is self.beside]
+
     def watch(self, channel: Channel) -> Watch:
         return self.keeper.by_key[key(channel)]
 
@@ -90,6 +96,7 @@ class World:
         return self.companion is not None and key(channel) in self.keeper.by_key
 
     def configuration(self) -> Configuration:
+        asterisks = [self.asterisk, *([self.beside] if self.beside else [])]
         data: dict[str, object] = {
             "unsafe_lab_intervals": True,
             "session_timer": {"default_expires": 12, "min_se": 4, **self.policy},
@@ -98,12 +105,13 @@ class World:
             "companion": {
                 "ami": [
                     {
-                        "name": "ast1",
+                        "name": f"ast{number}",
                         "host": "127.0.0.1",
-                        "port": self.asterisk.port,
+                        "port": asterisk.port,
                         "secret": "s3cret",
                         "alone": self.alone,
                     }
+                    for number, asterisk in enumerate(asterisks, 1)
                 ],
                 "http": {"enabled": False},
                 "rpc_timeout": 2.0,
@@ -142,19 +150,21 @@ class World:
         peer: str = "",
         ring: bool = False,
         name: str = "",
+        at: FakeAsterisk | None = None,
     ) -> Channel:
         """A call that is answered now, or `age` seconds ago; `known`: the edge has its record."""
+        asterisk = at or self.asterisk
         channel = Channel(
-            name or f"PJSIP/carrier-{len(self.asterisk.channels):08x}", f"1.{call_id}", call_id, state=4
+            name or f"PJSIP/carrier-{len(asterisk.channels):08x}", f"1.{call_id}", call_id, state=4
         )
         channel.peer_allows_update = update
         header = InternalHeader(agreement, update, self.edge.address, peer).encode()
         (channel.response_headers if outbound else channel.headers)["X-Session-Timer"] = header
         if known:
             self.edge.write(key(channel), agreement, update=update, age=age, peer=peer)
-        self.asterisk.add(channel)
+        asterisk.add(channel)
         if not ring:
-            self.asterisk.answer(channel)
+            asterisk.answer(channel)
         return channel
 
     async def until(self, condition: Callable[[], bool], seconds: float = 120.0) -> None:
