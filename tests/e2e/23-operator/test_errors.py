@@ -10,6 +10,7 @@ from e2e.companion_run import CONFIG, assert_told, beside, heard, put, ran
 from e2e.refreshed_calls import TIMER
 from e2e.together import Stage
 from lab.stack import ROOT, Stack
+from session_timer_companion.keeper import EVENTS
 
 
 def test_wrong_password_is_said_and_ends_it(stack: Stack) -> None:
@@ -118,3 +119,5 @@ def test_shipped_account_has_no_other_privilege() -> None:
         row.replace(" ", "") for row in rows if row.startswith(("read", "write")) and "timeout" not in row
     ]
     assert given == ["read=call", "write=call"]
+    filters = [row for row in rows if row.startswith("eventfilter")]
+    assert filters == [f"eventfilter(action(include),name({name})) =" for name in EVENTS]
