@@ -1,4 +1,4 @@
-"""Logs in to AMI and prints the first line of each answer and event, until it is killed. Runs in a container."""
+"""Logs in to AMI and prints the first line of each answer and event until it is killed."""
 
 from __future__ import annotations
 
