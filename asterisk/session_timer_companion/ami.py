@@ -126,6 +126,11 @@ class Ami:
         if self._supervision is None:
             self._supervision = asyncio.create_task(self._stay_up(), name=f"ami {self.account.name}")
 
+    def reconnect(self, reason: str) -> None:
+        """Give this connection up and make another, after the usual back-off. Nothing to do while not up."""
+        if self._wire is not None:
+            self._wire.abort(reason)
+
     async def aclose(self) -> None:
         """Close for good. Actions under way fail with AmiUnavailable; no callback comes after this."""
         self._closed = True

@@ -6,10 +6,11 @@ Each has a number that its answers carry, a deadline, and a future for what it i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from panoramisk.actions import Action
 
@@ -36,11 +37,21 @@ _VALUE = b"\r\nValue: "
 Outcome = TypeVar("Outcome")
 
 
+class Queue(Protocol):
+    """What was asked on one connection and is not answered yet, in the order in which it will be."""
+
+    def moves_before(self, request: Asked[Any]) -> bool:
+        """Whether answers come in to something that was asked before this."""
+
+    def first_channel(self) -> str:
+        """The channel that Asterisk is at; empty if none."""
+
+
 class Asked(Action, Generic[Outcome]):  # type: ignore[misc]  # panoramisk has no types
     """Something under way. Belongs to the running event loop.
 
-    A deadline is the time until the next answer, `timeout` in seconds. Raises AmiHeaderError for what AMI
-    cannot carry.
+    A deadline is the time until the next answer to it, or to what was asked before it; `timeout` in seconds.
+    Raises AmiHeaderError for what AMI cannot carry.
     """
 
     future: asyncio.Future[Outcome]
@@ -54,6 +65,12 @@ class Asked(Action, Generic[Outcome]):  # type: ignore[misc]  # panoramisk has n
         self.timeout = timeout
         self.moved = False
         self.deadline: asyncio.TimerHandle | None = None
+        self.queue: Queue | None = None
+
+    @property
+    @abstractmethod
+    def channel(self) -> str:
+        """That the next answer will be about; empty if about none."""
 
     @abstractmethod
     def take(self, frame: bytes, part: bytes) -> None:
@@ -61,13 +78,16 @@ class Asked(Action, Generic[Outcome]):  # type: ignore[misc]  # panoramisk has n
 
     def expire(self) -> None:
         """The deadline is due: over, unless answers are still coming in."""
-        if self.moved:
+        assert self.queue is not None  # noqa: S101  # for the type checker: the deadline was started
+        if self.moved or self.queue.moves_before(self):
             self.moved = False
-            self.start_deadline()
+            self.start_deadline(self.queue)
         else:
-            self.fail(AmiTimeout(f"no answer to {self.name} within {self.timeout:g} s"))
+            told = f"no answer to {self.name} within {self.timeout:g} s"
+            self.fail(AmiTimeout(told, self.queue.first_channel()))
 
-    def start_deadline(self) -> None:
+    def start_deadline(self, queue: Queue) -> None:
+        self.queue = queue
         self.deadline = asyncio.get_running_loop().call_later(self.timeout, self.expire)
 
     def bring(self, outcome: Outcome) -> None:
@@ -98,7 +118,12 @@ class Request(Asked[AmiMessage]):
 
     def __init__(self, name: str, headers: Mapping[str, Header], *, timeout: float) -> None:
         super().__init__(name, timeout=timeout)
+        self._channel = str(headers.get("Channel", ""))
         self.encoded = self._encode(headers)
+
+    @property
+    def channel(self) -> str:
+        return self._channel
 
     def take(self, frame: bytes, part: bytes) -> None:  # noqa: ARG002  # it has no parts
         message = AmiMessage.parsed(frame)
@@ -121,8 +146,13 @@ class Listing(Asked[AmiEntry]):
         timeout: float,
     ) -> None:
         super().__init__(name, timeout=timeout)
+        self._channel = str(headers.get("Channel", ""))
         self.encoded = self._encode(headers)
         self._on_entry = on_entry
+
+    @property
+    def channel(self) -> str:
+        return self._channel
 
     def take(self, frame: bytes, part: bytes) -> None:  # noqa: ARG002  # it has no parts
         self.moved = True
@@ -153,6 +183,7 @@ class Readings(Asked[list[tuple[str, ...]]]):
 
     def __init__(self, questions: Sequence[Question], *, timeout: float) -> None:
         super().__init__("Getvar", timeout=timeout)
+        self._questions = questions
         self._sizes = [len(functions) for _, functions in questions]
         self._values = [""] * sum(self._sizes)
         self._open: dict[bytes, int] = {}
@@ -169,6 +200,12 @@ class Readings(Asked[list[tuple[str, ...]]]):
         self.encoded = "".join(actions).encode()
         if not actions:
             self.bring([() for _ in questions])
+
+    @property
+    def channel(self) -> str:
+        place = int(next(iter(self._open), b"0"))
+        asked = itertools.chain.from_iterable([name] * len(functions) for name, functions in self._questions)
+        return next(itertools.islice(asked, place, None), "")
 
     def take(self, frame: bytes, part: bytes) -> None:
         self.moved = True

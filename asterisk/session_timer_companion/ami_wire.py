@@ -66,9 +66,19 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
             raise AmiUnavailable(f"not connected: {self._ending or self.lost.result()}")
         for request in requests:
             self.responses[request.number] = request
-            request.start_deadline()
+            request.start_deadline(self)
             self._unsent.append(request)
         self._send_unsent()
+
+    def moves_before(self, request: Asked[Any]) -> bool:
+        """Whether answers come in to something that was asked before this."""
+        first = next(iter(self.responses.values()), request)
+        return first is not request and self._now() - self.answered_at < request.timeout
+
+    def first_channel(self) -> str:
+        """The channel that Asterisk is at; empty if none."""
+        first: Asked[Any] | None = next(iter(self.responses.values()), None)
+        return first.channel if first is not None else ""
 
     def release(self, request: Asked[Any]) -> None:
         """Forget a request, answered or not."""

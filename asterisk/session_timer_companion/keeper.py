@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
 
 from session_timer_companion import calls, channels, refreshing
-from session_timer_companion.ami import Ami, AmiAccount, AmiError, AmiMessage, AmiRefused, AmiTimeout
+from session_timer_companion.ami import (
+    Ami,
+    AmiAccount,
+    AmiError,
+    AmiMessage,
+    AmiRefused,
+    AmiTimeout,
+    AmiUnavailable,
+    Backoff,
+)
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.calls import Call, Channel, Media
 from session_timer_companion.clocks import Clocks
@@ -35,6 +45,10 @@ GOES = 4
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
 
+STUCK = Backoff(first=4.0, ceiling=300.0)
+"""When a channel that does not answer is asked again."""
+
+_NO_ANSWER = AmiMessage.from_line("Response: Error\r\nMessage: the channel does not answer")
 _MASQUERADE = ("<MASQ>", "<ZOMBIE>")
 
 
@@ -68,8 +82,11 @@ class Keeper:
         self._beside = BackgroundTasks(self._fault)
         self._resync: asyncio.Task[None] | None = None
         self._to_look: dict[str, Channel | None] = {}
+        self._readers = 0
         self._ended: set[str] = set()
-        """Channels that hung up during a resync: what the list says of them is out of date."""
+        """Channels that hung up while channels were being read: what was read of them is out of date."""
+        self._stuck: set[str] = set()
+        """Channels that do not answer. Asterisk does in order what one connection asks: they get another."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
         self.turns = Turns(self, edges=edges, clocks=clocks, measures=measures, log=self._log, chance=chance)
@@ -93,16 +110,21 @@ class Keeper:
     # What a turn needs of Asterisk
 
     async def pipelined(self, actions: Sequence[refreshing.Action]) -> list[AmiMessage]:
-        """Carry out actions in their order. Raises AmiError."""
-        return await self.ami.pipelined(actions)
+        """Carry out actions in their order; those on a channel that is stuck are refused. Raises AmiError."""
+        held = [headers.get("Channel") in self._stuck for _, headers in actions]
+        with self._noting_stuck():
+            answers = iter(await self.ami.pipelined(itertools.compress(actions, [not each for each in held])))
+        return [_NO_ANSWER if each else next(answers) for each in held]
 
     async def media(self, channel: str) -> Media:
         """What is negotiated on a channel now. Raises AmiError."""
-        return await channels.media(self.ami, channel)
+        with self._noting_stuck(channel):
+            return await channels.media(self.ami, channel)
 
     async def connected_number(self, channel: str) -> str:
         """The number of the other party that Asterisk knows by now. Raises AmiError."""
-        return await channels.connected_number(self.ami, channel)
+        with self._noting_stuck(channel):
+            return await channels.connected_number(self.ami, channel)
 
     def look_at(self, channel: str, answered: Channel | None = None) -> None:
         """Ask Asterisk for a channel, with others that changed in the same moment.
@@ -131,11 +153,23 @@ class Keeper:
 
     async def _get_in_step(self) -> None:
         """Read everything; while the connection stands, again and again until that has succeeded."""
+        read: set[str] = set()
         for attempt in itertools.count():
             try:
-                await self._read_all()
+                with self._noting_stuck(), self._noting_ends():
+                    await self._read_all(read)
             except AmiTimeout as error:
-                self._log.warning("not in step with Asterisk yet; reading its calls again", reason=str(error))
+                self._log.warning("not in step with Asterisk yet; reading on", reason=str(error))
+            except AmiRefused as error:
+                self._log.error(  # for the operator
+                    "Asterisk does not list its channels; the AMI account needs write = call, and then "
+                    "`manager reload`. It holds for new logins, so we log in again",
+                    reason=error.reason,
+                )
+                await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance(), refused=True))
+                self.ami.reconnect(str(error))
+            except AmiUnavailable:
+                return  # the connection is gone; the next one brings the next resync
             except Exception as error:  # noqa: BLE001  # calls must not die of our faults
                 self._fault(error)
                 # What is under watch already is kept: one call that cannot be read must not cost the others.
@@ -148,36 +182,30 @@ class Keeper:
         self._measures.faults.inc()
         self._log.error("a fault of ours; it is tried again", exc_info=error)
 
-    async def _read_all(self) -> None:
-        """Bring what is under watch in line with the channels that Asterisk has. Raises AmiTimeout."""
+    async def _read_all(self, read: set[str]) -> None:
+        """Bring what is under watch in line with the channels that Asterisk has. Raises AmiError.
+
+        `read` has those that were read on this connection already; whatever is read now is added.
+        """
         began = self._now()
-        self._ended.clear()
-        unseen = set(self.by_key)
+        unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
         found: list[Watch] = []
         gate = asyncio.Semaphore(GOES)
         try:
             listed = await channels.answered(self.ami)
+            self._stuck.intersection_update(channel.name for channel in listed)
+            left = [channel for channel in listed if channel.name not in read | self._stuck]
             goes = [
-                self._take_up(listed[start : start + TOGETHER], gate, unseen, found)
-                for start in range(0, len(listed), TOGETHER)
+                self._take_up(left[start : start + TOGETHER], gate, unseen, found, read)
+                for start in range(0, len(left), TOGETHER)
             ]
             # None is left behind at work when another one fails.
             for outcome in await asyncio.gather(*goes, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            for key in unseen:
-                if (watch := self.by_key.get(key)) is not None:
+            for watch in unseen.values():
+                if not watch.gone and watch.channel not in self._stuck:
                     self._forget(watch, "ended while we were away")
-        except AmiRefused as error:
-            self._log.error(  # for the operator
-                "Asterisk does not list its channels; the AMI account needs write = call",
-                reason=error.reason,
-            )
-            return
-        except AmiTimeout:
-            raise
-        except AmiError:
-            return  # the connection is gone; the next one brings the next resync
         finally:
             for watch in found:
                 watch.busy = False
@@ -187,11 +215,17 @@ class Keeper:
             "in step with Asterisk",
             sessions=len(self.by_key),
             found=len(found),
+            stuck=len(self._stuck),
             seconds=round(self._now() - began, 3),
         )
 
     async def _take_up(
-        self, listed: list[Channel], gate: asyncio.Semaphore, unseen: set[str], found: list[Watch]
+        self,
+        listed: list[Channel],
+        gate: asyncio.Semaphore,
+        unseen: dict[str, Watch],
+        found: list[Watch],
+        read: set[str],
     ) -> None:
         """Take the calls of some channels under watch, and start each timer that does not run yet.
 
@@ -202,7 +236,7 @@ class Keeper:
             for call in await channels.these(self.ami, listed, self.config.edge.header):
                 if call.channel in self._ended:
                     continue
-                unseen.discard(call.key)
+                unseen.pop(call.key, None)
                 watch = self.by_key.get(call.key)
                 if watch is not None:
                     self._rename(watch, call.channel)
@@ -213,6 +247,50 @@ class Keeper:
                     fresh.append(watch)
             found += fresh
             await self._settle(fresh)
+            read.update(channel.name for channel in listed)
+
+    # Channels that do not answer
+
+    @contextlib.contextmanager
+    def _noting_stuck(self, channel: str = "") -> Iterator[None]:
+        """Set a channel aside that keeps the connection waiting, and go on with another connection.
+
+        Raises AmiTimeout at once for one that has been set aside.
+        """
+        if channel in self._stuck:
+            raise AmiTimeout(_NO_ANSWER.reason, channel)
+        try:
+            yield
+        except AmiTimeout as error:
+            if error.channel:
+                if error.channel not in self._stuck:
+                    self._stuck.add(error.channel)
+                    self._beside.spawn(self._ask_apart(error.channel))
+                    self._log.warning(
+                        "channel does not answer; the others go on without", channel=error.channel
+                    )
+                self.ami.reconnect(str(error))
+            raise
+
+    async def _ask_apart(self, name: str) -> None:
+        """Ask about a stuck channel, each time on a connection of its own, until it answers or has ended."""
+        for attempt in itertools.count():
+            await asyncio.sleep(STUCK.delay(attempt, self._chance()))
+            if name not in self._stuck:
+                return
+            apart = Ami(self.ami.account)
+            try:
+                await apart.connect()
+                await channels.one(apart, self.config.edge.header, name)
+            except AmiError:
+                continue
+            finally:
+                await apart.aclose()
+            self._stuck.discard(name)
+            self.look_at(name)
+            return
+
+    # Records
 
     async def _settle(self, watches: list[Watch]) -> None:
         """Start the timers of calls that were up before we knew of them: their records tell since when."""
@@ -257,27 +335,45 @@ class Keeper:
                     if name.startswith(calls.TECHNOLOGY):
                         self.look_at(name)
             case "Hangup":
-                if not self.ready:
+                if self._readers:
                     self._ended.add(channel)
+                self._stuck.discard(channel)
                 self._to_look.pop(channel, None)
                 watch = self._by_channel.get(channel)
                 if watch is not None:
                     self._forget(watch, "ended")
 
+    @contextlib.contextmanager
+    def _noting_ends(self) -> Iterator[None]:
+        """Note in `_ended` what hangs up while channels are read."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._ended.clear()
+
     async def _look(self) -> None:
         await asyncio.sleep(SETTLE)
+        with self._noting_ends():
+            await self._look_now()
+
+    async def _look_now(self) -> None:
         while self._to_look:
             asked, self._to_look = self._to_look, {}
+            asked = {name: channel for name, channel in asked.items() if name not in self._stuck}
             header = self.config.edge.header
             answered = [channel for channel in asked.values() if channel is not None]
             found: dict[str, Call | None] = {}
             lost: list[Watch] = []
             try:
-                for call in await channels.these(self.ami, answered, header):
-                    found[call.channel] = call
-                for name, channel in asked.items():
-                    if channel is None:
-                        found[name] = await channels.one(self.ami, header, name)
+                with self._noting_stuck():
+                    for call in await channels.these(self.ami, answered, header):
+                        found[call.channel] = call
+                    for name, channel in asked.items():
+                        if channel is None:
+                            found[name] = await channels.one(self.ami, header, name)
             except AmiTimeout:
                 # It is slow, not gone. What was answered a while ago may have been refreshed meanwhile.
                 self._to_look = dict.fromkeys(asked) | self._to_look
@@ -285,6 +381,8 @@ class Keeper:
             except AmiError:
                 return  # what was missed is found when Asterisk is back
             for name, channel in asked.items():
+                if name in self._ended:
+                    continue
                 lost += await self._bind(name, found.get(name), new=channel is not None)
             # The dialog of a channel that is gone may have moved to another one, which was looked at too.
             for watch in lost:

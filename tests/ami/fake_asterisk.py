@@ -77,6 +77,10 @@ class FakeAsterisk:
     """Reads on and never answers."""
     drop_on: frozenset[str] = frozenset()
     """Actions at which the connection is cut instead of an answer."""
+    stuck: set[str] = field(default_factory=set)
+    """Channels whose serializer hangs: a connection that asks about one gets no answer meanwhile."""
+    pace: float = 0.0
+    """Seconds that it takes for each variable."""
     chunk: int = 0
     """Bytes a write, each read by the client on its own; 0 for whole frames."""
 
@@ -234,6 +238,10 @@ class FakeAsterisk:
             return
         if self.silent:
             return
+        while action["Channel"] in self.stuck and action.name in ("Getvar", "Setvar"):
+            await asyncio.sleep(1)
+        if self.pace and action.name == "Getvar":
+            await asyncio.sleep(self.pace)
         tag = f"ActionID: {action['ActionID']}\r\n" if action["ActionID"] else ""
         if action.longest_line > LINE_LIMIT:
             self._write(session, _answer("Error", tag, Message="Failed to parse message: line too long"))

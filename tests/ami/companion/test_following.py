@@ -32,10 +32,10 @@ async def test_an_answered_call_is_armed_within_a_second(tmp_path: Path) -> None
 async def test_a_call_answered_while_asterisk_is_slow_is_armed_when_it_answers(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, ring=True)
-        lists = len(it.asterisk.seen("Status"))
+        connections = it.asterisk.connections
         it.asterisk.silent = True
         it.asterisk.answer(call)
-        await it.until(lambda: len(it.asterisk.seen("Status")) > lists)
+        await it.until(lambda: it.asterisk.connections > connections)
         assert not it.watched(call)
         it.asterisk.silent = False
         await it.until(lambda: it.watched(call))
@@ -51,7 +51,56 @@ async def test_a_start_before_a_slow_asterisk_reads_its_calls_again(tmp_path: Pa
         assert not it.watched(call)
         it.asterisk.on_action = lambda _action: None
         await starting
+        await it.until(lambda: it.watched(call))
+
+
+@in_virtual_time
+async def test_an_account_that_is_given_its_right_later_is_heard_at_the_next_login(tmp_path: Path) -> None:
+    """Asterisk looks up what an account may do when it logs in, and at no `manager reload`."""
+    async with world(tmp_path, start=False) as it:
+        call = it.call("call-1", OURS)
+        configured, held = [False], [False]
+
+        def answer(action: Received) -> bytes | None:
+            if action.name == "Login":
+                held[:] = configured
+            refused = action.name == "Status" and not held[0]
+            return b"Response: Error\r\n{id}Message: Permission denied\r\n\r\n" if refused else None
+
+        it.asterisk.on_action = answer
+        starting = asyncio.create_task(it.start())
+        await it.until(lambda: len(it.asterisk.seen("Status")) >= 3)
+        assert it.now < 1_000 + 120
+        assert not it.watched(call)
+        configured[:] = [True]
+        await starting
         assert it.watched(call)
+
+
+@pytest.mark.parametrize("agreement", [OURS, None], ids=["with timer", "without timer"])
+@in_virtual_time
+async def test_a_call_that_ends_while_it_is_looked_at_leaves_nothing_behind(
+    tmp_path: Path, agreement: Agreement | None
+) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", agreement, outbound=True, ring=True)
+        header = call.response_headers["X-Session-Timer"]
+        gone: list[str] = []
+
+        def end_after_the_last_answer(action: Received) -> bytes | None:
+            if not action["Variable"].startswith("PJSIP_RESPONSE_HEADER"):
+                return None
+            gone.append(call.name)
+            del it.asterisk.channels[call.name]
+            event = f"Event: Hangup\r\nChannel: {call.name}\r\nCause: 16\r\n\r\n"
+            return f"Response: Success\r\n{{id}}Variable: x\r\nValue: {header}\r\n\r\n{event}".encode()
+
+        it.asterisk.on_action = end_after_the_last_answer
+        it.asterisk.answer(call)
+        await it.until(lambda: bool(gone))
+        await it.until_after(it.now + 1)
+        assert not it.watched(call)
+        assert not it.keeper.by_key
 
 
 @in_virtual_time
