@@ -52,8 +52,8 @@ class AmiLoginError(AmiError):
 class AmiTimeout(AmiError):  # noqa: N818  # as above
     """The deadline passed without an answer; the action may still be carried out later.
 
-    `channel` is the one that Asterisk is at; empty if none. It answers in the order in which it was asked: one
-    channel that is stuck keeps all later questions of the same connection waiting.
+    `channel` is the one that Asterisk is at; empty if none. It answers in the order in which it was asked:
+    a channel that is stuck keeps all later questions of the same connection waiting.
     """
 
     def __init__(self, message: str, channel: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ from session_timer_companion.watch import Watch
 
 _USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
 """Refresher and state of a call that only waits: shown even where there is none."""
+
+AT_A_TIME = 100
+"""Calls that are told of in one go: 100,000 take seconds, and nobody's turn may be late for it."""
 
 _COMPANION: web.AppKey[Companion] = web.AppKey("companion")
 
@@ -83,12 +87,21 @@ async def _readiness(request: web.Request) -> web.Response:
     return web.json_response(report, status=200 if companion.ready else 503)
 
 
-async def _sessions(request: web.Request) -> web.Response:
-    companion = request.app[_COMPANION]
+async def _sessions(request: web.Request) -> web.StreamResponse:
     now = asyncio.get_running_loop().time()
-    return web.json_response(
-        [shown(keeper.name, watch, now) for keeper in companion.keepers for watch in keeper.by_key.values()]
-    )
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    separator = b"["
+    for keeper in request.app[_COMPANION].keepers:
+        watches = list(keeper.by_key.values())
+        for start in range(0, len(watches), AT_A_TIME):
+            some = watches[start : start + AT_A_TIME]
+            told = json.dumps([shown(keeper.name, watch, now) for watch in some])
+            await response.write(separator + told[1:-1].encode())
+            separator = b", "
+            await asyncio.sleep(0)
+    await response.write(b"[]" if separator == b"[" else b"]")
+    return response
 
 
 async def _session(request: web.Request) -> web.Response:
@@ -112,8 +125,8 @@ def _named(request: web.Request) -> list[tuple[Keeper, Watch]]:
     found = [
         (keeper, watch)
         for keeper in request.app[_COMPANION].keepers
-        for watch in keeper.by_key.values()
-        if watch.call_id == call_id
+        for key, watch in keeper.by_key.items()
+        if key.startswith(call_id) and watch.call_id == call_id
     ]
     if not found:
         raise web.HTTPNotFound(text=f"no call with the Call-ID {call_id} is under watch")

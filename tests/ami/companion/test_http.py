@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,13 +16,19 @@ from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Peer, Side, World, answers, silence, swallowed_updates, world
 from prometheus_client.parser import text_string_to_metric_families
 from session_timer_companion import by_hand
+from session_timer_companion import http as http_module
 from session_timer_companion.http import serve
 from session_timer_companion.http_doors import listening
+from session_timer_companion.shown import ShownSession, shown
+from session_timer_companion.watch import Watch
 from yarl import URL
 
 OURS = Agreement(1800, Side.LOCAL)
 THEIRS = Agreement(1800, Side.REMOTE)
 ODD = "a/b?c%20d@198.18.0.40"
+
+
+MANY = 2_000
 
 
 @asynccontextmanager
@@ -53,6 +62,39 @@ async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
             async with http.get(path("nobody")) as answer:
                 assert answer.status == 404
                 assert "nobody" in await answer.text()
+
+
+async def test_many_calls_are_told_of_in_pieces_between_which_others_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, told = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def counted(asterisk: str, watch: Watch, now: float) -> ShownSession:
+        told[turns] += 1
+        return shown(asterisk, watch, now)
+
+    monkeypatch.setattr(http_module, "shown", counted)
+    async with world(tmp_path) as it:
+        call = it.call("call-0", OURS)
+        await it.until(lambda: it.watched(call))
+        one = it.watch(call)
+        for n in range(1, MANY):
+            key = f"call-{n};a;b"
+            it.keeper.by_key[key] = replace(one, key=key, wake=None)
+        counting = asyncio.create_task(count_turns())
+        async with served(it) as http, http.get("/sessions") as answer:
+            assert answer.content_type == "application/json"
+            found = await answer.json()
+        counting.cancel()
+    assert {each["call_id"] for each in found} == {f"call-{n}" for n in range(MANY)}
+    assert told.total() == MANY
+    assert max(told.values()) <= http_module.AT_A_TIME
 
 
 async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadline(tmp_path: Path) -> None:
