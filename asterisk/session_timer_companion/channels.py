@@ -56,6 +56,11 @@ async def these(ami: Ami, channels: Sequence[Channel], header: str) -> list[Call
     return [call for call in found if call is not None]
 
 
+async def told(ami: Ami, name: str) -> None:
+    """Return when Asterisk has told of a channel, or that there is none of that name. Raises AmiError."""
+    await ami.values([(name, calls.DIALOG)])
+
+
 async def media(ami: Ami, name: str) -> Media:
     """What is negotiated on one channel. Raises AmiError."""
     (told,) = await ami.values([(name, calls.MEDIA)])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import structlog
 from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
 
-from session_timer_companion import calls, channels, refreshing
+from session_timer_companion import calls, channels, refreshing, stuck
 from session_timer_companion.ami import (
     Ami,
     AmiAccount,
@@ -20,7 +20,6 @@ from session_timer_companion.ami import (
     AmiRefused,
     AmiTimeout,
     AmiUnavailable,
-    Backoff,
 )
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.calls import Call, Channel, Media
@@ -28,6 +27,8 @@ from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Edge, Found
 from session_timer_companion.edges import Edges
 from session_timer_companion.measures import Measures
+from session_timer_companion.roster import Roster
+from session_timer_companion.stuck import StuckChannels
 from session_timer_companion.turns import Turns
 from session_timer_companion.watch import UNKNOWN, Watch
 
@@ -45,10 +46,7 @@ GOES = 4
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
 
-STUCK = Backoff(first=4.0, ceiling=300.0)
-"""When a channel that does not answer is asked again."""
-
-_NO_ANSWER = AmiMessage.from_line("Response: Error\r\nMessage: the channel does not answer")
+_NO_ANSWER = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
 _MASQUERADE = ("<MASQ>", "<ZOMBIE>")
 
 
@@ -73,8 +71,6 @@ class Keeper:
         """This Asterisk faces its peers itself: its calls have no internal header and no record."""
         self.in_step = asyncio.Event()
         """Logged in, and every call that Asterisk has is under watch."""
-        self.by_key: dict[str, Watch] = {}
-        self._by_channel: dict[str, Watch] = {}
         self._edges = edges
         self._measures = measures
         self._now = asyncio.get_running_loop().time
@@ -85,10 +81,11 @@ class Keeper:
         self._readers = 0
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
-        self._stuck: set[str] = set()
-        """Channels that do not answer. Asterisk does in order what one connection asks: they get another."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
+        self._roster = Roster(self._log)
+        self.by_key = self._roster.by_key
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
+        self._stuck = StuckChannels(self.ami, self.look_at, beside=self._beside, log=self._log, chance=chance)
         self.turns = Turns(self, edges=edges, clocks=clocks, measures=measures, log=self._log, chance=chance)
 
     @property
@@ -112,18 +109,18 @@ class Keeper:
     async def pipelined(self, actions: Sequence[refreshing.Action]) -> list[AmiMessage]:
         """Carry out actions in their order; those on a channel that is stuck are refused. Raises AmiError."""
         held = [headers.get("Channel") in self._stuck for _, headers in actions]
-        with self._noting_stuck():
+        with self._stuck.noticed():
             answers = iter(await self.ami.pipelined(itertools.compress(actions, [not each for each in held])))
         return [_NO_ANSWER if each else next(answers) for each in held]
 
     async def media(self, channel: str) -> Media:
         """What is negotiated on a channel now. Raises AmiError."""
-        with self._noting_stuck(channel):
+        with self._stuck.noticed(channel):
             return await channels.media(self.ami, channel)
 
     async def connected_number(self, channel: str) -> str:
         """The number of the other party that Asterisk knows by now. Raises AmiError."""
-        with self._noting_stuck(channel):
+        with self._stuck.noticed(channel):
             return await channels.connected_number(self.ami, channel)
 
     def look_at(self, channel: str, answered: Channel | None = None) -> None:
@@ -156,7 +153,7 @@ class Keeper:
         read: set[str] = set()
         for attempt in itertools.count():
             try:
-                with self._noting_stuck(), self._noting_ends():
+                with self._stuck.noticed(), self._noting_ends():
                     await self._read_all(read)
             except AmiTimeout as error:
                 self._log.warning("not in step with Asterisk yet; reading on", reason=str(error))
@@ -193,8 +190,8 @@ class Keeper:
         gate = asyncio.Semaphore(GOES)
         try:
             listed = await channels.answered(self.ami)
-            self._stuck.intersection_update(channel.name for channel in listed)
-            left = [channel for channel in listed if channel.name not in read | self._stuck]
+            self._stuck.keep(channel.name for channel in listed)
+            left = [each for each in listed if each.name not in read and each.name not in self._stuck]
             goes = [
                 self._take_up(left[start : start + TOGETHER], gate, unseen, found, read)
                 for start in range(0, len(left), TOGETHER)
@@ -239,7 +236,7 @@ class Keeper:
                 unseen.pop(call.key, None)
                 watch = self.by_key.get(call.key)
                 if watch is not None:
-                    self._rename(watch, call.channel)
+                    self._roster.move(watch, call.channel)
                 else:
                     watch = self._watch(call, refreshes=UNKNOWN)
                 if watch is not None and not watch.begun:
@@ -248,47 +245,6 @@ class Keeper:
             found += fresh
             await self._settle(fresh)
             read.update(channel.name for channel in listed)
-
-    # Channels that do not answer
-
-    @contextlib.contextmanager
-    def _noting_stuck(self, channel: str = "") -> Iterator[None]:
-        """Set a channel aside that keeps the connection waiting, and go on with another connection.
-
-        Raises AmiTimeout at once for one that has been set aside.
-        """
-        if channel in self._stuck:
-            raise AmiTimeout(_NO_ANSWER.reason, channel)
-        try:
-            yield
-        except AmiTimeout as error:
-            if error.channel:
-                if error.channel not in self._stuck:
-                    self._stuck.add(error.channel)
-                    self._beside.spawn(self._ask_apart(error.channel))
-                    self._log.warning(
-                        "channel does not answer; the others go on without", channel=error.channel
-                    )
-                self.ami.reconnect(str(error))
-            raise
-
-    async def _ask_apart(self, name: str) -> None:
-        """Ask about a stuck channel, each time on a connection of its own, until it answers or has ended."""
-        for attempt in itertools.count():
-            await asyncio.sleep(STUCK.delay(attempt, self._chance()))
-            if name not in self._stuck:
-                return
-            apart = Ami(self.ami.account)
-            try:
-                await apart.connect()
-                await channels.one(apart, self.config.edge.header, name)
-            except AmiError:
-                continue
-            finally:
-                await apart.aclose()
-            self._stuck.discard(name)
-            self.look_at(name)
-            return
 
     # Records
 
@@ -337,9 +293,9 @@ class Keeper:
             case "Hangup":
                 if self._readers:
                     self._ended.add(channel)
-                self._stuck.discard(channel)
+                self._stuck.forget(channel)
                 self._to_look.pop(channel, None)
-                watch = self._by_channel.get(channel)
+                watch = self._roster.on(channel)
                 if watch is not None:
                     self._forget(watch, "ended")
 
@@ -368,7 +324,7 @@ class Keeper:
             found: dict[str, Call | None] = {}
             lost: list[Watch] = []
             try:
-                with self._noting_stuck():
+                with self._stuck.noticed():
                     for call in await channels.these(self.ami, answered, header):
                         found[call.channel] = call
                     for name, channel in asked.items():
@@ -386,21 +342,21 @@ class Keeper:
                 lost += await self._bind(name, found.get(name), new=channel is not None)
             # The dialog of a channel that is gone may have moved to another one, which was looked at too.
             for watch in lost:
-                if self._by_channel.get(watch.channel) is not watch and not watch.gone:
+                if self._roster.on(watch.channel) is not watch and not watch.gone:
                     self._forget(watch, "ended")
 
     async def _bind(self, channel: str, call: Call | None, *, new: bool) -> list[Watch]:
         """Take note of what is on a channel; the call that has lost its channel by that, if any."""
         lost: list[Watch] = []
-        held = self._by_channel.get(channel)
+        held = self._roster.on(channel)
         if held is not None and (call is None or call.key != held.key):
-            del self._by_channel[channel]
+            self._roster.leave(channel)
             lost.append(held)
         if call is None:
             return lost
         watch = self.by_key.get(call.key)
         if watch is not None:
-            self._rename(watch, channel)
+            self._roster.move(watch, channel)
         elif new and call.header is None and not call.malformed and not self.alone:
             self._beside.spawn(self._look_later(channel))
         elif (watch := self._watch(call, refreshes=0 if new else UNKNOWN)) is not None:
@@ -440,27 +396,13 @@ class Keeper:
             refreshes=refreshes,
             number=call.number,
         )
-        self.by_key[watch.key] = watch
-        self._by_channel[watch.channel] = watch
+        self._roster.add(watch)
         self._measures.armed.labels(self.name).inc()
         return watch
 
-    def _rename(self, watch: Watch, channel: str) -> None:
-        if watch.channel == channel and self._by_channel.get(channel) is watch:
-            return
-        if self._by_channel.get(watch.channel) is watch:
-            del self._by_channel[watch.channel]
-        self._log.info("dialog has moved", call_id=watch.call_id, channel=channel, was=watch.channel)
-        watch.channel = channel
-        self._by_channel[channel] = watch
-
     def _forget(self, watch: Watch, why: str) -> None:
-        watch.gone = True
         self.turns.agenda.put(watch, None)
-        self.by_key.pop(watch.key, None)
-        if self._by_channel.get(watch.channel) is watch:
-            del self._by_channel[watch.channel]
-        self._log.info("no longer under watch", call_id=watch.call_id, channel=watch.channel, why=why)
+        self._roster.remove(watch, why)
 
 
 def _private(policy: Policy) -> DialogTimer:
