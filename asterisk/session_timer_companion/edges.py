@@ -12,7 +12,7 @@ from session_timer_companion.edge import Answer, Edge, Found, Unreachable
 
 @dataclass(frozen=True, slots=True)
 class Copy(Found):
-    """Another edge than the one that was asked has a copy: what it tells took place, and more may have since."""
+    """Another edge's copy, where the one that was asked is silent. Later refreshes may be missing in it."""
 
 
 class Edges:

@@ -12,9 +12,11 @@ from session_timer.session import PROBE_TIME, Method
 from session_timer_companion.watch import Attempt, Watch
 
 
-def left_for_sure(attempt: Attempt) -> bool:
-    """Whether this refresh surely left Asterisk, so that silence is the peer's."""
-    return attempt.other_form or attempt.method is Method.INVITE
+def left(attempt: Attempt | None) -> float | None:
+    """When this refresh left for sure, on our clock, so that silence is the peer's; None: perhaps never."""
+    if attempt is None:
+        return None
+    return attempt.sent if attempt.method is Method.INVITE else attempt.other_form
 
 
 def second_due(watch: Watch, attempt: Attempt) -> float | None:
@@ -23,7 +25,7 @@ def second_due(watch: Watch, attempt: Attempt) -> float | None:
     In seconds of our clock: half-way to the verdict, so that it can still be answered.
     """
     standing = watch.session
-    if attempt.second_tried or left_for_sure(attempt):
+    if attempt.second_tried or left(attempt) is not None:
         return None
     if standing.wake is None or standing.deadline is None or standing.deadline - standing.wake >= PROBE_TIME:
         return None

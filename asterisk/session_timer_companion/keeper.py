@@ -408,9 +408,9 @@ class Keeper:
 def _private(policy: Policy) -> DialogTimer:
     """What holds for a call without edge: nothing is agreed, we refresh so that a dead peer shows.
 
-    Whether the peer allows UPDATE only Asterisk knows; where it does not, Asterisk sends re-INVITE instead.
+    By re-INVITE: Asterisk may swallow an UPDATE, and nobody would know.
     """
-    return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True), peer_allows_update=True)
+    return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True))
 
 
 def at_edge(keepers: Iterable[Keeper], edge: Edge) -> list[tuple[Keeper, Watch]]:

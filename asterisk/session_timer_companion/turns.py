@@ -210,11 +210,11 @@ class Turns:
     def _schedule(self, watch: Watch) -> None:
         wake = watch.session.wake
         attempt = watch.attempt
-        if attempt is not None:
+        if attempt is not None and watch.edge is not None:
             now = self._now()
             poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
             second = forms.second_due(watch, attempt)
-            # One whose time went by, because no record could be read, is seen to at the next poll.
+            # One whose time went by is seen to at the next poll.
             times = (wake, poll, second if second is not None and second > now else None)
             wake = min(time for time in times if time is not None)
         self.agenda.put(watch, wake)
@@ -256,7 +256,7 @@ class Turns:
             if method is Method.UPDATE:
                 watch.number = ""
             # Where a refresh of the peer came in between, ours needs no watching.
-            if watch.active is not None and watch.active.sent is not None and watch.edge is not None:
+            if watch.active is not None and watch.active.sent is not None:
                 watch.attempt = Attempt(method, now)
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
             tell = self._log.info if watch.edge is None else self._log.debug
@@ -300,7 +300,7 @@ class Turns:
         except (AmiError, CannotRefresh) as error:
             self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))
         else:
-            attempt.other_form = True
+            attempt.other_form = self._now()
 
     # What the record says
 
@@ -321,8 +321,7 @@ class Turns:
                 due.append(_Due(watch, before, action))
             elif not asked and attempt is not None and attempt is watch.attempt:
                 attempt.polls += 1
-                if isinstance(answer, Found):
-                    await self._second_form(watch, attempt)
+                await self._second_form(watch, attempt)
         return due
 
     async def _records(self, watches: list[Watch]) -> list[Answer]:
@@ -342,29 +341,38 @@ class Turns:
 
     def _judge(self, watch: Watch, answer: Answer, tell: Callable[..., object]) -> session.Action | None:
         """The verdict that a session asked for; `tell` logs why there is none."""
-        attempt = watch.attempt
         action = self._hear(watch, answer)
-        asking = watch.session
+        asking, attempt = watch.session, watch.attempt
         if action is not None or asking.state is not State.ASKING:
             return action
+        left = forms.left(attempt)
         if self._is_evidence(answer):
             after, action = session.silent(asking, self._now())
-            if not isinstance(action, Expire) or attempt is None or forms.left_for_sure(attempt):
+            if not isinstance(action, Expire) or asking.sent is None or left is not None:
                 watch.active = after
                 return action
             tell("no sign that any refresh left Asterisk", call_id=watch.call_id)
         elif watch.edge is not None:
             tell("the edge cannot say", call_id=watch.call_id, reason=_why(answer))
-        after, action = session.unknown(asking, self._now())
+        after, action = session.unknown(asking, self._now(), left=left)
         if after.state in (State.OURS, State.THEIRS):
-            # The call outlived what would have ended it: it is alive.
-            watch.attempt = None
-            self._measures.refreshes.labels(str(asking.method), "outlived").inc()
-            self._log.info("call has outlived its refresh", call_id=watch.call_id)
-            self._rest(watch, after)
+            self._go_on(watch, after)
         else:
             watch.active = after
         return action
+
+    def _go_on(self, watch: Watch, after: Session) -> None:
+        """Nobody could say what came of our refresh, and the call still stands."""
+        attempt, watch.attempt = watch.attempt, None
+        self._rest(watch, after)
+        left = forms.left(attempt)
+        if attempt is None or left is None:
+            return
+        outlived = self._now() >= left + session.SELF_ENDING
+        self._measures.refreshes.labels(str(attempt.method), "outlived" if outlived else "unknown").inc()
+        # Asterisk would have ended it, had the peer not answered.
+        told = "call has outlived its refresh" if outlived else "nobody could say what came of the refresh"
+        self._log.info(told, call_id=watch.call_id)
 
     def _is_evidence(self, answer: Answer) -> bool:
         """Whether a refresh that this answer does not tell of did not take place."""
@@ -403,7 +411,7 @@ class Turns:
         if old.deadline is not None:
             measures.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
-            if attempt.other_form:
+            if attempt.other_form is not None:
                 measures.suppressed.labels(str(attempt.method)).inc()
             measures.refreshes.labels(str(attempt.method), "confirmed").inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:

@@ -35,8 +35,8 @@ class Attempt:
     polls: int = 0
     """How often the record was read since."""
     second_tried: bool = False
-    other_form: bool = False
-    """A second form of refresh was sent too, because nothing shows that the first ever left."""
+    other_form: float | None = None
+    """When a re-INVITE was sent too, because nothing shows that the first form ever left."""
 
 
 @dataclass(slots=True, eq=False)

@@ -141,8 +141,11 @@ Step = tuple["Session", Action | None]
 ANSWER_TIME = 32.0
 """Seconds an answer may take: 64 times T1, Timers B and F (RFC 3261 17.1)."""
 
-SELF_ENDING = ANSWER_TIME + 4
-"""Seconds after a refresh by which a user agent that got 408, 481 or no answer has ended the call itself."""
+SELF_ENDING = 2 * ANSWER_TIME + 4
+"""Seconds after a refresh by which a user agent that got 408, 481 or no answer has ended the call itself.
+
+Its BYE may take as long as the refresh did before nobody has answered it.
+"""
 
 MOST_ATTEMPTS = 4
 """Refreshes per interval; a peer is not asked the same thing over and over (RFC 4028 section 10)."""
@@ -313,18 +316,26 @@ def silent(session: Session, now: float) -> Step:
     return _expire(session, Event.SILENT, Reason.SILENT)
 
 
-def unknown(session: Session, now: float) -> Step:
+def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
     """Answer to `Ask`: nobody could say. Without evidence no call is hung up: a refresh of ours decides.
 
     A user agent whose refresh got 408, 481 or no answer ends the call by itself. One that still
-    stands when that time is past has a live peer, whose answer we merely could not see.
+    stands when that time is past has a live peer, whose answer we merely could not see. That holds from
+    `left` on, when a refresh surely was sent; None: perhaps none was, and a re-INVITE follows.
     """
     if session.state is not State.ASKING:
         return session, None
     if session.sent is None:
         return _refused_to_the_end(session, now) if session.refused else _send(session, Event.DUE, now)
-    if now < session.sent + SELF_ENDING:
-        return replace(session, wake=session.sent + SELF_ENDING), None
+    if left is None:
+        again, _ = _send(session, Event.AGAIN, now)
+        return again, Send(Method.INVITE)
+    alive = left + SELF_ENDING
+    if _is_ours(session):
+        # Perhaps the peer did answer, and it counts from then.
+        alive = min(alive, session.sent + _half(session))
+    if now < alive:
+        return replace(session, wake=alive), None
     return refreshed(session, session.dialog, session.sent), None
 
 
@@ -345,6 +356,11 @@ def _half(session: Session) -> float:
 def _probe_time(session: Session, deadline: float) -> float:
     """Seconds that a probe has: it is over at the deadline, and comes when the peer's refresh is late."""
     return min(PROBE_TIME, (deadline - session.since - _half(session)) / 2)
+
+
+def _is_ours(session: Session) -> bool:
+    agreed = session.dialog.agreement
+    return agreed is not None and agreed.refresher is Side.LOCAL
 
 
 def _move(session: Session, event: Event, wake: float | None) -> Session:
@@ -398,8 +414,7 @@ def _never(session: Session, now: float) -> Step:
 
 
 def _whose_silence(session: Session) -> Reason:
-    agreed = session.dialog.agreement
-    return Reason.UNANSWERED if agreed is not None and agreed.refresher is Side.LOCAL else Reason.SILENT
+    return Reason.UNANSWERED if _is_ours(session) else Reason.SILENT
 
 
 def _refused_to_the_end(session: Session, now: float) -> Step:

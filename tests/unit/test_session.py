@@ -440,12 +440,13 @@ def test_silence_after_a_refusal_ends_the_session() -> None:
 
 @pytest.mark.requirement("D-01")
 @pytest.mark.parametrize("dialog", [OURS, THEIRS, BY_UPDATE])
-def test_without_evidence_no_call_is_ever_hung_up(dialog: DialogTimer) -> None:
+@pytest.mark.parametrize("left", [True, False])
+def test_without_evidence_no_call_is_ever_hung_up(dialog: DialogTimer, left: bool) -> None:
     held, now, sent = begun(dialog), 0.0, 0
     for _ in range(500):
         held, action, now = woken(held)
         while isinstance(action, Ask):
-            held, action = session.unknown(held, now)
+            held, action = session.unknown(held, now, left=held.sent if left else None)
         assert not isinstance(action, Expire)
         sent += isinstance(action, Send)
     assert sent > 50
@@ -454,12 +455,43 @@ def test_without_evidence_no_call_is_ever_hung_up(dialog: DialogTimer) -> None:
 @pytest.mark.requirement("D-01")
 def test_a_peer_that_outlived_its_own_end_after_our_refresh_is_alive() -> None:
     held, _, now = woken(refreshing())
-    held, action = session.unknown(held, now)
+    held, action = session.unknown(held, now, left=900.0)
     assert (action, held.wake) == (None, 900 + SELF_ENDING)
     held, action, now = woken(held)
     assert action == Ask()
-    held, action = session.unknown(held, now)
+    held, action = session.unknown(held, now, left=900.0)
     assert (action, held.state, held.since) == (None, State.OURS, 900.0)
+
+
+def test_a_user_agent_has_ended_the_call_when_its_bye_was_not_answered_either() -> None:
+    assert SELF_ENDING > 2 * 32
+
+
+@pytest.mark.requirement("D-01", "UAC-7.2-16")
+def test_what_nobody_can_say_of_one_refresh_does_not_put_off_the_next_one() -> None:
+    """The peer may have answered, and counts from its answer."""
+    sent, _, _ = woken(begun(DialogTimer(Agreement(90, Side.LOCAL))))
+    held, _, now = woken(sent)
+    held, action = session.unknown(held, now, left=45.0)
+    assert (action, held.wake) == (None, 90.0)
+    held, _, now = woken(held)
+    held, _ = session.unknown(held, now, left=45.0)
+    held, action, now = woken(held)
+    assert (action, now) == (INVITE, 90.0)
+
+
+@pytest.mark.requirement("D-01")
+def test_a_refresh_that_may_never_have_left_is_followed_by_reinvite() -> None:
+    held, _, now = woken(refreshing(BY_UPDATE))
+    held, action = session.unknown(held, now)
+    assert (action, held.state, held.sent) == (INVITE, State.REFRESHING, now)
+    held, _, now = woken(held)
+    held, action = session.unknown(held, now, left=932.0)
+    assert (action, held.wake) == (None, 932 + SELF_ENDING)
+    held, _, now = woken(held)
+    held, _ = session.unknown(held, now, left=932.0)
+    # That nobody could say anything is nothing against a form.
+    assert (held.state, held.method) == (State.OURS, Method.UPDATE)
 
 
 def test_a_driver_that_never_answers_is_asked_again() -> None:

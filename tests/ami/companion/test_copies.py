@@ -1,4 +1,4 @@
-"""Another edge's copy of a record, where the call's own edge does not answer: news, but no evidence of silence."""
+"""Another edge's copy of a record, where the call's own edge is silent: news, but no evidence."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ async def test_a_peer_that_is_silent_is_hung_up_once_its_own_edge_tells(tmp_path
 @in_virtual_time
 async def test_a_refusal_in_a_copy_is_heard(tmp_path: Path) -> None:
     """It names its time: it cannot be of an earlier refresh."""
-    async with cut_off(tmp_path, Agreement(1800, Side.LOCAL)) as (it, call, other):
+    async with cut_off(tmp_path, Agreement(180, Side.LOCAL)) as (it, call, other):
         it.peer = silence()
-        await it.until(lambda: len(it.refreshes(call)) == 1, 1800)
+        await it.until(lambda: len(it.refreshes(call)) == 1, 180)
         other.fail(key(call), 405)
         await it.until(lambda: len(it.refreshes(call)) == 2, 10)
         assert [sent.refresh.method for sent in it.refreshes(call)] == ["UPDATE", "INVITE"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from ami.companion.virtual_time import in_virtual_time
-from ami.companion.world import Agreement, Side, World, key, silence, world
+from ami.companion.world import Agreement, Side, World, key, silence, swallowed_updates, world
+from ami.fake_channel import Channel, Refresh
+from structlog.testing import capture_logs
 
 OURS = Agreement(12, Side.LOCAL)
 
@@ -47,5 +52,48 @@ async def test_without_records_the_edge_is_not_asked_without_pause(tmp_path: Pat
         it.edge.asked.clear()
         began = it.now
         await it.until(lambda: it.now > began + 30)
-        asked = [params for method, *params in it.edge.asked if method == "htable.get"]
+        asked = [each for each in it.edge.asked if each == ("htable.get", "session_timer", key(call))]
         assert 1 <= len(asked) <= 40
+
+
+@pytest.mark.requirement("D-01", "UAC-7.2-16")
+@pytest.mark.parametrize("interval", [12, 90, 180])
+@in_virtual_time
+async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallowed(
+    tmp_path: Path, interval: int
+) -> None:
+    """A peer whose session runs out hangs up, though it lives."""
+    async with world(tmp_path, peer=swallowed_updates) as it:
+        call = it.call("call-1", Agreement(interval, Side.LOCAL))
+        answered = it.now
+        await it.until(lambda: it.watched(call))
+        it.edge.records.clear()
+        await it.until_after(answered + 4 * interval)
+        assert it.alive(call)
+        left = [sent.at for sent in it.refreshes(call) if sent.refresh.method == "INVITE"]
+        waits = [later - earlier for earlier, later in pairwise([answered, *left])]
+        assert len(left) > 4
+        assert max(waits) < interval - min(32.0, interval / 3)
+
+
+@pytest.mark.requirement("D-01")
+@pytest.mark.parametrize("side", list(Side))
+@in_virtual_time
+async def test_without_a_record_a_dead_peer_is_found_by_asterisk_and_never_called_alive(
+    tmp_path: Path, side: Side
+) -> None:
+    """A refresh that has left, and its BYE, have 32 seconds each; then the channel is gone."""
+
+    def dead(it: World, channel: Channel, refresh: Refresh) -> None:
+        if refresh.method == "INVITE":
+            asyncio.get_running_loop().call_later(64, it.asterisk.hangup, channel)
+
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=dead) as it:
+            call = it.call("call-1", Agreement(180, side))
+            await it.until(lambda: it.watched(call))
+            it.edge.records.clear()
+            await it.until(lambda: not it.alive(call), 300)
+            await it.until(lambda: not it.watched(call))
+            assert not it.asterisk.seen("Hangup")
+    assert not [line for line in logged if line["event"] == "call has outlived its refresh"]

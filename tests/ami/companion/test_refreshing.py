@@ -216,7 +216,7 @@ async def test_an_update_that_left_shows_nothing_of_the_next_one(tmp_path: Path)
 
 
 @pytest.mark.requirement("REF-10-04")
-@pytest.mark.parametrize("interval", [90, 96, 127, 130, 150, 180, 1800])
+@pytest.mark.parametrize("interval", [90, 96, 127, 130, 150, 180])
 @in_virtual_time
 async def test_the_other_form_has_time_to_be_answered_before_the_deadline(
     tmp_path: Path, interval: int
