@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 from session_timer import Agreement, DialogTimer, Record, Side, session
+from session_timer.answers import OWN_WAIT
 from session_timer.session import Ask, Expire, Method, Send, Session, State
 
 from session_timer_companion import forms, refreshing
@@ -132,6 +133,7 @@ class Turns:
         if since is None and begun.state is State.OURS:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
             watch.active = begun = replace(begun, wake=now + watch.spread * OVERDUE_SPREAD)
+        self.agenda.put(watch, begun.wake)
         agreed = begun.dialog.agreement
         # Calls that are found at a start come by the thousand and are told of together.
         tell = self._log.info if answer is None else self._log.debug
@@ -143,15 +145,12 @@ class Turns:
             refresher=str(agreed.refresher) if agreed else "none",
             due_in=None if begun.wake is None else round(begun.wake - now, 1),
         )
-        self.agenda.put(watch, begun.wake)
 
     def changed(self, watch: Watch, record: Record) -> None:
         """This record was read without asking for it; take what is new in it."""
         told = news(watch, record, self._clocks, self._now())
         if isinstance(told, Refreshed):
             self._take(watch, record, told.since)
-            if not watch.busy:
-                self._schedule(watch)
 
     async def send(self, watch: Watch, method: Method) -> None:
         """Send one refresh now, whatever the agenda says. Raises AmiError or CannotRefresh."""
@@ -197,10 +196,13 @@ class Turns:
                 due = await self._read(asks, polls)
                 polls = []
         except Exception:  # noqa: BLE001  # calls must not die of our faults
-            self._measures.faults.inc()
-            self._log.exception("a fault of ours; these calls are tried again", calls=len(watches))
+            for each in due:
+                if isinstance(each.action, Send) and each.watch.attempt is None:
+                    self._undo(each, RETRY)
             for watch in watches:
                 watch.active = replace(watch.session, wake=self._now() + RETRY)
+            self._measures.faults.inc()
+            self._log.exception("a fault of ours; these calls are tried again", calls=len(watches))
         finally:
             for watch in watches:
                 watch.busy = False
@@ -223,13 +225,18 @@ class Turns:
 
     async def _send(self, due: list[_Due]) -> None:
         ready: list[tuple[_Due, Method, list[refreshing.Action]]] = []
+        for each in due:
+            each.watch.attempt = None  # whatever was sent before, it was not this
         methods = [each.action.method for each in due if isinstance(each.action, Send)]
         prepared = await asyncio.gather(
             *[self._actions(each.watch, method) for each, method in zip(due, methods, strict=True)],
             return_exceptions=True,
         )
         for each, method, actions in zip(due, methods, prepared, strict=True):
-            if isinstance(actions, (AmiError, CannotRefresh)):
+            if isinstance(actions, CannotRefresh):
+                self._asterisk.look_at(each.watch.channel)
+                self._not_sent(each, method, str(actions), OWN_WAIT)
+            elif isinstance(actions, AmiError):
                 self._not_sent(each, method, str(actions))
             elif isinstance(actions, BaseException):
                 raise actions
@@ -253,6 +260,7 @@ class Turns:
                 self._asterisk.look_at(watch.channel)
                 self._not_sent(each, method, refusals[0])
                 continue
+            watch.hindrance = ""
             if method is Method.UPDATE:
                 watch.number = ""
             # Where a refresh of the peer came in between, ours needs no watching.
@@ -275,14 +283,20 @@ class Turns:
             return refreshing.by_repetition(watch.channel, media)
         return refreshing.with_sdp(watch.channel, media, method)
 
-    def _not_sent(self, each: _Due, method: Method, reason: str) -> None:
+    def _not_sent(self, each: _Due, method: Method, reason: str, wait: float = RETRY) -> None:
+        """Asterisk could not be told: try again `wait` seconds later. What stays in the way is said once."""
+        self._undo(each, wait)
         watch = each.watch
-        self._log.warning(
-            "refresh could not be sent", call_id=watch.call_id, method=str(method), reason=reason
-        )
+        tell = self._log.debug if watch.hindrance == reason else self._log.warning
+        watch.hindrance = reason
         self._measures.refreshes.labels(str(method), "not sent").inc()
+        tell("refresh could not be sent", call_id=watch.call_id, method=str(method), reason=reason)
+
+    def _undo(self, each: _Due, wait: float) -> None:
+        """Nothing left: the session is as it was, unless a refresh of the peer has moved it on."""
+        watch = each.watch
         if watch.active is not None and watch.active.sent is not None:
-            watch.active = replace(each.before, wake=self._now() + RETRY)
+            watch.active = replace(each.before, wake=self._now() + wait)
 
     async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
         """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
@@ -290,17 +304,18 @@ class Turns:
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
-        self._log.warning(
-            "no sign that the refresh left Asterisk: trying the other form",
-            call_id=watch.call_id,
-            method=str(attempt.method),
-        )
         try:
             await self.send(watch, Method.INVITE)
         except (AmiError, CannotRefresh) as error:
+            self._asterisk.look_at(watch.channel)
             self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))
-        else:
-            attempt.other_form = self._now()
+            return
+        attempt.other_form = self._now()
+        self._log.warning(
+            "no sign that the refresh left Asterisk: tried the other form",
+            call_id=watch.call_id,
+            method=str(attempt.method),
+        )
 
     # What the record says
 
@@ -393,8 +408,8 @@ class Turns:
             attempt, watch.attempt = watch.attempt, None
             if attempt is not None:
                 self._measures.refreshes.labels(str(attempt.method), "refused").inc()
-            self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
             watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
+            self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
             return action
         return None
 
@@ -406,6 +421,8 @@ class Turns:
         watch.failure_at = None
         fresh = session.refreshed(old, self.shared(record.dialog), since)
         self._rest(watch, fresh)
+        if not watch.busy:
+            self._schedule(watch)
         measures = self._measures
         measures.seen.inc()
         if old.deadline is not None:

@@ -66,6 +66,8 @@ class Watch:
     """The agenda's: when it wakes this call."""
     failure_at: float | None = None
     """Of the last failure that was dealt with, on the record's clock."""
+    hindrance: str = ""
+    """What kept Asterisk from sending the last refresh, as it was logged; empty: it was sent."""
     active: Session | None = None
     """The session while it does more than wait."""
     attempt: Attempt | None = None
