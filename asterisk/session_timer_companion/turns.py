@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from session_timer import Agreement, DialogTimer, Record, Side, session
+from session_timer import Agreement, DialogTimer, Record, Side, record, session
 from session_timer.answers import OWN_WAIT
 from session_timer.session import Ask, Expire, Method, Send, Session, State
 
@@ -64,6 +64,10 @@ class Asterisk(Protocol):
 
     async def connected_number(self, channel: str) -> str:
         """The number of the other party that Asterisk knows by now. Raises AmiError."""
+
+    @property
+    def ready(self) -> bool:
+        """Its calls are the ones that are under watch."""
 
     def look_at(self, channel: str) -> None:
         """Find out, later, what became of a channel."""
@@ -224,24 +228,7 @@ class Turns:
     # Refreshing
 
     async def _send(self, due: list[_Due]) -> None:
-        ready: list[tuple[_Due, Method, list[refreshing.Action]]] = []
-        for each in due:
-            each.watch.attempt = None  # whatever was sent before, it was not this
-        methods = [each.action.method for each in due if isinstance(each.action, Send)]
-        prepared = await asyncio.gather(
-            *[self._actions(each.watch, method) for each, method in zip(due, methods, strict=True)],
-            return_exceptions=True,
-        )
-        for each, method, actions in zip(due, methods, prepared, strict=True):
-            if isinstance(actions, CannotRefresh):
-                self._asterisk.look_at(each.watch.channel)
-                self._not_sent(each, method, str(actions), OWN_WAIT)
-            elif isinstance(actions, AmiError):
-                self._not_sent(each, method, str(actions))
-            elif isinstance(actions, BaseException):
-                raise actions
-            else:
-                ready.append((each, method, actions))
+        ready = await self._prepared(due)
         if not ready:
             return
         try:
@@ -269,6 +256,28 @@ class Turns:
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
             tell = self._log.info if watch.edge is None else self._log.debug
             tell("refresh sent", call_id=watch.call_id, method=str(method))
+
+    async def _prepared(self, due: list[_Due]) -> list[tuple[_Due, Method, list[refreshing.Action]]]:
+        """What can be sent, and what Asterisk must be told for it."""
+        for each in due:
+            each.watch.attempt = None  # whatever was sent before, it was not this
+        methods = [each.action.method for each in due if isinstance(each.action, Send)]
+        prepared = await asyncio.gather(
+            *[self._actions(each.watch, method) for each, method in zip(due, methods, strict=True)],
+            return_exceptions=True,
+        )
+        ready: list[tuple[_Due, Method, list[refreshing.Action]]] = []
+        for each, method, actions in zip(due, methods, prepared, strict=True):
+            if isinstance(actions, CannotRefresh):
+                self._asterisk.look_at(each.watch.channel)
+                self._not_sent(each, method, str(actions), OWN_WAIT)
+            elif isinstance(actions, AmiError):
+                self._not_sent(each, method, str(actions))
+            elif isinstance(actions, BaseException):
+                raise actions
+            else:
+                ready.append((each, method, actions))
+        return ready
 
     async def _actions(self, watch: Watch, method: Method) -> list[refreshing.Action]:
         """What Asterisk must be told. Raises AmiError, or CannotRefresh."""
@@ -455,45 +464,76 @@ class Turns:
     # The end
 
     async def _expire(self, due: list[_Due]) -> None:
+        """End what has expired, if a last look shows nothing new: since the verdict others had their turn."""
         hang_up: list[tuple[_Due, Expire]] = []
         for each in due:
             assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
-            attempt, each.watch.attempt = each.watch.attempt, None
-            if attempt is not None:
-                self._measures.refreshes.labels(str(attempt.method), "unanswered").inc()
+            each.watch.active = each.before  # so that a refresh counts of which we hear meanwhile
             if each.action.hang_up:
                 hang_up.append((each, each.action))
             else:
                 self._report(each.watch, each.action)
-        for each, expired in hang_up:
-            watch = each.watch
-            try:
-                *_, answer = await self._asterisk.pipelined(refreshing.hang_up(watch.channel, expired.reason))
-                refusal = "" if answer.ok else answer.reason
-            except AmiError as error:
-                refusal = str(error)
-            if refusal:
-                self._log.warning("hang-up could not be sent", call_id=watch.call_id, reason=refusal)
-                self._asterisk.look_at(watch.channel)
+        answers = await self._records([each.watch for each, _ in hang_up])
+        ends = [
+            self._end(each, expired, answer) for (each, expired), answer in zip(hang_up, answers, strict=True)
+        ]
+        for outcome in await asyncio.gather(*ends, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _end(self, each: _Due, expired: Expire, answer: Answer) -> None:
+        watch = each.watch
+        refusal = await self._hung_up(each, expired, answer)
+        if refusal and not watch.gone:
+            self._asterisk.look_at(watch.channel)
+            if watch.active is each.before:
                 watch.active = replace(each.before, wake=self._now() + RETRY)
-                continue
-            self._measures.expiries.labels(str(expired.reason), "hung up").inc()
-            self._log.error(
-                "session expired: hung up",
-                call_id=watch.call_id,
-                channel=watch.channel,
-                reason=str(expired.reason),
-            )
+            self._log.warning("not hung up yet", call_id=watch.call_id, reason=refusal)
+        if refusal:
+            return
+        watch.active = replace(each.before, state=State.OVER, wake=None)
+        self._count_unanswered(watch)
+        self._measures.expiries.labels(str(expired.reason), "hung up").inc()
+        self._log.error(
+            "session expired: hung up",
+            call_id=watch.call_id,
+            channel=watch.channel,
+            reason=str(expired.reason),
+        )
+
+    async def _hung_up(self, each: _Due, expired: Expire, answer: Answer) -> str:
+        """Hang up, if record and channel still are what the verdict stands on; else what is against it."""
+        watch = each.watch
+        if not self._is_evidence(answer):
+            return _why(answer)
+        if isinstance(answer, Found) and news(watch, answer.record, self._clocks, self._now()) is not None:
+            return "the record has changed"
+        try:
+            told = await self._asterisk.pipelined(refreshing.ask_dialog(watch.channel))
+            if record.key(*[value.text("value") for value in told]) != watch.key:
+                return "the channel has another call, or none"
+            if watch.gone or watch.active is not each.before or not self._asterisk.ready:
+                return "the call has moved on"
+            *_, last = await self._asterisk.pipelined(refreshing.hang_up(watch.channel, expired.reason))
+        except AmiError as error:
+            return str(error)
+        return "" if last.ok else last.reason or "Asterisk refused"
 
     def _report(self, watch: Watch, expired: Expire) -> None:
+        self._count_unanswered(watch)
+        watch.since = self._now()
+        watch.active = None
         self._measures.expiries.labels(str(expired.reason), "reported").inc()
         self._log.error(
             "session expired; the profile says only to report it",
             call_id=watch.call_id,
             reason=str(expired.reason),
         )
-        watch.since = self._now()
-        watch.active = None
+
+    def _count_unanswered(self, watch: Watch) -> None:
+        attempt, watch.attempt = watch.attempt, None
+        if attempt is not None:
+            self._measures.refreshes.labels(str(attempt.method), "unanswered").inc()
 
     def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(doing)
