@@ -2,7 +2,7 @@
 
 Asterisk swallows an UPDATE by connected line where the endpoint has no `send_pai`, where the number is
 hidden, or where there is none any more, and says Success. So an UPDATE that was answered shows nothing of the
-next one; a re-INVITE, as `refreshing` makes Asterisk send it, always leaves.
+next one. A refresh with SDP, as `refreshing` makes Asterisk send it, always leaves.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ def left(attempt: Attempt | None) -> float | None:
     """When this refresh left for sure, on our clock, so that silence is the peer's; None: perhaps never."""
     if attempt is None:
         return None
-    return attempt.sent if attempt.method is Method.INVITE else attempt.other_form
+    return attempt.other_form if attempt.method is Method.UPDATE else attempt.sent
 
 
 def second_due(watch: Watch, attempt: Attempt) -> float | None:
-    """When to send a re-INVITE too; None where none is needed, or the session has time to try one later.
+    """When to send a refresh with SDP too; None where none is needed, or the session can try one later.
 
     In seconds of our clock: half-way to the verdict, so that it can still be answered.
     """

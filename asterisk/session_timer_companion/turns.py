@@ -308,13 +308,16 @@ class Turns:
             watch.active = replace(each.before, wake=self._now() + wait)
 
     async def _second_form(self, watch: Watch, attempt: Attempt) -> None:
-        """Refresh by re-INVITE too, in time to be answered, where the first form may never have left."""
+        """Refresh with SDP too, in time to be answered, where the first form may never have left.
+
+        By UPDATE: a re-INVITE without answer would keep Asterisk from sending BYE for half a minute.
+        """
         due = forms.second_due(watch, attempt)
         if due is None or self._now() < due:
             return
         attempt.second_tried = True
         try:
-            await self.send(watch, Method.INVITE)
+            await self.send(watch, Method.UPDATE_SDP)
         except (AmiError, CannotRefresh) as error:
             self._asterisk.look_at(watch.channel)
             self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))

@@ -36,7 +36,7 @@ class Attempt:
     """How often the record was read since."""
     second_tried: bool = False
     other_form: float | None = None
-    """When a re-INVITE was sent too, because nothing shows that the first form ever left."""
+    """When a refresh with SDP was sent too, because nothing shows that the first form ever left."""
 
 
 @dataclass(slots=True, eq=False)

@@ -70,7 +70,7 @@ async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallo
         it.edge.records.clear()
         await it.until_after(answered + 4 * interval)
         assert it.alive(call)
-        left = [sent.at for sent in it.refreshes(call) if sent.refresh.method == "INVITE"]
+        left = [sent.at for sent in it.refreshes(call) if sent.refresh.sdp]
         waits = [later - earlier for earlier, later in pairwise([answered, *left])]
         assert len(left) > 4
         assert max(waits) < interval - min(32.0, interval / 3)
@@ -85,8 +85,12 @@ async def test_without_a_record_a_dead_peer_is_found_by_asterisk_and_never_calle
     """A refresh that has left, and its BYE, have 32 seconds each; then the channel is gone."""
 
     def dead(it: World, channel: Channel, refresh: Refresh) -> None:
-        if refresh.method == "INVITE":
-            asyncio.get_running_loop().call_later(64, it.asterisk.hangup, channel)
+        def end() -> None:
+            if it.alive(channel):
+                it.asterisk.hangup(channel)
+
+        if refresh.sdp:
+            asyncio.get_running_loop().call_later(64, end)
 
     with capture_logs() as logged:
         async with world(tmp_path, peer=dead) as it:

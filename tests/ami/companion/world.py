@@ -44,7 +44,7 @@ def silence() -> Peer:
 
 def swallowed_updates(_world: World, _channel: Channel, refresh: Refresh) -> int | None:
     """As with an endpoint that has no `send_pai`: the tag changes, nothing leaves; an offer is answered."""
-    return 200 if refresh.method == "INVITE" else None
+    return 200 if refresh.sdp else None
 
 
 @dataclass

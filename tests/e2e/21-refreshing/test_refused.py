@@ -144,6 +144,9 @@ def test_silence_after_update_ends_the_call_before_its_interval(stage: Stage) ->
     call, _ = received(stage, BY_UPDATE)
     refresh(call, "UPDATE")
     assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL) <= INTERVAL
+    # Of the one without SDP nobody could have told that it left.
+    seen = stage.wire.requests(call.agent.address, call.call_id, "UPDATE")
+    assert {bool(each.body) for each in seen} == {False, True}
     record = cdr(stage, call)
     assert record["cause"] == "102"
     assert "our refresh was not answered" in record["userfield"]
