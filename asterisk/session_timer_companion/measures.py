@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from session_timer.session import Method, Reason
 
 from session_timer_companion import __version__, logs
 
-OUTCOMES = ("confirmed", "refused", "unanswered", "not sent")
-"""How a refresh of ours can end."""
+
+class Outcome(StrEnum):
+    """How a refresh of ours can end."""
+
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    """The call was given up for it."""
+    OUTLIVED = "outlived"
+    """No record told, and the call stood longer than it could have without an answer."""
+    UNKNOWN = "unknown"
+    """No record told, and the next refresh was due before anything else could."""
+    NOT_SENT = "not sent"
+
 
 ACTIONS = ("hung up", "reported")
 """What may follow when a session has expired."""
@@ -41,15 +55,15 @@ class Measures:
             ["asterisk"],
             registry=registry,
         )
-        self.refreshes = Counter(
+        self._refreshes = Counter(
             "session_timer_refreshes",
             "Refreshes of ours, by how they ended.",
             ["method", "outcome"],
             registry=registry,
         )
         for method in Method:
-            for outcome in OUTCOMES:
-                self.refreshes.labels(str(method), outcome)
+            for outcome in Outcome:
+                self._refreshes.labels(str(method), str(outcome))
         self.suppressed = Counter(
             "session_timer_refreshes_suppressed",
             "Refreshes that Asterisk called a success, and only another form brought an answer.",
@@ -98,3 +112,7 @@ class Measures:
             "Errors in our own code. A call that one hits goes on.",
             registry=registry,
         )
+
+    def ended(self, method: Method, outcome: Outcome) -> None:
+        """A refresh of ours is over."""
+        self._refreshes.labels(str(method), str(outcome)).inc()

@@ -27,7 +27,7 @@ from session_timer_companion.calls import Media
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Missing
 from session_timer_companion.edges import Copy, Edges
-from session_timer_companion.measures import Measures
+from session_timer_companion.measures import Measures, Outcome
 from session_timer_companion.refreshing import CannotRefresh
 from session_timer_companion.watch import Attempt, Refreshed, Refused, Watch, news
 
@@ -298,7 +298,7 @@ class Turns:
         watch = each.watch
         tell = self._log.debug if watch.hindrance == reason else self._log.warning
         watch.hindrance = reason
-        self._measures.refreshes.labels(str(method), "not sent").inc()
+        self._measures.ended(method, Outcome.NOT_SENT)
         tell("refresh could not be sent", call_id=watch.call_id, method=str(method), reason=reason)
 
     def _undo(self, each: _Due, wait: float) -> None:
@@ -396,7 +396,7 @@ class Turns:
         if attempt is None or left is None:
             return
         outlived = self._now() >= left + session.SELF_ENDING
-        self._measures.refreshes.labels(str(attempt.method), "outlived" if outlived else "unknown").inc()
+        self._measures.ended(attempt.method, Outcome.OUTLIVED if outlived else Outcome.UNKNOWN)
         # Asterisk would have ended it, had the peer not answered.
         told = "call has outlived its refresh" if outlived else "nobody could say what came of the refresh"
         self._log.info(told, call_id=watch.call_id)
@@ -419,7 +419,7 @@ class Turns:
             watch.failure_at = record.failure.at if record.failure else None
             attempt, watch.attempt = watch.attempt, None
             if attempt is not None:
-                self._measures.refreshes.labels(str(attempt.method), "refused").inc()
+                self._measures.ended(attempt.method, Outcome.REFUSED)
             watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
             self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
             return action
@@ -442,7 +442,7 @@ class Turns:
         if attempt is not None:
             if attempt.other_form is not None:
                 measures.suppressed.labels(str(attempt.method)).inc()
-            measures.refreshes.labels(str(attempt.method), "confirmed").inc()
+            measures.ended(attempt.method, Outcome.CONFIRMED)
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
                 measures.saved.inc()
         if old.dialog.agreement != fresh.dialog.agreement:
@@ -536,7 +536,7 @@ class Turns:
     def _count_unanswered(self, watch: Watch) -> None:
         attempt, watch.attempt = watch.attempt, None
         if attempt is not None:
-            self._measures.refreshes.labels(str(attempt.method), "unanswered").inc()
+            self._measures.ended(attempt.method, Outcome.UNANSWERED)
 
     def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(doing)

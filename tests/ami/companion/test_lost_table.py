@@ -57,10 +57,13 @@ async def test_without_records_the_edge_is_not_asked_without_pause(tmp_path: Pat
 
 
 @pytest.mark.requirement("D-01", "UAC-7.2-16")
-@pytest.mark.parametrize("interval", [12, 90, 180])
+@pytest.mark.parametrize(
+    ("interval", "method", "outcome"),
+    [(12, "UPDATE", "unknown"), (90, "UPDATE", "unknown"), (180, "INVITE", "outlived")],
+)
 @in_virtual_time
 async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallowed(
-    tmp_path: Path, interval: int
+    tmp_path: Path, interval: int, method: str, outcome: str
 ) -> None:
     """A peer whose session runs out hangs up, though it lives."""
     async with world(tmp_path, peer=swallowed_updates) as it:
@@ -74,6 +77,11 @@ async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallo
         waits = [later - earlier for earlier, later in pairwise([answered, *left])]
         assert len(left) > 4
         assert max(waits) < interval - min(32.0, interval / 3)
+        assert it.companion is not None
+        counted = it.companion.measures.registry.get_sample_value(
+            "session_timer_refreshes_total", {"method": method, "outcome": outcome}
+        )
+        assert counted
 
 
 @pytest.mark.requirement("D-01")

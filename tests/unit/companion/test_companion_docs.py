@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from session_timer.session import Method, Reason, State
 from session_timer_companion.command import main
 from session_timer_companion.configuration import AmiServer, CompanionSettings, Http, Log, Tls
-from session_timer_companion.measures import ACTIONS, OUTCOMES, Measures
+from session_timer_companion.measures import ACTIONS, Measures, Outcome
 
 ROOT = Path(__file__).parents[3]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
@@ -90,7 +90,7 @@ def test_every_value_of_a_label_is_documented() -> None:
         "refresher": {"local", "remote", "none"},
         "state": set(State),
         "method": set(Method),
-        "outcome": set(OUTCOMES),
+        "outcome": set(Outcome),
         "action": set(ACTIONS),
         "reason": set(Reason),
     }
