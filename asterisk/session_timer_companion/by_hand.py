@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Literal, TypedDict
 
+from session_timer import Record
+
 from session_timer_companion.ami import AmiError
-from session_timer_companion.edge import Found
+from session_timer_companion.edge import Answer, Found
 from session_timer_companion.keeper import Keeper
 from session_timer_companion.refreshing import CannotRefresh
-from session_timer_companion.watch import Watch
+from session_timer_companion.turns import why_not
+from session_timer_companion.watch import Refreshed, Refused, Watch
 
 PATIENCE = 6.0
 """Seconds that an answer of the peer is waited for; refused or slow peers need no longer to show."""
@@ -37,6 +41,7 @@ async def refresh(keeper: Keeper, watch: Watch, patience: float = PATIENCE) -> R
     """Refresh one call now. The session's own timer moves only if the record says that it took place."""
     now = asyncio.get_running_loop().time
     method = watch.session.method
+    turns = keeper.turns
     began = now()
 
     def report(outcome: Outcome, reason: str = "") -> RefreshReport:
@@ -52,28 +57,40 @@ async def refresh(keeper: Keeper, watch: Watch, patience: float = PATIENCE) -> R
 
     if watch.attempt is not None:
         return report("not sent", "another refresh of this call is under way")
-    before = await watch.edge.record(watch.key) if watch.edge is not None else None
+    before = await turns.record(watch)
+    if isinstance(before, Found):
+        turns.changed(watch, before.record)
+    sent = now()
     try:
-        await keeper.turns.send(watch, method)
+        await turns.send(watch, method)
     except (AmiError, CannotRefresh) as error:
         return report("not sent", str(error))
     if watch.edge is None:
         return report("sent", "no edge keeps a record that could tell more")
     if not isinstance(before, Found):
         return report("sent", "the edge has no record of this call that could tell more")
+    expecting = _expecting(watch, before.record, sent)
+    answer: Answer = before
     while now() < began + patience:
         await asyncio.sleep(POLL)
-        answer = await watch.edge.record(watch.key)
-        if not isinstance(answer, Found):
-            continue
-        record = answer.record
-        if record.refreshes > before.record.refreshes:
-            keeper.changed(watch.key, record)
+        answer = await turns.record(watch)
+        told = turns.news(expecting, answer.record) if isinstance(answer, Found) else None
+        if isinstance(answer, Found) and isinstance(told, Refreshed):
+            turns.changed(watch, answer.record)
             return report("confirmed")
-        if record.failure is not None and record.failure != before.record.failure:
-            return report("refused", f"the answer was {record.failure.code}")
+        if isinstance(told, Refused):
+            return report("refused", f"the answer was {told.answer.code}")
+    if not turns.is_evidence(answer):
+        return report("sent", f"the edge cannot say more: {why_not(answer)}")
     return report(
         "no answer",
         "the record shows neither a 2xx nor an error: the peer is silent, or Asterisk sent nothing "
         "(`session-timer doctor` looks at the endpoint's options)",
     )
+
+
+def _expecting(watch: Watch, record: Record, sent: float) -> Watch:
+    """The call as its record shows it, with a refresh on its way; its own session knows nothing of that."""
+    failed = None if record.failure is None else record.failure.at
+    open_ = replace(watch.session, sent=sent)
+    return replace(watch, refreshes=record.refreshes, failure_at=failed, active=open_)

@@ -152,9 +152,17 @@ class Turns:
 
     def changed(self, watch: Watch, record: Record) -> None:
         """This record was read without asking for it; take what is new in it."""
-        told = news(watch, record, self._clocks, self._now())
+        told = self.news(watch, record)
         if isinstance(told, Refreshed):
             self._take(watch, record, told.since)
+
+    async def record(self, watch: Watch) -> Answer:
+        """The record of one call, asked now."""
+        return (await self._records([watch]))[0]
+
+    def news(self, watch: Watch, record: Record) -> Refreshed | Refused | None:
+        """What a record tells beyond what the watch knows."""
+        return news(watch, record, self._clocks, self._now())
 
     async def send(self, watch: Watch, method: Method) -> None:
         """Send one refresh now, whatever the agenda says. Raises AmiError or CannotRefresh."""
@@ -373,14 +381,14 @@ class Turns:
         if action is not None or asking.state is not State.ASKING:
             return action
         left = forms.left(attempt)
-        if self._is_evidence(answer):
+        if self.is_evidence(answer):
             after, action = session.silent(asking, self._now())
             if not isinstance(action, Expire) or asking.sent is None or left is not None:
                 watch.active = after
                 return action
             tell("no sign that any refresh left Asterisk", call_id=watch.call_id)
         elif watch.edge is not None:
-            tell("the edge cannot say", call_id=watch.call_id, reason=_why(answer))
+            tell("the edge cannot say", call_id=watch.call_id, reason=why_not(answer))
         after, action = session.unknown(asking, self._now(), left=left)
         if after.state in (State.OURS, State.THEIRS):
             self._go_on(watch, after)
@@ -401,7 +409,7 @@ class Turns:
         told = "call has outlived its refresh" if outlived else "nobody could say what came of the refresh"
         self._log.info(told, call_id=watch.call_id)
 
-    def _is_evidence(self, answer: Answer) -> bool:
+    def is_evidence(self, answer: Answer) -> bool:
         """Whether a refresh that this answer does not tell of did not take place."""
         if not isinstance(answer, Found) or isinstance(answer, Copy):
             return False
@@ -412,7 +420,7 @@ class Turns:
         if not isinstance(answer, Found):
             return None
         record = answer.record
-        told = news(watch, record, self._clocks, self._now())
+        told = self.news(watch, record)
         if isinstance(told, Refreshed):
             self._take(watch, record, told.since)
         elif isinstance(told, Refused):
@@ -507,9 +515,9 @@ class Turns:
     async def _hung_up(self, each: _Due, expired: Expire, answer: Answer) -> str:
         """Hang up, if record and channel still are what the verdict stands on; else what is against it."""
         watch = each.watch
-        if not self._is_evidence(answer):
-            return _why(answer)
-        if isinstance(answer, Found) and news(watch, answer.record, self._clocks, self._now()) is not None:
+        if not self.is_evidence(answer):
+            return why_not(answer)
+        if isinstance(answer, Found) and self.news(watch, answer.record) is not None:
             return "the record has changed"
         try:
             told = await self._asterisk.pipelined(refreshing.ask_dialog(watch.channel))
@@ -553,7 +561,7 @@ def _told(agreement: Agreement | None) -> str:
     return f"{agreement.interval};refresher={agreement.refresher}" if agreement else "off"
 
 
-def _why(answer: Answer) -> str:
+def why_not(answer: Answer) -> str:
     """Why an answer of the edge is no evidence."""
     match answer:
         case Copy():

@@ -12,9 +12,12 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from ami.companion.fake_edge import FakeEdge
 from ami.companion.virtual_time import in_virtual_time
-from ami.companion.world import Agreement, Peer, Side, World, answers, silence, swallowed_updates, world
+from ami.companion.world import Agreement, Peer, Side, World, answers, key, silence, swallowed_updates, world
+from ami.fake_channel import Channel, Refresh
 from prometheus_client.parser import text_string_to_metric_families
+from session_timer import InternalHeader
 from session_timer_companion import by_hand
 from session_timer_companion import http as http_module
 from session_timer_companion.http import serve
@@ -123,6 +126,54 @@ async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome
         report = await by_hand.refresh(it.keeper, it.watch(call), patience=0.5)
         assert report["outcome"] == outcome
         assert reason in report["reason"]
+
+
+@in_virtual_time
+async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+
+        def crossing(_world: World, _channel: Channel, _refresh: Refresh) -> None:
+            it.edge.fail(key(call), 488, sender=Side.REMOTE)
+            asyncio.get_running_loop().call_later(1.0, it.edge.refresh, key(call))
+
+        it.peer = crossing
+        report = await by_hand.refresh(it.keeper, it.watch(call))
+        assert report["outcome"] == "confirmed"
+
+
+@in_virtual_time
+async def test_a_refresh_by_hand_is_confirmed_by_another_edges_copy(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it, FakeEdge() as other:
+        call = it.call("call-1", OURS)
+        elsewhere = it.call("call-2", None)
+        header = InternalHeader(None, peer_allows_update=True, rpc=other.address).encode()
+        elsewhere.headers["X-Session-Timer"] = header
+        other.records = it.edge.records
+        await it.start()
+        await it.until(lambda: it.watched(call) and it.watched(elsewhere))
+        it.edge.silent = True
+        report = await by_hand.refresh(it.keeper, it.watch(call), patience=20)
+        assert report["outcome"] == "confirmed"
+        # That it tells of none is no evidence, though.
+        it.peer = silence()
+        report = await by_hand.refresh(it.keeper, it.watch(call), patience=20)
+        assert (report["outcome"], "copy" in report["reason"]) == ("sent", True)
+
+
+@in_virtual_time
+async def test_a_refresh_by_hand_is_confirmed_by_a_record_that_starts_anew(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call("call-1", OURS, age=600.0)
+        await it.start()
+
+        def forgetful(_world: World, channel: Channel, _refresh: Refresh) -> None:
+            it.edge.write(key(channel), OURS)
+
+        it.peer = forgetful
+        report = await by_hand.refresh(it.keeper, it.watch(call))
+        assert report["outcome"] == "confirmed"
 
 
 async def test_a_web_page_cannot_ask_for_a_refresh(tmp_path: Path) -> None:
