@@ -12,7 +12,7 @@ from session_timer_companion.ami import AmiError
 from session_timer_companion.edge import Answer, Found
 from session_timer_companion.keeper import Keeper
 from session_timer_companion.refreshing import CannotRefresh
-from session_timer_companion.turns import why_not
+from session_timer_companion.verdict import why_not
 from session_timer_companion.watch import Refreshed, Refused, Watch
 
 PATIENCE = 6.0
@@ -62,7 +62,7 @@ async def refresh(keeper: Keeper, watch: Watch, patience: float = PATIENCE) -> R
         turns.changed(watch, before.record)
     sent = now()
     try:
-        await turns.send(watch, method)
+        await turns.sending.send(watch, method)
     except (AmiError, CannotRefresh) as error:
         return report("not sent", str(error))
     if watch.edge is None:
@@ -74,13 +74,13 @@ async def refresh(keeper: Keeper, watch: Watch, patience: float = PATIENCE) -> R
     while now() < began + patience:
         await asyncio.sleep(POLL)
         answer = await turns.record(watch)
-        told = turns.news(expecting, answer.record) if isinstance(answer, Found) else None
+        told = turns.verdicts.news(expecting, answer.record) if isinstance(answer, Found) else None
         if isinstance(answer, Found) and isinstance(told, Refreshed):
             turns.changed(watch, answer.record)
             return report("confirmed")
         if isinstance(told, Refused):
             return report("refused", f"the answer was {told.answer.code}")
-    if not turns.is_evidence(answer):
+    if not turns.verdicts.is_evidence(answer):
         return report("sent", f"the edge cannot say more: {why_not(answer)}")
     return report(
         "no answer",

@@ -28,6 +28,7 @@ from session_timer_companion.edge import Edge, Found
 from session_timer_companion.edges import Edges
 from session_timer_companion.measures import Measures
 from session_timer_companion.roster import Roster
+from session_timer_companion.shared_dialogs import SharedDialogs
 from session_timer_companion.stuck import StuckChannels
 from session_timer_companion.turns import Turns
 from session_timer_companion.watch import UNKNOWN, Watch
@@ -86,7 +87,16 @@ class Keeper:
         self.by_key = self._roster.by_key
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
         self._stuck = StuckChannels(self.ami, self.look_at, beside=self._beside, log=self._log, chance=chance)
-        self.turns = Turns(self, edges=edges, clocks=clocks, measures=measures, log=self._log, chance=chance)
+        self._dialogs = SharedDialogs()
+        self.turns = Turns(
+            self,
+            edges=edges,
+            clocks=clocks,
+            dialogs=self._dialogs,
+            measures=measures,
+            log=self._log,
+            chance=chance,
+        )
 
     @property
     def ready(self) -> bool:
@@ -391,7 +401,7 @@ class Keeper:
             edge=None if header is None else self._edges.at(header.rpc),
             policy=policy,
             outbound=call.outbound,
-            dialog=self.turns.shared(_private(policy) if header is None else header.dialog),
+            dialog=self._dialogs.one(_private(policy) if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
             number=call.number,
