@@ -47,7 +47,7 @@ def test_calls_of_the_other_are_refreshed_all_the_same(stage: Stage) -> None:
     lost, _ = called_alone(stage, CARRIER)
     assert companion.session(ours.call_id)["asterisk"] == "second"
     assert companion.session(lost.call_id)["asterisk"] == "alone"
-    lost.accept(lost.expect("UPDATE", timeout=HALF + LATE))
+    lost.accept(lost.expect("INVITE", timeout=HALF + LATE))
     since = on_time(ours, since)
 
     kill(stack, AT_ALONE)
