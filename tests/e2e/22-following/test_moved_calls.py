@@ -197,7 +197,33 @@ def test_picked_up_call(stage: Stage) -> None:
 
 
 @together.test()
-def test_parked_call(stage: Stage) -> None:
+def test_parked_call_that_is_fetched(stage: Stage) -> None:
+    """From another phone: each of the two goes on being refreshed on its own."""
     parked, _ = received(stage, BY_UPDATE, to="park")
-    kept(stage, parked, rounds=2)
+    kept(stage, parked)
+    fetcher, _ = received(stage, BY_UPDATE, to=space(stage, parked))
+    # Asterisk tells both who is connected now, by UPDATE.
+    kept_together(stage, 3, (parked, "UPDATE"), (fetcher, "UPDATE"))
+    ends(stage, fetcher)
+    gone(parked)
+
+
+def space(stage: Stage, call: Call) -> str:
+    """The number of the space in which this call is parked."""
+    lot = stage.stack.ami("ParkedCalls")
+    (found,) = [row["ParkingSpace"] for row in lot if row.get("ParkeeChannel") == channel(stage, call)]
+    return found
+
+
+@together.test()
+def test_parked_call_that_nobody_fetches(stage: Stage) -> None:
+    """Refreshed while it is parked; then its time is over, and it comes back to a phone that rings."""
+    number = next(_numbers)
+    parked, _ = received(stage, BY_UPDATE, to=f"893{number}")
+    kept(stage, parked)
+    phone, invite = stage.peer(BY_REINVITE).called(str(number))
+    phone.accept(invite, *CALLEE, allow=NO_UPDATE)
+    phone.expect("ACK")
+    kept_together(stage, 2, (parked, "UPDATE"), (phone, "INVITE"))
     ends(stage, parked)
+    gone(phone)
