@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from e2e.audio import Audio, described
 from e2e.refreshed_calls import (
@@ -12,6 +14,7 @@ from e2e.refreshed_calls import (
     INTERVAL,
     LATE,
     NO_UPDATE,
+    TIMER,
     agree,
     keep,
     placed,
@@ -19,9 +22,11 @@ from e2e.refreshed_calls import (
     refresh,
 )
 from e2e.together import Stage, Together
-from e2e.user_agent import Call
+from e2e.user_agent import ALLOW, Call
+from lab.sip import SipMessage
 
 together = Together()
+_numbers = itertools.count(3000)
 
 
 def assert_on_time(stage: Stage, call: Call, count: int) -> None:
@@ -167,6 +172,54 @@ def test_update_while_the_peer_holds_us(stage: Stage) -> None:
     assert request.body == b""
     agree(call, request)
     stage.edge.record(call.call_id, refreshes="2")
+    assert call.bye().status == 200
+
+
+def held_by_our_side(stage: Stage, host: int, allow: str) -> Call:
+    """A call to somebody behind Asterisk, who holds it: Asterisk tells so by re-INVITE, a refresh too."""
+    number = next(_numbers)
+    call = stage.peer(host).call(f"sip:841{number}@{stage.stack.edge}")
+    call.local = f"<sip:holds@{call.agent.address}>"
+    terms = f"Session-Expires: {INTERVAL};refresher=uas"
+    sent = call.send("INVITE", allow, TIMER, terms, body=described(call.agent.address, "0"))
+    holder, invite = stage.peer(41).called(str(number))
+    holder.accept(invite)
+    holder.expect("ACK")
+    call.ack(call.final(sent))
+    hold = described(holder.agent.address, "0", direction="sendonly", version=2)
+    assert Audio.read(holder.ask("INVITE", ALLOW, body=hold).body).direction == "recvonly"
+    obey(call, call.expect("INVITE"))
+    return call
+
+
+def obey(call: Call, request: SipMessage) -> None:
+    """200 to an offer that holds us."""
+    assert Audio.read(request.body).direction == "sendonly"
+    body = described(call.agent.address, "0", direction="recvonly", version=1 + request.cseq[0])
+    terms = f"Session-Expires: {request.header('Session-Expires')}"
+    call.answer(request, 200, "Require: timer", terms, body=body)
+    if request.method == "INVITE":
+        call.expect("ACK")
+
+
+@together.test("UAC-7.4-15", "UAC-7.4-19")
+def test_reinvite_while_our_side_holds_the_peer(stage: Stage) -> None:
+    call = held_by_our_side(stage, BY_REINVITE, NO_UPDATE)
+    for _ in range(2):
+        obey(call, refresh(call, "INVITE"))
+    stage.edge.record(call.call_id, refreshes="3")
+    assert call.bye().status == 200
+
+
+@together.test("UAC-7.4-15", "UAC-7.4-19")
+def test_update_with_sdp_while_our_side_holds_the_peer(stage: Stage) -> None:
+    call = held_by_our_side(stage, BY_UPDATE, ALLOW)
+    # One of Asterisk's own, which tells who is connected, may come before ours.
+    while not (request := refresh(call, "UPDATE")).body:
+        call.answer(request, 488)
+    obey(call, request)
+    obey(call, refresh(call, "UPDATE"))
+    stage.edge.record(call.call_id, refreshes="3")
     assert call.bye().status == 200
 
 
