@@ -6,12 +6,14 @@ import pytest
 from e2e.audio import described
 from e2e.refreshed_calls import (
     BY_REINVITE,
+    BY_THEM,
     BY_UPDATE,
     GIVEN_UP,
     HALF,
     INTERVAL,
     LATE,
     NO_UPDATE,
+    TIMER,
     agree,
     ended_by_asterisk,
     keep,
@@ -243,3 +245,42 @@ def test_late_refresh_of_the_peer_is_in_time_until_the_deadline(stage: Stage) ->
     assert answer.status == 200
     stage.companion.session(call.call_id, lambda seen: seen["refreshes"] >= 1 and seen["state"] == "theirs")
     assert call.bye().status == 200
+
+
+def silent(stage: Stage, domain: str) -> Call:
+    """A call whose peer is to refresh and never does; its domain picks the profile."""
+    call = stage.peer(BY_THEM).call(f"sip:wait@{stage.stack.edge}")
+    call.local = f"<sip:carrier@{domain}>"
+    answer = call.dial(TIMER, f"Session-Expires: {INTERVAL};refresher=uac")
+    assert answer.rows("Session-Expires") == (f"{INTERVAL};refresher=uac",)
+    stage.companion.session(call.call_id)
+    return call
+
+
+@together.test("REF-10-07", "REF-10-08")
+def test_silent_peer_whose_profile_wants_no_probe_is_hung_up_without(stage: Stage) -> None:
+    call = silent(stage, "unprobed.example")
+    assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL) <= INTERVAL
+    assert stage.observed(call).refreshes == []
+    assert cdr(stage, call)["cause"] == "102"
+    assert "the peer sent no refresh" in cdr(stage, call)["userfield"]
+
+
+@together.test("REF-10-07")
+def test_silent_peer_whose_profile_says_only_to_report_it_is_kept(stage: Stage) -> None:
+    """Its call is told of once an interval, and a refresh is as good as ever."""
+    call = silent(stage, "reported.example")
+    for reports in (1, 2):
+        wait_until(
+            lambda: stage.companion.log(call.call_id),
+            INTERVAL,
+            f"{reports} reports",
+            holds=lambda log, reports=reports: log.count("session expired") == reports,  # type: ignore[misc]
+            pause=0.5,
+        )
+    assert stage.observed(call).refreshes == []
+    answer = call.ask("UPDATE", TIMER, f"Session-Expires: {INTERVAL};refresher=uac")
+    assert answer.status == 200
+    stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1 and seen["state"] == "theirs")
+    assert call.bye().status == 200
+    assert "only to report" in stage.companion.log(call.call_id)
