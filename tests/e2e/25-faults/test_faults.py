@@ -5,6 +5,7 @@ Each fault meets a crowd: live peers that answer us, a live peer that refreshes,
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -225,17 +226,28 @@ def companion_is_killed(stage: Stage, crowd: Crowd) -> float:
 
 
 def all_at_once(stage: Stage, crowd: Crowd) -> float:
-    """The companion is killed, the edge restarts without its table, and the AMI is cut off at first.
+    """The companion is killed, the edge restarts without its table, and AMI and RPC are cut off at first.
 
     The next 2xx of a live peer writes a record again. For a dead one there is none: Asterisk alone can tell.
     """
-    kill(stage.stack, "companion")
-    with unreachable(stage.stack, "asterisk", stage.stack.address(30)):
-        start(stage.stack, "companion")
+    stack, own = stage.stack, stage.stack.address(30)
+    kill(stack, "companion")
+    with unreachable(stack, "asterisk", own):
+        start(stack, "companion")
         restart_edge(stage)
-        past(crowd, 7)
+        with unreachable(stack, "edge", own):
+            wait_until(lambda: knows_neither(stage), 20, "a companion that reaches neither Asterisk nor edge")
+            past(crowd, 7)
     stage.companion.ready()
-    return HALF + SELF_ENDING + 20
+    return time.monotonic() - crowd.began + HALF + SELF_ENDING + 10
+
+
+def knows_neither(stage: Stage) -> bool:
+    status, body = stage.companion.get("/readyz")
+    if status != 503:
+        return False
+    report = json.loads(body)
+    return "ready" not in {*report["asterisk"].values(), *report["edge"].values()}
 
 
 @pytest.mark.requirement("REF-10-02", "REF-10-07", "UAC-7.2-15")
