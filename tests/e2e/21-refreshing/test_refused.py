@@ -266,21 +266,34 @@ def test_silent_peer_whose_profile_wants_no_probe_is_hung_up_without(stage: Stag
     assert "the peer sent no refresh" in cdr(stage, call)["userfield"]
 
 
-@together.test("REF-10-07")
+def told(stage: Stage, call: Call, reports: int) -> None:
+    """Wait for so many reports that the call has expired; each comes an interval after the last, at most."""
+    wait_until(
+        lambda: stage.companion.log(call.call_id),
+        INTERVAL,
+        f"{reports} reports",
+        holds=lambda log: log.count("session expired; the profile says only to report it") == reports,
+        pause=0.5,
+    )
+
+
+@together.test()
 def test_silent_peer_whose_profile_says_only_to_report_it_is_kept(stage: Stage) -> None:
-    """Its call is told of once an interval, and a refresh is as good as ever."""
-    call = silent(stage, "reported.example")
+    call = silent(stage, "kept.example")
     for reports in (1, 2):
-        wait_until(
-            lambda: stage.companion.log(call.call_id),
-            INTERVAL,
-            f"{reports} reports",
-            holds=lambda log, reports=reports: log.count("session expired") == reports,  # type: ignore[misc]
-            pause=0.5,
-        )
+        told(stage, call, reports)
     assert stage.observed(call).refreshes == []
-    answer = call.ask("UPDATE", TIMER, f"Session-Expires: {INTERVAL};refresher=uac")
-    assert answer.status == 200
+    # Its own refresh is as good as ever.
+    assert call.ask("UPDATE", TIMER, f"Session-Expires: {INTERVAL};refresher=uac").status == 200
     stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1 and seen["state"] == "theirs")
     assert call.bye().status == 200
-    assert "only to report" in stage.companion.log(call.call_id)
+
+
+@together.test()
+def test_asterisk_ends_a_call_that_was_probed_although_the_profile_says_to_report_it(stage: Stage) -> None:
+    """A user agent whose request stays unanswered hangs up by itself: `probe: false` spares it that."""
+    call = silent(stage, "reported.example")
+    told(stage, call, 1)
+    call.expect("UPDATE")
+    assert ended_by_asterisk(stage, call, 40) > 30
+    assert cdr(stage, call)["userfield"] == ""
