@@ -15,10 +15,13 @@ SETTINGS = Path("/settings/session-timer.yaml")
 
 
 @contextmanager
-def companion_once(stack: Stack, folder: Path, host: int, service: str) -> Iterator[Companion]:
+def companion_once(
+    stack: Stack, folder: Path, host: int, service: str, image: str = ""
+) -> Iterator[Companion]:
     """Run it by ``folder``'s session-timer.yaml, at the address that ends in ``host``.
 
-    ``folder`` is seen in it as /settings; ``service`` is what the stack is to call its container.
+    ``folder`` is seen in it as /settings; ``service`` is what the stack is to call its container. Unless told
+    otherwise, its image is that of the lab's companion.
     """
     name = stack.container(service)
     mounts = {
@@ -34,9 +37,8 @@ def companion_once(stack: Stack, folder: Path, host: int, service: str) -> Itera
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     variables = [word for key, value in environment.items() for word in ("-e", f"{key}={value}")]
-    image = subprocess.check_output(
-        ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")], text=True
-    ).strip()
+    of_the_lab = ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")]
+    image = image or subprocess.check_output(of_the_lab, text=True).strip()
     network = ["--init", "--network", f"{stack.project}_sip", "--ip", stack.address(host)]
     subprocess.run(
         ["docker", "run", "-d", "--name", name, *network, *variables, *volumes, image, *RUN, "run"],
