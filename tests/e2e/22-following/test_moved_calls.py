@@ -136,6 +136,14 @@ def test_two_calls_are_bridged_later(stage: Stage) -> None:
     """Asterisk tells both who is connected now, by UPDATE: refreshes too. Then ours go on."""
     first, _ = received(stage, BY_UPDATE)
     second, _ = received(stage, BY_UPDATE)
+    names = {channel(stage, first), channel(stage, second)}
+    # Who is left goes on in the dialplan where it was: after the Wait there is nothing, so it is hung up.
+    wait_until(
+        lambda: stage.stack.ami("CoreShowChannels"),
+        8,
+        "both in the Wait",
+        holds=lambda rows: names <= {row["Channel"] for row in rows if row.get("Application") == "Wait"},
+    )
     stage.stack.ami("Bridge", Channel1=channel(stage, first), Channel2=channel(stage, second))
     kept_together(stage, 3, (first, "UPDATE"), (second, "UPDATE"))
     assert first.bye().status == 200
