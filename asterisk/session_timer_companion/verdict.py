@@ -85,7 +85,8 @@ class Verdicts:
             return action
         left = forms.left(attempt)
         if self.is_evidence(answer):
-            after, action = session.silent(asking, self._now())
+            other_form = attempt.other_form if attempt else None
+            after, action = session.silent(asking, self._now(), other_form=other_form)
             if not isinstance(action, Expire) or asking.sent is None or left is not None:
                 watch.active = after
                 return action

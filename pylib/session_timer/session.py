@@ -295,12 +295,22 @@ def answered(session: Session, now: float, answer: RefreshResponse, chance: floa
     return _never(session, now)
 
 
-def silent(session: Session, now: float) -> Step:
-    """Answer to `Ask`: since the last 2xx that this session knows of there was none, and no error either."""
+def left(session: Session, at: float) -> Session:
+    """Our refresh left only at `at`, later than it was due: its answer has no less time for that."""
+    return replace(session, sent=at, wake=_verdict(session, at))
+
+
+def silent(session: Session, now: float, *, other_form: float | None = None) -> Step:
+    """Answer to `Ask`: since the last 2xx that this session knows of there was none, and no error either.
+
+    `other_form`: when the driver sent the refresh in another form too, which has half the time of the first.
+    """
     if session.state is not State.ASKING or session.deadline is None:
         return session, None
     if session.sent is not None:
         verdict = _verdict(session, session.sent)
+        if other_form is not None:
+            verdict = max(verdict, other_form + (verdict - session.sent) / 2)
         if now < verdict:
             return replace(session, wake=verdict), None
         if now < session.deadline and session.attempts < MOST_ATTEMPTS:

@@ -18,6 +18,7 @@ from session_timer import (
 )
 from session_timer.session import (
     MOST_ATTEMPTS,
+    PROBE_TIME,
     SELF_ENDING,
     TRANSITIONS,
     Ask,
@@ -506,3 +507,22 @@ def test_the_transitions_name_no_way_out_of_over_and_reach_every_state() -> None
     assert all(state is not State.OVER for state, _ in TRANSITIONS)
     assert set(TRANSITIONS.values()) == set(State)
     assert {event for _, event in TRANSITIONS} == set(Event)
+
+
+@pytest.mark.requirement("REF-10-04")
+def test_a_refresh_that_left_late_has_as_much_time_to_be_answered() -> None:
+    held, _ = session.due(begun(OURS), DEADLINE - PROBE_TIME)
+    assert held.wake == DEADLINE
+    held = session.left(held, DEADLINE - 0.2)
+    assert (held.sent, held.wake) == (DEADLINE - 0.2, DEADLINE - 0.2 + PROBE_TIME)
+
+
+@pytest.mark.requirement("REF-10-04")
+@pytest.mark.parametrize(("other_form", "over"), [(8.0, True), (10.0, False)])
+def test_another_form_that_left_late_has_half_the_time_of_the_first(other_form: float, over: bool) -> None:
+    held, _ = session.due(begun(OURS), DEADLINE - PROBE_TIME)
+    asking, _ = session.due(held, DEADLINE)
+    held, action = session.silent(asking, DEADLINE, other_form=DEADLINE - PROBE_TIME + other_form)
+    assert isinstance(action, Expire) is over
+    if not over:
+        assert held.wake == DEADLINE - PROBE_TIME + other_form + PROBE_TIME / 2
