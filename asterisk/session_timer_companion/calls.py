@@ -94,7 +94,7 @@ class Call:
 
 def call_id(key: str) -> str:
     """The Call-ID in a record's key."""
-    return key.rsplit(";", 2)[0]
+    return record.split_key(key)[0]
 
 
 def endpoint(channel: str) -> str:

@@ -12,13 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from session_timer import Record, RecordError
+from session_timer.record import CHANGES, CLOCK, RECORDS
 
 from session_timer_companion.edge_wire import EdgeWire
-
-RECORDS = "session_timer"
-CHANGES = "session_timer_changes"
-CLOCK = "clock;"
-"""Entries of the changes that tell how a host's monotonic clock stands begin with this."""
 
 _NO_SUCH_KEY = "Key name doesn't exist"
 

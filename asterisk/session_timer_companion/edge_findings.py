@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from session_timer.record import CHANGES, RECORDS
+
 from session_timer_companion.finding import KAMAILIO, Finding, Level
 
-TABLES = ("session_timer", "session_timer_changes")
+TABLES = (RECORDS, CHANGES)
 """What our part of Kamailio keeps."""
 
 FAULTS = "session_timer_faults"

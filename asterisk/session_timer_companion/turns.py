@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from session_timer import Record, session
@@ -18,6 +18,7 @@ from session_timer.session import Ask, Expire, Send, State
 
 from session_timer_companion import expiry, forms, sending
 from session_timer_companion.agenda import Agenda
+from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.clocks import Clocks
 from session_timer_companion.due import RETRY, Due
 from session_timer_companion.edge import Answer, Edge, Found
@@ -73,14 +74,12 @@ class Turns:
         self._measures = measures
         self._log = log
         self._now = asyncio.get_running_loop().time
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(self._fault)
 
     async def aclose(self) -> None:
         """Stop: nothing more is sent."""
         self.agenda.pause()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     def begin(self, watch: Watch, answer: Answer | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
@@ -140,9 +139,9 @@ class Turns:
             else:
                 due.append(Due(watch, standing, action))
         for some in _some(due):
-            self._spawn(self._serve(some, []))
+            self._tasks.spawn(self._serve(some, []))
         for few in _some(polls):
-            self._spawn(self._serve([], few))
+            self._tasks.spawn(self._serve([], few))
 
     async def _serve(self, due: list[Due], polls: list[Watch]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
@@ -222,10 +221,9 @@ class Turns:
         }
         return [of[id(watch)] for watch in watches]
 
-    def _spawn(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _fault(self, error: BaseException) -> None:
+        self._measures.faults.inc()
+        self._log.error("a fault of ours", exc_info=error)
 
 
 def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:

@@ -31,9 +31,9 @@ if NATIVE:
         "06-install/test_hidden_numbers.py",
         "06-install/test_ways_of_installing.py",
         "08-hostile/test_stream.py",
-        "08-other-stacks/test_before_the_answer.py",
-        "08-other-stacks/test_descriptions.py",
-        "08-other-stacks/test_proxy_require.py",
+        "07-other-stacks/test_before_the_answer.py",
+        "07-other-stacks/test_descriptions.py",
+        "07-other-stacks/test_proxy_require.py",
         "09-edges/test_failover.py",
         "09-edges/test_far_asterisk.py",
     ]

@@ -15,6 +15,7 @@ from e2e.lab_sockets import LabSockets
 from e2e.observed_edge import Kamailio, fields
 from lab.stack import ROOT, Stack
 from lab.waiting import wait_until
+from session_timer.record import CHANGES, CLOCK, RECORDS
 
 PAGE = (ROOT / "docs" / "how-to" / "failover.md").read_text(encoding="utf-8")
 NATIVE_PAGE = ROOT / "docs" / "how-to" / "native.md"
@@ -33,7 +34,6 @@ verbs.SessionTimers.__init__.__defaults__ = (lambda: _monotonic() + @AHEAD@,)
 HOSTS = {"a": 13, "b": 14}
 AHEAD = {"a": 50_000, "b": -1_000}
 """Seconds by which their monotonic clocks differ from the machine's."""
-RECORDS = "session_timer"
 BEHIND = 49
 """The carrier's address that plays Asterisk."""
 TIMER = ("Supported: timer", "Session-Expires: 7200;refresher=uac")
@@ -78,10 +78,10 @@ class Running:
 
     def clocks(self, *names: str) -> dict[str, float]:
         """The clocks that are listed here, once these are."""
-        mark = "clock;"
+        mark = CLOCK
 
         def look() -> dict[str, float]:
-            listed = self.entries("session_timer_changes")
+            listed = self.entries(CHANGES)
             return {key.removeprefix(mark): float(at) for key, at in listed.items() if key.startswith(mark)}
 
         return wait_until(

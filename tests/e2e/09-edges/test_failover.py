@@ -15,10 +15,11 @@ from typing import IO, Any
 import pytest
 from e2e.lab_sockets import LabSockets
 from e2e.observed_edge import Wire
-from e2e.replicated_edges import AHEAD, BEHIND, RECORDS, Edges, Running, replicate
+from e2e.replicated_edges import AHEAD, BEHIND, Edges, Running, replicate
 from e2e.user_agent import Call, Peer, UserAgent
 from lab.stack import Stack
 from lab.waiting import wait_until
+from session_timer.record import RECORDS
 
 AS_THE_COMPANION = (Path(__file__).parent / "as_the_companion.py").read_text(encoding="utf-8")
 SOON = 5.0

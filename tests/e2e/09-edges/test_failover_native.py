@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from e2e.lab_sockets import LabSockets
-from e2e.replicated_edges import RECORDS, Edges, replicate
+from e2e.replicated_edges import Edges, replicate
 from lab.stack import Stack
+from session_timer.record import RECORDS
 
 
 @pytest.mark.smoke
