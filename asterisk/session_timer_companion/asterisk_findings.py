@@ -203,7 +203,7 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             about,
             f"{lacking}=no",
             "Asterisk answers Success to an UPDATE by connected line and sends nothing: each call loses time "
-            "until the companion tries a re-INVITE",
+            "until the companion refreshes with SDP",
             f"{lacking} = yes   (or use_update: false in the profile of these calls)",
             f"{PJSIP}, [{name}]",
         )

@@ -142,7 +142,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             Level.PROBLEM,
             about,
             f"{facts.swallowed} refreshes since its start: Asterisk said Success, and sent nothing",
-            "the endpoint swallows UPDATE: time is lost until the companion tries a re-INVITE",
+            "the endpoint swallows UPDATE: time is lost until the companion refreshes with SDP",
             "the endpoint's options (above); the log names each call: `no sign that the refresh left`",
             PJSIP,
         )
