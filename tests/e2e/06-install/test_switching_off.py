@@ -38,7 +38,7 @@ def settings(stack: Stack) -> Iterator[Callable[[str], None]]:
 
 
 def untimed(stage: Stage) -> Call | None:
-    """A new call, if it has no timer: who finds another process in Python reads the settings a message later."""
+    """A new call, if it has no timer: a process that finds another in Python reads settings with its next."""
     call, answer = received(stage, BY_UPDATE, to=NUMBER)
     if not answer.rows("Session-Expires"):
         return call
