@@ -86,7 +86,7 @@ class Sending:
                 watch.number = ""
             # Where a refresh of the peer came in between, ours needs no watching.
             if watch.active is not None and watch.active.sent is not None:
-                watch.active = session.left(watch.active, now)
+                watch.active = session.left_at(watch.active, now)
                 watch.attempt = Attempt(method, now)
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
             tell = self._log.info if watch.edge is None else self._log.debug

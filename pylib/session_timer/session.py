@@ -295,7 +295,7 @@ def answered(session: Session, now: float, answer: RefreshResponse, chance: floa
     return _never(session, now)
 
 
-def left(session: Session, at: float) -> Session:
+def left_at(session: Session, at: float) -> Session:
     """Our refresh left only at `at`, later than it was due: its answer has no less time for that."""
     return replace(session, sent=at, wake=_verdict(session, at))
 

@@ -513,7 +513,7 @@ def test_the_transitions_name_no_way_out_of_over_and_reach_every_state() -> None
 def test_a_refresh_that_left_late_has_as_much_time_to_be_answered() -> None:
     held, _ = session.due(begun(OURS), DEADLINE - PROBE_TIME)
     assert held.wake == DEADLINE
-    held = session.left(held, DEADLINE - 0.2)
+    held = session.left_at(held, DEADLINE - 0.2)
     assert (held.sent, held.wake) == (DEADLINE - 0.2, DEADLINE - 0.2 + PROBE_TIME)
 
 
