@@ -25,6 +25,9 @@ from session_timer_companion.own_findings import CompanionFacts, of_companion, o
 LISTEN = 2.5
 """Seconds that events and clocks are watched."""
 
+LOOK = 1.0
+"""Seconds between two looks at the channels meanwhile: a call that is shorter may pass unseen."""
+
 RECORDS_AT_MOST = 200
 """Calls whose records are asked for: a sample is enough to see whether the edge has them."""
 
@@ -101,11 +104,11 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
             malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
             endpoints=await _endpoints(ami, {*visit.named, *(call.endpoint for call in ours)}),
         )
-        await asyncio.sleep(visit.listen)
-        after = await _channels(ami)
+        *between, after = await _looks(ami, visit.listen)
+        moved = any(channels != before for channels in (*between, after))
         # What has ended meanwhile rightly has no record any more.
         standing = tuple(call.call_id for call in unrecorded if call.channel in after)
-        return replace(facts, moved=before != after, heard=bool(heard), unrecorded=standing)
+        return replace(facts, moved=moved, heard=bool(heard), unrecorded=standing)
     except AmiError as error:
         return replace(facts, refused=str(error))
     finally:
@@ -126,6 +129,17 @@ async def _channels(ami: Ami) -> frozenset[str]:
 
     await ami.stream("Status", entry)
     return frozenset(names)
+
+
+async def _looks(ami: Ami, listen: float) -> list[frozenset[str]]:
+    """The channels, read again and again for `listen` seconds, the last time when they are over."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + listen
+    seen: list[frozenset[str]] = []
+    while (left := end - loop.time()) > 0 or not seen:
+        await asyncio.sleep(min(LOOK, left))
+        seen.append(await _channels(ami))
+    return seen
 
 
 async def _unrecorded(calls: Iterable[Call], edges: Edges) -> list[Call]:

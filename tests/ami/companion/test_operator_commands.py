@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from ami.companion.world import Agreement, Side, World, answers, key, world
 from ami.fake_asterisk import Received
+from ami.fake_channel import Channel
 from session_timer_companion import __version__
 from session_timer_companion.http import serve
 from session_timer_companion.http_doors import listening
@@ -172,6 +173,29 @@ async def test_the_doctor_does_not_miss_the_record_of_a_call_that_has_ended_mean
         it.asterisk.on_action = ends_after_the_edge_was_asked
         status, found = await examined(written(it))
         assert (status, problems(found)) == (0, [])
+
+
+async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_path: Path) -> None:
+    """Whoever places a short call meanwhile, as the doctor says, is not told that none came."""
+    async with world(tmp_path, start=False) as it:
+        manager, looks, calls = Manager(), [0], list[Channel]()
+
+        def short_call(action: Received) -> bytes | None:
+            if "PJSIP_ENDPOINT" in action["Variable"]:
+                looks.append(0)
+            if action.name == "Status":
+                looks[-1] += 1
+                if len(looks) > 1 and looks[-1] == 2:
+                    calls.append(it.call(CALL_ID, OURS))
+                elif calls and it.alive(calls[0]):
+                    it.asterisk.hangup(calls[0])
+            return manager(action)
+
+        it.asterisk.on_action = short_call
+        it.asterisk.emit = lambda *_: None  # type: ignore[method-assign]
+        status, found = await examined(written(it), "--endpoint", "carrier", "--listen", "3")
+        assert calls
+        assert (status, problems(found)) == (1, ["channels came and went, and no event told of it"])
 
 
 async def test_the_doctor_names_an_edge_that_does_not_answer(tmp_path: Path) -> None:

@@ -45,12 +45,15 @@ def doctor(stack: Stack, *arguments: str, **environment: str) -> Told:
 
 
 def while_calls_come_and_go(stage: Stage, **environment: str) -> Told:
-    """The doctor's findings, that listens while calls are answered and end."""
+    """The doctor's findings, that listens while calls are answered and end, never without one that is up."""
+    call, _ = received(stage, 41, "1800;refresher=uac")
     with ThreadPoolExecutor(1) as pool:
         found: Future[Told] = pool.submit(doctor, stage.stack, "--listen", "3", **environment)
         while not found.done():
-            call, _ = received(stage, 41, "1800;refresher=uac")
+            following, _ = received(stage, 41, "1800;refresher=uac")
             assert call.bye().status == 200
+            call = following
+        assert call.bye().status == 200
         return found.result()
 
 
