@@ -217,6 +217,28 @@ def is_rpc_address(text: str) -> bool:
     return match is not None and (match["port"] is None or 0 < int(match["port"]) < 65536)
 
 
+def _rpc(reader: _Reader, value: object, path: str, _floor: int) -> object:
+    text = reader.text(value, path)
+    if text is not None and not is_rpc_address(text):
+        reader.bad(path, f"expected udp:<address>:<port> or unix:<path>, got {text!r}")
+    return text
+
+
+def _header(reader: _Reader, value: object, path: str, _floor: int) -> object:
+    text = reader.text(value, path)
+    if text is not None and _HEADER_NAME.fullmatch(text) is None:
+        reader.bad(path, f"{text!r} is no header name")
+    return text
+
+
+_EDGE_KEYS: dict[str, Read] = {
+    "rpc": _rpc,
+    "header": _header,
+    "learned_min_se": lambda reader, value, path, _: reader.integer(value, path, 1),
+    "bye_on_expiry": _flag,
+}
+
+
 def validate(data: object, source: str) -> Config:
     """Read a configuration; `source` names it in errors. Raises `ConfigError` with every problem found."""
     reader = _Reader()
@@ -229,7 +251,7 @@ def validate(data: object, source: str) -> Config:
         policy=policy,
         asterisk=frozenset(host.lower() for host in reader.texts(top.get("asterisk", []), "asterisk")),
         peers=_peers(reader, top.get("peers", []), policy, floor),
-        edge=_edge(reader, top.get("edge")),
+        edge=Edge(**_read(reader, top.get("edge"), "edge", _EDGE_KEYS, floor)),
         # The companion alone knows its keys.
         companion=reader.section(companion, "companion", companion or {}),
     )
@@ -238,12 +260,15 @@ def validate(data: object, source: str) -> Config:
     return config
 
 
+def _read(reader: _Reader, data: object, path: str, keys: Mapping[str, Read], floor: int) -> dict[str, Any]:
+    """What is given and good."""
+    given = reader.section(data, path, keys)
+    read = {name: keys[name](reader, value, f"{path}.{name}", floor) for name, value in given.items()}
+    return {name: value for name, value in read.items() if value is not None}
+
+
 def _policy(reader: _Reader, data: object, path: str, base: Policy, floor: int) -> Policy:
-    given = reader.section(data, path, _POLICY_KEYS)
-    read: dict[str, Any] = {
-        name: _POLICY_KEYS[name](reader, value, f"{path}.{name}", floor) for name, value in given.items()
-    }
-    policy = replace(base, **{name: value for name, value in read.items() if value is not None})
+    policy = replace(base, **_read(reader, data, path, _POLICY_KEYS, floor))
     if policy.default_expires < policy.min_se:
         reader.bad(
             f"{path}.default_expires",
@@ -295,24 +320,3 @@ def _network(reader: _Reader, text: str, path: str) -> Network | None:
     except ValueError as error:
         reader.bad(path, f"expected an address or a network such as 192.0.2.0/24: {error}")
         return None
-
-
-def _edge(reader: _Reader, data: object) -> Edge:
-    given = reader.section(data, "edge", frozenset(Edge.__dataclass_fields__))
-    edge = Edge()
-    if "rpc" in given:
-        rpc = reader.text(given["rpc"], "edge.rpc") or ""
-        if rpc and not is_rpc_address(rpc):
-            reader.bad("edge.rpc", f"expected udp:<address>:<port> or unix:<path>, got {rpc!r}")
-        edge = replace(edge, rpc=rpc)
-    if "header" in given:
-        header = reader.text(given["header"], "edge.header") or DEFAULT_NAME
-        if _HEADER_NAME.fullmatch(header) is None:
-            reader.bad("edge.header", f"{header!r} is no header name")
-        edge = replace(edge, header=header)
-    if "learned_min_se" in given:
-        age = reader.integer(given["learned_min_se"], "edge.learned_min_se", 1)
-        edge = replace(edge, learned_min_se=age or edge.learned_min_se)
-    if "bye_on_expiry" in given:
-        edge = replace(edge, bye_on_expiry=bool(reader.boolean(given["bye_on_expiry"], "edge.bye_on_expiry")))
-    return edge

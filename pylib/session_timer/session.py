@@ -58,16 +58,7 @@ class Event(StrEnum):
     SILENT = "no news"
 
 
-_ANY = (
-    State.OFF,
-    State.OURS,
-    State.THEIRS,
-    State.REFRESHING,
-    State.WAITING,
-    State.REFUSED,
-    State.ASKING,
-    State.PROBING,
-)
+_ANY = tuple(state for state in State if state is not State.OVER)
 _OPEN = (State.REFRESHING, State.ASKING, State.PROBING)
 """Where a refresh of ours may still be without an answer."""
 
@@ -185,7 +176,7 @@ class Session:
     @property
     def interval(self) -> float:
         """Seconds; 0 where nothing expires."""
-        return float(self.dialog.agreement.interval) if self.dialog.agreement else 0.0
+        return _interval(self.dialog)
 
     @property
     def method(self) -> Method:
@@ -199,10 +190,7 @@ class Session:
 
         A 2xx may name less than 90 seconds. We refresh in time for that, but give nobody up for it.
         """
-        if self.dialog.agreement is None:
-            return None
-        lasting = max(self.interval, float(self.policy.floor))
-        return self.since + lasting - self.policy.guard(lasting)
+        return _deadline(self.dialog, self.policy, self.since)
 
 
 def begin(
@@ -228,16 +216,16 @@ def refreshed(session: Session, dialog: DialogTimer, since: float) -> Session:
     event = Event.SWITCHED_OFF
     if agreed is not None:
         event = Event.AGREED_OURS if agreed.refresher is Side.LOCAL else Event.AGREED_THEIRS
-    fresh = replace(
-        session,
-        dialog=dialog,
-        state=TRANSITIONS[session.state, event],
-        since=since,
-        sent=None,
-        attempts=0,
-        refused=(),
+    return Session(
+        dialog,
+        session.policy,
+        TRANSITIONS[session.state, event],
+        since,
+        _first_wake(dialog, session.policy, since, session.spread),
+        session.failed,
+        owns_call_id=session.owns_call_id,
+        spread=session.spread,
     )
-    return replace(fresh, wake=_first_wake(fresh))
 
 
 def forms(policy: Policy, dialog: DialogTimer) -> tuple[Method, ...]:
@@ -341,35 +329,45 @@ def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
         again, _ = _send(session, Event.AGAIN, now)
         return again, Send(Method.INVITE)
     alive = left + SELF_ENDING
-    if _is_ours(session):
+    if _is_ours(session.dialog):
         # Perhaps the peer did answer, and it counts from then.
-        alive = min(alive, session.sent + _half(session))
+        alive = min(alive, session.sent + _half(session.dialog))
     if now < alive:
         return replace(session, wake=alive), None
     return refreshed(session, session.dialog, session.sent), None
 
 
-def _first_wake(session: Session) -> float | None:
-    if session.deadline is None:
+def _interval(dialog: DialogTimer) -> float:
+    return float(dialog.agreement.interval) if dialog.agreement else 0.0
+
+
+def _deadline(dialog: DialogTimer, policy: Policy, since: float) -> float | None:
+    if dialog.agreement is None:
         return None
-    if session.state is State.OURS:
-        return session.since + _half(session) * (1 - EARLY * session.spread)
-    if not session.policy.probe:
-        return session.deadline
-    return session.deadline - _probe_time(session, session.deadline)
+    lasting = float(max(dialog.agreement.interval, policy.floor))
+    return since + lasting - policy.guard(lasting)
 
 
-def _half(session: Session) -> float:
-    return max(session.interval / 2, SHORTEST_HALF)
+def _first_wake(dialog: DialogTimer, policy: Policy, since: float, spread: float) -> float | None:
+    deadline = _deadline(dialog, policy, since)
+    if deadline is None:
+        return None
+    if _is_ours(dialog):
+        return since + _half(dialog) * (1 - EARLY * spread)
+    return deadline - _probe_time(dialog, since, deadline) if policy.probe else deadline
 
 
-def _probe_time(session: Session, deadline: float) -> float:
+def _half(dialog: DialogTimer) -> float:
+    return max(_interval(dialog) / 2, SHORTEST_HALF)
+
+
+def _probe_time(dialog: DialogTimer, since: float, deadline: float) -> float:
     """Seconds that a probe has: it is over at the deadline, and comes when the peer's refresh is late."""
-    return min(PROBE_TIME, (deadline - session.since - _half(session)) / 2)
+    return min(PROBE_TIME, (deadline - since - _half(dialog)) / 2)
 
 
-def _is_ours(session: Session) -> bool:
-    agreed = session.dialog.agreement
+def _is_ours(dialog: DialogTimer) -> bool:
+    agreed = dialog.agreement
     return agreed is not None and agreed.refresher is Side.LOCAL
 
 
@@ -378,8 +376,10 @@ def _move(session: Session, event: Event, wake: float | None) -> Session:
 
 
 def _send(session: Session, event: Event, now: float) -> Step:
-    moved = _move(session, event, _verdict(session, now))
-    return replace(moved, sent=now, attempts=session.attempts + 1), Send(session.method)
+    state = TRANSITIONS.get((session.state, event), session.state)
+    wake = _verdict(session, now)
+    sent = replace(session, state=state, wake=wake, sent=now, attempts=session.attempts + 1)
+    return sent, Send(session.method)
 
 
 def _without(session: Session, *failed: Method) -> Session:
@@ -397,7 +397,7 @@ def _verdict(session: Session, sent: float) -> float:
     if session.refused or sent >= deadline:
         least = min(PROBE_TIME, max(session.interval, session.policy.floor) / 3)
     else:
-        least = _probe_time(session, deadline)
+        least = _probe_time(session.dialog, session.since, deadline)
     return min(sent + ANSWER_TIME, max(deadline, sent + least))
 
 
@@ -424,7 +424,7 @@ def _never(session: Session, now: float) -> Step:
 
 
 def _whose_silence(session: Session) -> Reason:
-    return Reason.UNANSWERED if _is_ours(session) else Reason.SILENT
+    return Reason.UNANSWERED if _is_ours(session.dialog) else Reason.SILENT
 
 
 def _refused_to_the_end(session: Session, now: float) -> Step:

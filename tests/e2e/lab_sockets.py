@@ -29,7 +29,7 @@ class Datagram:
 
 
 class LabSockets:
-    """Sends and keeps what comes in. A retransmission, the same octets once more, is counted, not kept."""
+    """Sends and keeps what comes in. A retransmission, the same octets once more, is not kept."""
 
     def __init__(self, stack: Stack) -> None:
         image = subprocess.check_output(
@@ -47,7 +47,7 @@ class LabSockets:
         self._ordering = threading.Lock()
         self._arrived = threading.Condition()
         self._inbox: list[Datagram] = []
-        self._copies: dict[tuple[Address, Address, bytes], int] = {}
+        self._seen: set[tuple[Address, Address, bytes]] = set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -77,16 +77,6 @@ class LabSockets:
             self._inbox.remove(found[0])
             return found[0]
 
-    def copies(self, datagram: Datagram) -> int:
-        """How often this datagram has come in so far."""
-        return self._copies[(datagram.source, datagram.own, datagram.data)]
-
-    def wait_for_copies(self, datagram: Datagram, count: int, timeout: float = 8) -> None:
-        """Until it has come in that often. ``timeout`` is seconds; NotInTimeError after it."""
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: self.copies(datagram) >= count, timeout):
-                raise NotInTimeError(f"expected within {timeout:g} s: {count} copies of a datagram")
-
     def close(self) -> None:
         """End the program in the lab's network."""
         if self._process.stdin is not None:
@@ -114,9 +104,8 @@ class LabSockets:
         source: Address = (came["from"][0], came["from"][1])
         own: Address = (came["to"][0], came["to"][1])
         with self._arrived:
-            seen = self._copies.get((source, own, data), 0)
-            self._copies[(source, own, data)] = seen + 1
-            if not seen:
+            if (source, own, data) not in self._seen:
+                self._seen.add((source, own, data))
                 try:
                     message = SipMessage.parse(data)
                 except NotSip:

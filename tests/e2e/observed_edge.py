@@ -91,10 +91,28 @@ class Wire:
             pause=0.01,
         )
 
+    def copies(self, address: str, answer: SipMessage, count: int) -> list[SipMessage]:
+        """This answer as often as the edge has handed it on, once that is ``count`` times."""
+        return wait_until(
+            lambda: [
+                each.message
+                for each in self._all(answer.call_id)
+                if each.destination.address == address
+                and (each.message.status, each.message.cseq) == (answer.status, answer.cseq)
+            ],
+            8,
+            f"{answer.start_line} of {answer.call_id} to reach {address} {count} times",
+            holds=lambda seen: len(seen) >= count,
+            pause=0.03,
+        )
+
     def _seen(self, call_id: str) -> list[Packet]:
+        return [each for each in self._all(call_id) if not each.retransmission]
+
+    def _all(self, call_id: str) -> list[Packet]:
         with self._reading:
             self._packets += self._reader.poll() if self._reader is not None else []
-        return [each for each in self._packets if each.message.call_id == call_id and not each.retransmission]
+        return [each for each in self._packets if each.message.call_id == call_id]
 
     def _catch_up(self) -> None:
         """Send the edge a message and wait for the answer in the capture: then all before it is there too."""

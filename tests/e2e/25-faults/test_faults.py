@@ -7,97 +7,23 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from e2e.killed_parts import kill, restart_edge, start
-from e2e.refreshed_calls import (
-    BY_REINVITE,
-    BY_THEM,
-    BY_UPDATE,
-    HALF,
-    INTERVAL,
-    NO_UPDATE,
-    TIMER,
-    received,
-)
+from e2e.live_peer import LivePeer
+from e2e.refreshed_calls import BY_REINVITE, BY_THEM, BY_UPDATE, HALF, INTERVAL, NO_UPDATE, received
 from e2e.together import Stage
 from e2e.user_agent import Call
-from lab.sip import SipMessage
 from lab.stack import Stack
-from lab.waiting import NotInTimeError, wait_until
+from lab.waiting import wait_until
 
 SELF_ENDING = 64
 """Seconds after a refresh by which Asterisk has ended a call whose peer does not answer: 32 for the
 refresh and as many for the BYE, until which it keeps the channel. All that is left where nobody can tell."""
-THEIRS = f"Session-Expires: {INTERVAL};refresher=uac"
-
-
-@dataclass(slots=True)
-class Life:
-    """A live peer on a thread of its own: it answers each refresh, and refreshes where that is its part."""
-
-    call: Call
-    refreshes: bool = False
-    answered: int = 0
-    hung_up: bool = False
-    _over: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        self._thread = threading.Thread(target=self._live, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop answering."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(20)
-
-    def _live(self) -> None:
-        due = time.monotonic() + HALF
-        while not self._over.is_set() and not self.hung_up:
-            request = self._next(0.2)
-            if request is not None and request.method == "BYE":
-                self.call.answer(request, 200)
-                self.hung_up = True
-            elif request is not None:
-                self.answered += 1
-                agree_without_waiting(self.call, request)
-            if self.refreshes and time.monotonic() >= due:
-                due = time.monotonic() + (HALF if self._refresh() else 1)
-
-    def _next(self, timeout: float) -> SipMessage | None:
-        try:
-            got = self.call.agent.sockets.receive(
-                lambda each: (
-                    each.message is not None
-                    and each.message.call_id == self.call.call_id
-                    and each.own == self.call.agent.own
-                    and each.message.is_request("UPDATE", "INVITE", "BYE")
-                ),
-                "a request",
-                timeout,
-            )
-        except NotInTimeError:
-            return None
-        return got.message
-
-    def _refresh(self) -> bool:
-        number = self.call.send("UPDATE", TIMER, THEIRS)
-        try:
-            return self.call.final(number, 2).status == 200
-        except NotInTimeError:
-            return False
-
-
-def agree_without_waiting(call: Call, request: SipMessage) -> None:
-    """200 on the terms that a refresh names; its ACK may be lost in the fault."""
-    call.accept(request, "Require: timer", f"Session-Expires: {request.header('Session-Expires')}", allow="")
 
 
 @dataclass(slots=True)
@@ -105,7 +31,7 @@ class Crowd:
     """Calls that were answered a moment ago."""
 
     stage: Stage
-    live: list[Life]
+    live: list[LivePeer]
     dead: list[Call]
     began: float
 
@@ -114,20 +40,20 @@ class Crowd:
     def gathered(cls, stage: Stage) -> Iterator[Crowd]:
         began = time.monotonic()
         answers = [
-            Life(received(stage, BY_UPDATE)[0]),
-            Life(received(stage, BY_REINVITE, allow=NO_UPDATE)[0]),
-            Life(received(stage, BY_THEM, f"{INTERVAL};refresher=uac")[0], refreshes=True),
+            LivePeer(received(stage, BY_UPDATE)[0]),
+            LivePeer(received(stage, BY_REINVITE, allow=NO_UPDATE)[0]),
+            LivePeer(received(stage, BY_THEM, f"{INTERVAL};refresher=uac")[0], refreshes=True),
         ]
         dead = [received(stage, BY_UPDATE)[0], received(stage, BY_THEM, f"{INTERVAL};refresher=uac")[0]]
-        for life in answers:
-            life.begin()
-        for call in [*(life.call for life in answers), *dead]:
+        for peer in answers:
+            peer.begin()
+        for call in [*(peer.call for peer in answers), *dead]:
             stage.companion.session(call.call_id)
         try:
             yield cls(stage, answers, dead, began)
         finally:
-            for life in answers:
-                life.end()
+            for peer in answers:
+                peer.end()
 
     def dead_are_gone(self, bound: float) -> None:
         """Within ``bound`` seconds from the start Asterisk has no channel of a dead peer any more."""
@@ -142,26 +68,22 @@ class Crowd:
 
     def live_are_kept(self) -> None:
         """The companion has every live call again, and refreshes are confirmed as if nothing had been."""
-        for life in self.live:
-            before = life.answered
-            wait_until(
-                lambda life=life, before=before: life.refreshes or life.hung_up or life.answered > before,  # type: ignore[misc]
-                2 * INTERVAL,
-                f"a refresh of {life.call.call_id}",
-            )
-            assert not life.hung_up, life.call.call_id
+        for peer in self.live:
+            if not peer.refreshes:
+                peer.is_refreshed(2 * INTERVAL)
+            assert not peer.hung_up, peer.call.call_id
             self.stage.companion.session(
-                life.call.call_id,
+                peer.call.call_id,
                 lambda seen: seen["deadline"] > 0 and seen["state"] in ("ours", "theirs"),
                 INTERVAL,
             )
 
     def leave(self) -> None:
         """Everybody hangs up; live calls must still have been there."""
-        for life in self.live:
-            life.end()
-            assert not life.hung_up
-            assert life.call.bye().status == 200
+        for peer in self.live:
+            peer.end()
+            assert not peer.hung_up
+            assert peer.call.bye().status == 200
 
 
 @contextmanager

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
 from e2e.companion_run import beside, heard
 from e2e.companion_seen import Companion
 from e2e.killed_parts import kill, start
-from e2e.refreshed_calls import BY_UPDATE, HALF, INTERVAL, LATE, TIMER, agree, refresh
+from e2e.live_peer import LivePeer
+from e2e.refreshed_calls import BY_UPDATE, HALF, INTERVAL, LATE, TIMER
 from e2e.several_asterisks import ALONE, AT_ALONE, AT_COMPANION, AT_SECOND, CARRIER, called_alone, placed
 from e2e.together import Stage
-from e2e.user_agent import Call
 from lab.waiting import wait_until
 
 
@@ -28,45 +27,38 @@ def has_second(stage: Stage) -> bool:
     return status in (200, 503) and json.loads(body)["asterisk"]["second"] == "ready"
 
 
-def on_time(call: Call, since: float) -> float:
-    """The next refresh, answered; when it came."""
-    request = refresh(call, "UPDATE")
-    now = time.monotonic()
-    assert now - since <= HALF + LATE
-    agree(call, request)
-    return now
-
-
 @pytest.mark.requirement("UAC-7.2-15", "UAC-7.2-16")
 def test_calls_of_the_other_are_refreshed_all_the_same(stage: Stage) -> None:
     stack, companion = stage.stack, stage.companion
     ours, invite = placed(stack, AT_SECOND, "edge", stage.peer(BY_UPDATE))
     ours.accept(invite, TIMER, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
     ours.expect("ACK")
-    since = time.monotonic()
+    live = LivePeer(ours)
+    live.begin()
     lost, _ = called_alone(stage, CARRIER)
     assert companion.session(ours.call_id)["asterisk"] == "second"
     assert companion.session(lost.call_id)["asterisk"] == "alone"
     lost.accept(lost.expect("INVITE", timeout=HALF + LATE))
-    since = on_time(ours, since)
+    live.is_refreshed(HALF + LATE)
 
     kill(stack, AT_ALONE)
-    since = on_time(ours, since)
+    live.is_refreshed(HALF + LATE)
 
     # Anew, with one of its Asterisks away from the start.
     kill(stack, AT_COMPANION)
     start(stack, AT_COMPANION)
     wait_until(lambda: has_second(stage), 10, "a companion in step with the Asterisk that is there")
     companion.session(ours.call_id)
-    since = on_time(ours, since)
+    live.is_refreshed(HALF + LATE)
 
     start(stack, AT_ALONE)
     companion.ready(40)
     found, _ = called_alone(stage, CARRIER)
     assert companion.session(found.call_id)["asterisk"] == "alone"
     assert lost.call_id not in companion.sessions()
-    since = on_time(ours, since)
-    stage.edge.record(ours.call_id, refresher="local", refreshes="4")
+    live.is_refreshed(HALF + LATE)
+    live.end()
+    stage.edge.record(ours.call_id, refresher="local", refreshes=str(len(live.refreshed)))
     for call in (ours, found):
         assert call.bye().status == 200
     assert companion.metric("session_timer_faults_total") == 0

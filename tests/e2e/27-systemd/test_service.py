@@ -162,7 +162,8 @@ def test_a_stop_is_clean_and_quick(host: SystemdHost) -> None:
     cursor = host.cursor()
     begun = time.monotonic()
     host.shell(f"systemctl stop {UNIT}")
-    assert time.monotonic() - begun < 2
+    # Long before systemd would kill it.
+    assert time.monotonic() - begun < 5
     # 1: it ended by itself, by no signal.
     assert host.unit("ActiveState", "Result", "ExecMainCode", "ExecMainStatus") == (
         "inactive",
