@@ -100,10 +100,11 @@ def recall(name: str) -> str:
     return pv(f"$avp({name})")
 
 
-def aim_again(destination: str) -> None:
+def aim_again(uri: str, destination: str) -> None:
     """In a failure route: make the next relay send the request where it went before."""
-    # There a Request-URI counts as a branch to be tried only when it has been set anew.
-    KSR.seturi(pv("$ru"))
+    # There a Request-URI counts as a branch to be tried only when it has been set anew; what stands there is
+    # that of the first try, whatever a failover has made of it since.
+    KSR.seturi(uri)
     if destination:
         KSR.setdsturi(destination)
 

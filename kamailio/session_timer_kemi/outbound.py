@@ -10,7 +10,7 @@ from session_timer.dialog import DialogTimer
 from . import ksr, outcome
 from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
 from .pending import Completed, Part, Pending, Relayed
-from .records import At, LearnedMinSE
+from .records import At
 from .rows import Rows, remembered
 from .transaction import Transaction
 
@@ -94,8 +94,8 @@ def _explain_loop(pending: Pending, call_id: str) -> None:
     )
 
 
-def retry(pending: Pending, learned: LearnedMinSE) -> Pending | None:
-    """After a 422: what the next try must know, and the destination's Min-SE learned; None: no next try."""
+def retry(pending: Pending) -> Pending | None:
+    """After a 422: what the next try must know; None: no next try."""
     value = ksr.pv("$T_rpl($hdr(Min-SE))")
     told = RefreshResponse.read(422, lambda header: (value,) if header == "Min-SE" and value else ())
     min_se = uac.retry_with(told, pending.sent, pending.retries)
@@ -103,7 +103,6 @@ def retry(pending: Pending, learned: LearnedMinSE) -> Pending | None:
     if min_se is None:
         ksr.info(f"session timer: {ksr.pv('$ci')}: peer={pending.peer} 422 not retried, Min-SE {value!r}")
         return None
-    learned.put(pending.peer or ksr.pv("$nh(d)"), min_se)
     ksr.count("session_timer_422_retried")
     ksr.info(f"session timer: {ksr.pv('$ci')}: peer={pending.peer} 422 retried with Min-SE {min_se}")
     return replace(pending, min_se=min_se, retries=pending.retries + 1)

@@ -39,7 +39,7 @@ _PENDING = "session_timer_"
 _LATEST = "session_timer_latest"
 """The same of the branch sent last: a failure route does not say which branch failed."""
 _AIM = "session_timer_aim"
-"""Where that one went, should it have to go there again."""
+"""Where that one went, Request-URI and next hop, should it have to go there again."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _REFRESHES = ("INVITE", "UPDATE")
@@ -211,7 +211,7 @@ class SessionTimers:
             told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
             relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
             ksr.remember(_LATEST, relayed.kept)
-            ksr.remember(_AIM, ksr.pv("$du"))
+            ksr.remember(_AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
         ksr.remember(self._slot(), relayed.kept)
         relayed.edits.make()
 
@@ -284,11 +284,12 @@ class SessionTimers:
         if ksr.pv("$T_reply_code") != "422":
             return False
         latest = ksr.recall(_LATEST)
-        again = outbound.retry(Pending.decode(latest), self._learned) if latest else None
+        again = outbound.retry(Pending.decode(latest)) if latest else None
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())
-        ksr.aim_again(ksr.recall(_AIM))
+        ksr.aim_again(*ksr.recall(_AIM).split(" "))
+        self._learned.put(again.peer or ksr.pv("$nh(d)"), again.min_se)
         return True
 
 

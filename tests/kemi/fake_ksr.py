@@ -149,7 +149,8 @@ class FakeKsr:
             transaction.final[branch] = message
         branches = len(transaction.branches)
         if message.code >= 300 and len(transaction.final) == branches:
-            self._enter("failure", transaction.request, transaction, branch)
+            # A copy each time: what one failure route sets, another one does not find.
+            self._enter("failure", transaction.request.branch(), transaction, branch)
             routes.failure()
         self._leave()
         return None if len(transaction.branches) > branches else message.sent()

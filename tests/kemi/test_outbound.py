@@ -231,6 +231,28 @@ def test_what_a_next_hop_told_is_known_to_the_next_call(edge: Edge) -> None:
     assert edge.send(from_us=True, target="trunk.example").sent.value("Min-SE") == "3600"
 
 
+def test_a_422_after_a_failover_is_retried_at_the_gateway_that_sent_it(make_edge: MakeEdge) -> None:
+    """Kamailio starts each failure route from the Request-URI that the first try had."""
+
+    class ToTheNextGateway(Script):
+        def failure(self) -> None:
+            if self._timers.on_failure():
+                self._ksr.tm.t_relay()
+            elif self._ksr.pv.gete("$T_reply_code") == 503:
+                self._ksr.seturi("sip:100@second.example")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=ToTheNextGateway)
+    handled = edge.send(from_us=True, target="first.example")
+    assert edge.answer(handled, 503) is None
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert handled.last.start == "INVITE sip:100@second.example SIP/2.0"
+    assert handled.last.value("Min-SE") == "3600"
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True, target="second.example").sent.value("Min-SE") == "3600"
+    assert edge.send(from_us=True, target="first.example").sent.value("Min-SE") is None
+
+
 @pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04", "REF-10-02", "REF-10-03")
 def test_422_to_a_refresh_is_retried_and_remembered_in_the_dialog(edge: Edge) -> None:
     edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))
