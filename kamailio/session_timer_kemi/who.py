@@ -43,9 +43,8 @@ class Directory:
             asked = (name, host, domain)
             if len(self._known) >= self._MOST_REMEMBERED:
                 self._known.clear()
-            is_asterisk = host.lower().strip("[]") in self._config.asterisk
             peer = self._config.peer(name=name, address=host, domain=domain)
-            end = End(is_asterisk, self._named[peer.name])
+            end = End(self._config.is_asterisk(host), self._named[peer.name])
             self._known[asked] = end
         return end
 

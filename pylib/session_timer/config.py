@@ -79,6 +79,10 @@ class Config:
     edge: Edge = field(default_factory=Edge)
     companion: Mapping[str, Any] = field(default_factory=dict)
 
+    def is_asterisk(self, host: str) -> bool:
+        """Whether this edge speaks for `host`, an address or a name."""
+        return _host(host) in self.asterisk
+
     def peer(self, name: str = "", address: str = "", domain: str = "") -> Peer:
         """The first profile that matches, by name, then by address or domain; else the general settings."""
         if name:
@@ -99,6 +103,12 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text.strip("[]"))
     except ValueError:
         return None
+
+
+def _host(text: str) -> str:
+    """An address or a name in the one form of the many in which it may be written."""
+    ip = _address(text)
+    return text.lower() if ip is None else str(ip)
 
 
 _Choice = TypeVar("_Choice", Role, Mode, ExpiryAction)
@@ -249,7 +259,7 @@ def validate(data: object, source: str) -> Config:
     companion = top.get("companion")
     config = Config(
         policy=policy,
-        asterisk=frozenset(host.lower() for host in reader.texts(top.get("asterisk", []), "asterisk")),
+        asterisk=frozenset(map(_host, reader.texts(top.get("asterisk", []), "asterisk"))),
         peers=_peers(reader, top.get("peers", []), policy, floor),
         edge=Edge(**_read(reader, top.get("edge"), "edge", _EDGE_KEYS, floor)),
         # The companion alone knows its keys.

@@ -175,6 +175,17 @@ def test_a_stranger_within_the_dialog_moves_nothing_unless_it_is_answered(edge: 
     assert (after.at, after.dialog) == (before.at, before.dialog)
 
 
+@pytest.mark.parametrize("written", ["2001:db8::20", "[2001:db8::20]", "2001:DB8:0:0::20"])
+@pytest.mark.parametrize("seen", ["2001:db8::20", "[2001:db8::20]", "2001:DB8:0:0:0:0:0:20"])
+def test_asterisk_has_one_ipv6_address_however_it_is_written(
+    make_edge: MakeEdge, written: str, seen: str
+) -> None:
+    """Kamailio's `ipv6_hex_style` says how it writes the address a message came from."""
+    edge = make_edge(config={**CONFIG, "asterisk": [written]})
+    assert edge.timers._directory.find("", seen, "").is_asterisk
+    assert not edge.timers._directory.find("", "2001:db8::21", "").is_asterisk
+
+
 def test_who_somebody_is_is_looked_up_for_any_number_of_strangers(edge: Edge) -> None:
     for number in range(5000):
         edge.timers._directory.find("", f"198.51.{number // 250}.{number % 250}", "far.example")
