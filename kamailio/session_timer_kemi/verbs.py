@@ -274,7 +274,10 @@ class SessionTimers:
         known = None if record is None else record.dialog
         match part:
             case Part.UAS:
-                return inbound.complete(rows, kept)
+                completed = inbound.complete(rows, kept)
+                # Decided on when the request came: a 422 of the peer's may have been on the way since.
+                min_se = None if known is None else known.min_se
+                return completed._replace(dialog=completed.dialog.with_min_se(min_se))
             case Part.UAC:
                 return outbound.complete(rows, kept, transaction.peer, known, self._config.edge)
             case Part.PROXY:

@@ -275,6 +275,16 @@ def test_a_refused_refresh_is_on_record_and_the_deadline_stays(
     assert edge.ksr.tables["session_timer_changes"] == {}
 
 
+@pytest.mark.requirement("UAC-7.4-04")
+def test_a_min_se_learned_while_a_refresh_of_the_peer_is_open_is_not_forgotten_by_its_2xx(edge: Edge) -> None:
+    edge.call("Session-Expires: 1800;refresher=uac", "Supported: timer")
+    theirs = edge.send(("Session-Expires: 1800;refresher=uac", "Supported: timer"), within=True)
+    ours = edge.send(method="UPDATE", from_us=True, within=True)
+    assert edge.answer(ours, 422, ("Min-SE: 2500",)) is None
+    edge.answer(theirs)
+    assert edge.known().dialog.min_se == 2500
+
+
 def test_bye_ends_the_record(edge: Edge) -> None:
     edge.call("Session-Expires: 1800", "Supported: timer")
     edge.send(method="BYE", within=True)
