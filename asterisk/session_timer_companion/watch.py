@@ -140,7 +140,7 @@ def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed 
     failure = record.failure
     if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
         return None
-    failed_at = clocks.ours(record.clock, failure.at)
+    failed_at = clocks.ours(failure.clock or record.clock, failure.at)
     if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
         return None
     answer = RefreshResponse(code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after)

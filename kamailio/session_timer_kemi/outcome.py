@@ -39,7 +39,14 @@ def failed(transaction: Transaction, code: int, at: At) -> Record | None:
     record = transaction.record
     if record is None:
         return None
-    failure = Failure(code, transaction.sender, at[0], parse_retry_after(ksr.pv("$hdr(Retry-After)")))
+    now, clock = at
+    failure = Failure(
+        code=code,
+        sender=transaction.sender,
+        at=now,
+        retry_after=parse_retry_after(ksr.pv("$hdr(Retry-After)")),
+        clock="" if clock == record.clock else clock,
+    )
     ksr.count(f"session_timer_refused_{transaction.sender}")
     ksr.info(
         f"session timer: {transaction.call_id}: peer={transaction.peer.name} "

@@ -44,9 +44,11 @@ class Failure:
     code: int
     sender: Side
     at: float
-    """Seconds on the record's clock."""
+    """Seconds on `clock`."""
     retry_after: int | None = None
     """Seconds."""
+    clock: str = ""
+    """Names the clock that `at` was read from, where another host wrote the record; empty: the record's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Record:
                 f"failed_at={self.failure.at:.3f}",
                 f"retry_after={wait}",
             ]
+            if self.failure.clock:
+                pairs.append(f"failed_clock={_quoted(self.failure.clock)}")
         return ";".join(pairs)
 
     @classmethod
@@ -122,6 +126,7 @@ class Record:
                     sender=Side(fields["failed_by"]),
                     at=_time(fields["failed_at"]),
                     retry_after=_whole(wait) if wait else None,
+                    clock=_unquoted(fields.get("failed_clock", "")),
                 )
             return cls(
                 local_tag=_unquoted(fields["local"]),

@@ -186,6 +186,19 @@ def test_two_transactions_of_a_dialog_that_are_answered_at_once_both_count(edge:
     assert (record.refreshes, record.at, record.last) == (1, 1060.0, "local:3")
 
 
+def test_a_refusal_that_another_edge_saw_names_the_clock_it_was_read_from(edge: Edge) -> None:
+    """The other one wrote the record, and died; their clocks have nothing to do with each other."""
+    edge.call(*TIMER)
+    (row,) = edge.ksr.tables["session_timer"].values()
+    row.value = dataclasses.replace(edge.known(), clock="another", at=5e6).encode()
+    refresh = edge.send(method="UPDATE", from_us=True, within=True)
+    edge.answer(refresh, 405)
+    record = edge.known()
+    assert record.failure is not None
+    assert (record.clock, record.at) == ("another", 5e6)
+    assert (record.failure.clock, record.failure.at) == (clock_id(), 1000.0)
+
+
 def test_a_bye_that_passes_while_a_refresh_is_written_down_removes_it(edge: Edge) -> None:
     edge.call(*TIMER)
     refresh = edge.send(TIMER, within=True)

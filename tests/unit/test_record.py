@@ -26,6 +26,7 @@ RECORD = Record(
         RECORD,
         replace(RECORD, failure=None),
         replace(RECORD, failure=Failure(491, Side.REMOTE, 1.0)),
+        replace(RECORD, failure=Failure(405, Side.LOCAL, 1.0, clock="another;host")),
         replace(RECORD, dialog=DialogTimer()),
         replace(RECORD, dialog=DialogTimer(Agreement(90, Side.REMOTE, one_sided=True))),
         replace(RECORD, local_tag="", peer="Träger; =%/", clock="", last=""),

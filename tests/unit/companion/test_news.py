@@ -112,6 +112,16 @@ def test_a_refusal_that_is_not_of_our_refresh_is_no_news(failure: Failure) -> No
     assert news(watch(sent=NOW - 1), record(failure=failure), clocks(), NOW) is None
 
 
+def test_a_refusal_seen_by_another_edge_than_wrote_the_record_is_told_by_that_ones_clock() -> None:
+    known = clocks()
+    known.learn({"other": NOW - AHEAD}, NOW)
+    elsewhere = replace(failed(405), at=NOW - AHEAD, clock="other")
+    told = news(watch(sent=NOW - 1), record(failure=elsewhere), known, NOW)
+    assert isinstance(told, Refused)
+    before_ours = replace(elsewhere, at=NOW - AHEAD - 60)
+    assert news(watch(sent=NOW - 1), record(failure=before_ours), known, NOW) is None
+
+
 def test_without_a_refresh_of_ours_no_refusal_concerns_us() -> None:
     assert news(watch(), record(failure=failed()), clocks(), NOW) is None
 
