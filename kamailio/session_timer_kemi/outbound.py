@@ -54,6 +54,7 @@ def request(
         min_se=headers.min_se or 0,
         retries=retries,
         recorded=known is not None,
+        from_asterisk=True,
     )
     return Relayed(edits, pending.encode())
 

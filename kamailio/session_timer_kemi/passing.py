@@ -12,11 +12,13 @@ from .rows import Rows, remembered
 
 
 @remembered
-def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Relayed:
+def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, sender: Side) -> Relayed:
     """An INVITE or UPDATE passes: ask for a timer by the rules of section 8.1."""
     dialog = known or DialogTimer()
     recorded = known is not None
-    untouched = Relayed(Edits(), Pending(Part.PROXY, peer.name, dialog, recorded=recorded).encode())
+    from_asterisk = sender is Side.LOCAL
+    refused = Pending(Part.PROXY, peer.name, dialog, recorded=recorded, from_asterisk=from_asterisk)
+    untouched = Relayed(Edits(), refused.encode())
     try:
         received = RefreshRequest.read(method, rows.of, peer.policy.floor)
     except HeaderError:
@@ -39,6 +41,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> R
         session_expires=str(SessionExpires.of(asked.interval, asked.refresher)) if asked.interval else "",
         uac_supports=asked.uac_supports,
         recorded=recorded,
+        from_asterisk=from_asterisk,
     )
     return Relayed(edits, pending.encode())
 

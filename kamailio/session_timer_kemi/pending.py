@@ -48,6 +48,7 @@ class Pending:
     """For the proxy: whether the request said that its sender knows session timers."""
     recorded: bool = False
     """Whether the dialog had a record when the request passed."""
+    from_asterisk: bool = False
 
     @property
     def sent(self) -> TimerHeaders:
@@ -82,6 +83,7 @@ class Pending:
                 self.retries,
                 self.uac_supports,
                 self.recorded,
+                self.from_asterisk,
             )
         )
 

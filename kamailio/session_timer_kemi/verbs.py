@@ -204,8 +204,9 @@ class SessionTimers:
             return
         known = None if record is None else record.dialog
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
-            relayed = passing.request(Rows.read(), ids.method, peer, known)
-        elif _sender(ids, record, ours=source.is_asterisk) is Side.REMOTE:
+            sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
+            relayed = passing.request(Rows.read(), ids.method, peer, known, sender)
+        elif destination.is_asterisk:
             relayed = inbound.request(Rows.read(), ids.method, peer, known, self._config.edge)
         else:
             told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
@@ -240,12 +241,16 @@ class SessionTimers:
     def _answered(self, code: int, kept: str, ids: MessageIds, dialog: str) -> None:
         pending = Pending.decode(kept)
         record = self._records.read(dialog, tell=True) if ids.to_tag else None
+        ours = Side.LOCAL if pending.from_asterisk else Side.REMOTE
+        if record is not None and pending.part is not Part.PROXY and record.sender(ids.from_tag) is not ours:
+            # Made when the same call passed here as one of two strangers: whose end is whose it cannot know.
+            record = None
         transaction = Transaction(
             call_id=ids.call_id,
             from_tag=ids.from_tag,
             to_tag=ids.to_tag,
             cseq=ksr.pv("$cs"),
-            sender=_sender(ids, record, ours=pending.part is Part.UAC),
+            sender=ours if record is None else record.sender(ids.from_tag),
             peer=self._directory.named(pending.peer),
             record=record,
         )
@@ -294,10 +299,3 @@ class SessionTimers:
         ksr.aim_again(*ksr.recall(_AIM).split(" "))
         self._learned.put(again.peer or ksr.pv("$nh(d)"), again.min_se)
         return True
-
-
-def _sender(ids: MessageIds, record: Record | None, *, ours: bool) -> Side:
-    """Whose request it is; `ours` where there is no record to tell."""
-    if record is not None:
-        return record.sender(ids.from_tag)
-    return Side.LOCAL if ours else Side.REMOTE

@@ -56,7 +56,7 @@ class Record:
     """What the edge knows of one dialog."""
 
     local_tag: str
-    """The tag of the end we speak for; in a proxy, of the callee."""
+    """The tag of our Asterisk's end; between two others, of the callee's."""
     dialog: DialogTimer
     clock: str
     """Names the host whose monotonic clock `at` was read from."""

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from kemi.edge import ASTERISK, CONFIG, OURS, OUTSIDER, PASSING, THEIRS, Edge, MakeEdge
+from kemi.edge import ASTERISK, CARRIER, CONFIG, OURS, OUTSIDER, PASSING, THEIRS, Edge, MakeEdge
 from session_timer import Side
 
 TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
@@ -189,7 +189,52 @@ def test_asterisk_may_call_a_peer_with_a_proxy_profile(make_edge: MakeEdge) -> N
     assert handled.sent.all(*TIMER_HEADERS) == ["Supported: timer", "Session-Expires: 1800"]
     answer = edge.sure(edge.answer(handled))
     assert answer.value("Session-Expires") == "1800;refresher=uac"
-    assert edge.known().local_tag == THEIRS
+    assert edge.known().local_tag == OURS
+
+
+@pytest.mark.requirement("UAC-7.4-11", "UAC-7.2-13")
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize(("role", "turned"), [("uac", "uas"), ("uas", "uac")])
+def test_a_dialog_that_we_speak_for_from_now_on_keeps_its_roles(
+    make_edge: MakeEdge, *, from_us: bool, role: str, turned: str
+) -> None:
+    """Its profile's mode is another one since a reload."""
+    edge = through(make_edge)
+    edge.call("Supported: timer", from_us=from_us, answer=(f"x: 1800;refresher={role}",))
+    edge.config = {**edge.config, "peers": [{"name": "passing", "match": {"address": [PASSING]}}]}
+    edge.start()
+    ours = edge.send(method="UPDATE", from_us=True, within=True).sent
+    assert ours.all(*TIMER_HEADERS, "X-Session-Timer") == [
+        "Supported: timer",
+        f"Session-Expires: 1800;refresher={role if from_us else turned}",
+    ]
+    theirs = edge.send(("Supported: timer",), within=True)
+    assert theirs.sent.value("X-Session-Timer") is not None
+    answer = edge.sure(edge.answer(theirs))
+    assert answer.value("Session-Expires") == f"1800;refresher={turned if from_us else role}"
+    assert edge.known().local_tag == OURS
+
+
+@pytest.mark.parametrize(("role", "refresher"), [("uac", Side.LOCAL), ("uas", Side.REMOTE)])
+def test_a_call_that_passes_the_edge_twice_is_ours_in_its_record(
+    edge: Edge, role: str, refresher: Side
+) -> None:
+    """Asterisk's call comes back from the edge itself, and only then goes out."""
+    rows = (f"Session-Expires: 1800;refresher={role}", "Supported: timer")
+    for within in (False, True):
+        cseq = 2 if within else 1
+        first = edge.send(from_us=True, within=within, target="192.0.2.10", cseq=cseq)
+        again = edge.send(
+            tuple(first.sent.all(*TIMER_HEADERS)), source="192.0.2.10", target=CARRIER, cseq=cseq,
+            tags=(OURS, THEIRS if within else ""),
+        )  # fmt: skip
+        out = edge.sure(edge.answer(again, 200, rows, to_tag=THEIRS, source=CARRIER))
+        edge.answer(first, 200, tuple(out.all(*TIMER_HEADERS)))
+        record = edge.known()
+        assert record.local_tag == OURS
+        assert record.dialog.agreement is not None
+        assert record.dialog.agreement.refresher is refresher
+    assert record.refreshes == 1
 
 
 @pytest.mark.requirement("PRX-8.3-01", "PRX-8.3-03")
