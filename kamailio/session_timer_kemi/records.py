@@ -79,10 +79,8 @@ class Records:
         dialog = ksr.pv("$shtrecord(key)")
         return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), tell=True)
 
-    def write(
-        self, dialog: str, record: Record, before: Record | None, at: At, *, drop_at_expiry: bool
-    ) -> None:
-        """Store `record`; a change of what was agreed `before` is listed for the companion too.
+    def write(self, dialog: str, record: Record, at: At, *, changed: bool, drop_at_expiry: bool) -> None:
+        """Store `record`; one that says what the companion may not know yet is `changed`, and listed for it.
 
         `drop_at_expiry`: nobody will ask after the session has expired (a proxy's record, RFC 4028 8.3).
         """
@@ -103,7 +101,7 @@ class Records:
                 f"session timer: {split_key(dialog)[0]}: the hash table {RECORDS} did not take the record: "
                 "is it full?"
             )
-        if before is not None and before.dialog.agreement != agreed:
+        if changed:
             ksr.table_set(CHANGES, dialog, text, CHANGE_LIFETIME)
 
     def remove(self, dialog: str) -> None:

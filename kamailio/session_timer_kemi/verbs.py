@@ -42,6 +42,8 @@ _AIM = "session_timer_aim"
 """Where that one went, Request-URI and next hop, should it have to go there again."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
+_UNRECORDED = "session_timer_unrecorded"
+"""Set where a request within a dialog found no record of it."""
 _REFRESHES = ("INVITE", "UPDATE")
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
@@ -203,6 +205,8 @@ class SessionTimers:
         if not peer.policy.enabled:
             return
         known = None if record is None else record.dialog
+        if record is None and ids.to_tag:
+            ksr.remember(_UNRECORDED, "1")
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
             sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
             relayed = passing.request(Rows.read(), ids.method, peer, known, sender)
@@ -270,8 +274,12 @@ class SessionTimers:
                 return
             new = outcome.agreed(transaction, completed.dialog, at)
         if new is not None and new is not record:
+            if record is None:
+                changed = ksr.recall(_UNRECORDED) != ""
+            else:
+                changed = record.dialog.agreement != new.dialog.agreement
             proxied = pending.part is Part.PROXY
-            self._records.write(dialog, new, record, at, drop_at_expiry=proxied)
+            self._records.write(dialog, new, at, changed=changed, drop_at_expiry=proxied)
 
     def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
         rows = Rows.read()

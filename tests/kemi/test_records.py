@@ -158,6 +158,21 @@ def test_a_record_that_has_gone_is_made_anew_by_the_next_refresh(edge: Edge) -> 
 
 @pytest.mark.parametrize("peer", [CARRIER, PASSING])
 @pytest.mark.parametrize("from_us", [False, True])
+def test_a_record_made_anew_is_listed_for_who_knew_the_one_that_has_gone(
+    make_edge: MakeEdge, *, peer: str, from_us: bool
+) -> None:
+    """The role may have moved, the interval shrunk: who goes by the old ones would learn of it too late."""
+    edge = make_edge(peer=peer)
+    edge.call(*TIMER, answer=TIMER)
+    assert edge.ksr.tables["session_timer_changes"] == {}
+    edge.ksr.tables["session_timer"].clear()
+    rows = ("Supported: timer", "x: 600;refresher=uas")
+    edge.answer(edge.send(rows, from_us=from_us, within=True), 200, rows)
+    assert edge.ksr.tables["session_timer_changes"].keys() == edge.ksr.tables["session_timer"].keys()
+
+
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+@pytest.mark.parametrize("from_us", [False, True])
 def test_a_2xx_that_comes_after_the_bye_makes_no_record(
     make_edge: MakeEdge, *, peer: str, from_us: bool
 ) -> None:
