@@ -259,6 +259,10 @@ class SessionTimers:
             record=record,
         )
         at = self._clock(), self._clock_id
+        if code >= 300 and record is not None and not pending.recorded and not ksr.recall(_UNRECORDED):
+            # An UPDATE before the answer has made it; now there is no call.
+            self._records.remove(dialog)
+            return
         if code >= 300 and pending.part is Part.UAC:
             new = outbound.failed(transaction, pending, code, at)
         elif code >= 300:

@@ -214,6 +214,22 @@ def test_a_refusal_that_another_edge_saw_names_the_clock_it_was_read_from(edge: 
     assert (record.failure.clock, record.failure.at) == (clock_id(), 1000.0)
 
 
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize("code", [486, 487])
+def test_a_call_that_comes_to_nothing_after_an_early_update_leaves_no_record(
+    make_edge: MakeEdge, *, peer: str, from_us: bool, code: int
+) -> None:
+    edge = make_edge(peer=peer)
+    invite = edge.send(TIMER, from_us=from_us)
+    edge.answer(invite, 183)
+    edge.answer(edge.send(TIMER, method="UPDATE", from_us=from_us, within=True), 200, TIMER)
+    assert edge.record() is not None
+    edge.answer(invite, code)
+    assert edge.record() is None
+    assert edge.count("refused_local") + edge.count("refused_remote") == 0, "no refresh was refused"
+
+
 def test_a_bye_that_passes_while_a_refresh_is_written_down_removes_it(edge: Edge) -> None:
     edge.call(*TIMER)
     refresh = edge.send(TIMER, within=True)
