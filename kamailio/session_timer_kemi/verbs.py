@@ -137,7 +137,9 @@ class SessionTimers:
 
     def _peer(self, record: Record | None, end: End) -> Peer:
         """A dialog keeps the profile that it began with: whoever chose it may not choose it again."""
-        return end.peer if record is None else self._directory.named(record.peer)
+        if record is None:
+            return end.peer
+        return self._directory.named(record.peer, timer=record.dialog.agreement is not None)
 
     def _announce(self, ids: MessageIds) -> None:
         policy = self._peer(self._record(ids), self._destination()).policy

@@ -48,10 +48,11 @@ class Directory:
             self._known[asked] = end
         return end
 
-    def named(self, name: str) -> Peer:
+    def named(self, name: str, *, timer: bool = True) -> Peer:
         """The profile of that name, as records and transactions keep it; the general one if it is gone.
 
-        A timer that is agreed stays, though the profile is switched off since: a refresh that goes unrecorded
-        is one that never came.
+        A `timer` that is agreed stays, though the profile is switched off since: a refresh that goes
+        unrecorded is one that never came.
         """
-        return self._kept.get(name) or self._kept[""]
+        profiles = self._kept if timer else self._named
+        return profiles.get(name) or profiles[""]

@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from kemi.edge import CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge
+from kemi.edge import ASTERISK, CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge
 from session_timer import Record, Side
 from session_timer.record import key
 from session_timer_kemi.pending import Part, Pending
@@ -254,6 +254,22 @@ def test_a_dialog_keeps_its_timer_when_its_profile_is_switched_off(edge: Edge, *
     edge.answer(edge.send(TIMER, within=True, from_us=from_us), 200, TIMER)
     assert edge.known().refreshes == 1
     assert edge.known().dialog.agreement is not None
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "INFO"])
+def test_a_dialog_without_timer_gets_none_once_its_profile_is_switched_off(
+    make_edge: MakeEdge, *, method: str, from_us: bool
+) -> None:
+    edge = make_edge(config={"session_timer": {"one_sided": False}, "asterisk": [ASTERISK]})
+    edge.call(from_us=True)
+    assert edge.known().dialog.agreement is None
+    edge.config = {"session_timer": {"enabled": False}, "asterisk": [ASTERISK]}
+    edge.start()
+    rows = () if from_us else TIMER
+    handled = edge.send(rows, method=method, from_us=from_us, within=True)
+    assert handled.sent.without("From", "To", "Call-ID", "CSeq") == rows
+    assert edge.sure(edge.answer(handled)).all("Session-Expires", "Supported", "X-Session-Timer") == []
 
 
 @pytest.mark.parametrize("odd", ["a b", "\u00ff\u00fe", "x=1%3B", "\u00c3\u00a9", 'q"uo\\te', "nul\0byte"])
