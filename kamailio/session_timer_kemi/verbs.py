@@ -142,7 +142,10 @@ class SessionTimers:
         return self._directory.named(record.peer, timer=record.dialog.agreement is not None)
 
     def _announce(self, ids: MessageIds) -> None:
-        policy = self._peer(self._record(ids), self._destination()).policy
+        destination = self._destination()
+        if destination.is_asterisk:
+            return
+        policy = self._peer(self._record(ids), destination).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
             outbound.announce(Rows.read()).make()
 

@@ -361,6 +361,12 @@ def test_between_two_asterisks_nothing_happens_but_the_header_goes(
     assert edge.ksr.tables["session_timer"] == {}
 
 
+@pytest.mark.parametrize("method", ["BYE", "INFO", "OPTIONS"])
+def test_to_another_asterisk_no_support_is_said(make_edge: MakeEdge, method: str) -> None:
+    edge = make_edge(peer="192.0.2.21", config={**CONFIG, "asterisk": [ASTERISK, "192.0.2.21"]})
+    assert edge.send(method=method, from_us=True, within=True).sent.all("Supported") == []
+
+
 def test_the_record_tells_who_is_who_when_an_address_does_not(edge: Edge) -> None:
     """A peer's request by another of its addresses, which matches no profile, is the same peer's."""
     edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uas", "Supported: timer"))
