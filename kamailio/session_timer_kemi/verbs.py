@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from session_timer import (
@@ -264,8 +265,9 @@ class SessionTimers:
             record=record,
         )
         at = self._clock(), self._clock_id
-        if code >= 300 and record is not None and not pending.recorded and not ksr.recall(_UNRECORDED):
-            # An UPDATE before the answer has made it; now there is no call.
+        # An UPDATE before the answer has made it.
+        early = record is not None and not pending.recorded and not ksr.recall(_UNRECORDED)
+        if code >= 300 and early:
             self._records.remove(dialog)
             return
         if code >= 300 and pending.part is Part.UAC:
@@ -282,6 +284,8 @@ class SessionTimers:
                 ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
                 return
             new = outcome.agreed(transaction, completed.dialog, at)
+            if early and new is not record:
+                new = replace(new, peer=pending.peer)
         if new is not None and new is not record:
             if record is None:
                 changed = ksr.recall(_UNRECORDED) != ""

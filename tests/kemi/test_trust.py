@@ -129,6 +129,20 @@ def test_a_request_within_the_dialog_has_the_profile_that_the_call_began_with(ma
     assert (handled.answered.code, handled.answered.rows) == (422, ("Min-SE: 300",))
 
 
+@pytest.mark.parametrize("from_us", [False, True])
+def test_an_early_update_that_nobody_named_leaves_the_call_its_profile(
+    make_edge: MakeEdge, *, from_us: bool
+) -> None:
+    edge = make_edge(peer=OUTSIDER, names={"session_timer_peer": "named-strict"})
+    timer = ("Supported: timer", "Session-Expires: 600;refresher=uac")
+    invite = edge.send(timer, from_us=from_us)
+    edge.answer(invite, 183)
+    edge.names = {}
+    edge.answer(edge.send(timer, method="UPDATE", within=True))
+    edge.answer(invite, 200, timer)
+    assert edge.known().peer == "strict"
+
+
 def test_a_call_is_switched_off_by_name_as_long_as_each_request_is_named(make_edge: MakeEdge) -> None:
     off = {"name": "untimed", "match": {"name": ["untimed"]}, "session_timer": {"enabled": False}}
     edge = make_edge(config={**CONFIG, "peers": [off]}, names={"session_timer_peer": "untimed"})
