@@ -20,7 +20,7 @@ from rich.text import Text
 
 from session_timer_companion.client import Client, ClientError
 from session_timer_companion.shown import ShownSession
-from session_timer_companion.tables import by_urgency, coloured, duration
+from session_timer_companion.tables import by_urgency, coloured, duration, verbatim
 
 BAR = 24
 """Cells of a bar that stands for a whole interval."""
@@ -101,7 +101,7 @@ def picture(snapshot: Snapshot, height: int, hint: str = "") -> RenderableType:
     table.add_column("Last", no_wrap=True, overflow="ellipsis")
     for each in ordered[:room]:
         table.add_row(
-            each["call_id"],
+            verbatim(each["call_id"]),
             each["refresher"],
             bar(each),
             duration(each["due"]),

@@ -72,6 +72,24 @@ def test_a_long_call_id_is_whole() -> None:
     assert LONG in drawn(sessions_table([call(LONG, 5.0)]), width=220)
 
 
+@pytest.mark.parametrize(
+    ("call_id", "told"),
+    [
+        ("x@[fe80::1]", "x@[fe80::1]"),
+        ("no-tag-[/open]", "no-tag-[/open]"),
+        ("a:smile:b", "a:smile:b"),
+        ("ring\x1b]0;mine\x07\x9b31m", r"ring\u001b]0;mine\u0007\u009b31m"),
+        ("back\u202eward", r"back\u202eward"),
+    ],
+)
+def test_a_call_id_is_shown_as_it_is_and_steers_no_terminal(call_id: str, told: str) -> None:
+    one = call(call_id, 5.0)
+    views = (sessions_table([one]), session_table(one), picture(Snapshot("u", [one]), height=24))
+    finding = Finding(Level.PROBLEM, "Asterisk", f"the header of {call_id} cannot be read")
+    for view in (*views, findings_text([finding])):
+        assert told in drawn(view)
+
+
 def test_one_call_is_told_in_full() -> None:
     text = drawn(session_table(call("call-1", 5.0, refused=[491, 488], edge=None)))
     for part in ("call-1", "our refresh in 5.0s", "1m 00s ago", "491, 488", "faces the carrier itself"):
