@@ -173,6 +173,10 @@ class _UniqueKeys(yaml.SafeLoader):
         return mapping
 
 
+# The 13th month, a number of 5,000 digits and lists in lists without end are no errors of YAML's own.
+_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+
+
 def _read(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
@@ -182,10 +186,10 @@ def _read(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     try:
         data = yaml.load(text, _UniqueKeys)  # noqa: S506  # a SafeLoader that also minds double keys
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
-        reason = getattr(error, "problem", None) or str(error)
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(str(path), (Problem(where, f"not YAML: {reason}"),)) from None
     return {} if data is None else data
 
@@ -198,7 +202,7 @@ def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: lis
             data["companion"] = {}
         try:
             value = yaml.safe_load(environment[variable])
-        except yaml.YAMLError:
+        except _UNREADABLE:
             value = environment[variable]
         if not _set(data["companion"], steps, value):
             problems.append(Problem(f"${variable}", "names no place in the companion section"))

@@ -98,6 +98,20 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, path: str,
     assert reason in problems(tmp_path, text)[path]
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2020-13-45", "month must be in 1..12"),
+        ("9" * 5000, "4300 digits"),
+        ("[" * 3000, "recursion"),
+    ],
+)
+def test_what_no_yaml_reader_can_take_is_told(tmp_path: Path, value: str, reason: str) -> None:
+    assert reason in problems(tmp_path, f"session_timer: {value}")["(file)"]
+    found = problems(tmp_path, GOOD, SESSION_TIMER_COMPANION__HTTP__PORT=value)
+    assert found == {"companion.http.port": "expected valid integer"}
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: \(file\): cannot be read: No such file"):
         load(tmp_path / "nowhere.yaml", {})
