@@ -159,18 +159,19 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> H
 class _UniqueKeys(yaml.SafeLoader):
     """PyYAML lets the last of two equal keys win; here the second is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        seen: set[object] = set()
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  # its stub is wrong
+        node = super().compose_mapping_node(anchor)
+        # Now, because later the keys of a mapping that is merged (`<<`) stand among the node's own.
+        seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if isinstance(name, str) and name in seen:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} is here twice", problem_mark=key.start_mark
+                    problem=f"the key {key.value!r} is here twice", problem_mark=key.start_mark
                 )
-            if isinstance(name, str):
-                seen.add(name)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
+            seen.add((key.tag, key.value))
+        return node
 
 
 # The 13th month, a number of 5,000 digits and lists in lists without end are no errors of YAML's own.

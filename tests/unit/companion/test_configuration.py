@@ -112,6 +112,26 @@ def test_what_no_yaml_reader_can_take_is_told(tmp_path: Path, value: str, reason
     assert found == {"companion.http.port": "expected valid integer"}
 
 
+def test_what_profiles_have_in_common_may_be_written_once(tmp_path: Path) -> None:
+    """YAML's anchors and merge keys, which the edge takes, the second of two merges included."""
+    configuration = read(
+        tmp_path,
+        """
+        session_timer: &general {min_se: 120}
+        peers:
+          - {name: a, session_timer: &slow {<<: *general, min_se: 300}}
+          - {name: b, session_timer: {<<: *slow, max_expires: 7200}}
+        companion: {ami: [{name: ast1, host: h, secret: s}]}
+        """,
+    )
+    assert [peer.policy.min_se for peer in configuration.shared.peers] == [300, 300]
+
+
+def test_a_merge_hides_no_key_that_is_there_twice(tmp_path: Path) -> None:
+    text = "a: &a {b: 1}\nsession_timer: {<<: *a, min_se: 90, min_se: 100}"
+    assert "'min_se' is here twice" in problems(tmp_path, text)["line 2, column 37"]
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: \(file\): cannot be read: No such file"):
         load(tmp_path / "nowhere.yaml", {})
