@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -32,6 +33,8 @@ ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+_AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
+"""A section without any key, as in the part that the edge shares."""
 
 
 class _Section(BaseModel):
@@ -90,8 +93,8 @@ class CompanionSettings(_Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiServer], Field(min_length=1)]
-    http: Http = Http()
-    log: Log = Log()
+    http: Annotated[Http, _AsIfAbsent] = Http()
+    log: Annotated[Log, _AsIfAbsent] = Log()
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
     rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
@@ -218,7 +221,9 @@ def _set(inside: object, steps: list[str], value: object) -> bool:
         return True
     if isinstance(inside, dict) and first:
         if rest:
-            return _set(inside.setdefault(first, {}), rest, value)
+            if inside.get(first) is None:
+                inside[first] = {}
+            return _set(inside[first], rest, value)
         inside[first] = value
         return True
     return False
@@ -230,6 +235,8 @@ def _companion(
     if section is None:
         problems.append(Problem("companion", "is missing: the companion needs at least companion.ami"))
         return None, ()
+    if not isinstance(section, dict):
+        return None, ()  # `validate` has told
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
@@ -268,6 +275,10 @@ def _reason(item: ErrorDetails) -> str:
             return f"expected at least {context.get('min_length', 1)} entry"
         case "literal_error":
             return f"expected {context['expected']}"
+        case "model_type":
+            return "expected keys and values"
+        case "string_type":
+            return "expected text: put it between quotes"
         case "string_pattern_mismatch":
             return "only letters, digits, '.', '_' and '-' can be used"
     message = str(item["msg"])

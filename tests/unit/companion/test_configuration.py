@@ -112,6 +112,22 @@ def test_what_no_yaml_reader_can_take_is_told(tmp_path: Path, value: str, reason
     assert found == {"companion.http.port": "expected valid integer"}
 
 
+def test_a_section_whose_keys_are_all_commented_out_is_as_if_absent(tmp_path: Path) -> None:
+    text = GOOD + "  http:\n    # port: 8081\n  log:\n"
+    assert read(tmp_path, text).settings.http.port == 8080
+    port = {"SESSION_TIMER_COMPANION__HTTP__PORT": "8082"}
+    assert read(tmp_path, text, **port).settings.http.port == 8082
+
+
+def test_a_section_that_is_none_is_told_once_and_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "companion: [1]")
+    assert [problem.reason for problem in caught.value.problems] == ["expected keys and values, got a list"]
+    found = problems(tmp_path, GOOD.replace("secret: pass-word", "secret: 1234") + "  http: 8080\n")
+    assert found["companion.http"] == "expected keys and values"
+    assert found["companion.ami[0].secret"] == "expected text: put it between quotes"
+
+
 def test_what_profiles_have_in_common_may_be_written_once(tmp_path: Path) -> None:
     """YAML's anchors and merge keys, which the edge takes, the second of two merges included."""
     configuration = read(
