@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -33,6 +34,24 @@ ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise ValueError("is no name of a host: between the dots there are 1 to 63 characters") from None
+    return text
+
+
+FilePath = Annotated[str, AfterValidator(_printable)]
+Host = Annotated[str, AfterValidator(_printable), AfterValidator(_host)]
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
 
@@ -44,8 +63,8 @@ class _Section(BaseModel):
 class Tls(_Section):
     """`companion.ami[].tls`."""
 
-    ca_file: str | None = None
-    server_name: str | None = None
+    ca_file: FilePath | None = None
+    server_name: Host | None = None
     verify: bool = True
 
 
@@ -53,12 +72,12 @@ class AmiServer(_Section):
     """`companion.ami[]`: one Asterisk, and how its manager is reached."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    host: Annotated[str, Field(min_length=1)]
+    host: Annotated[Host, Field(min_length=1)]
     port: Port = 5038
     username: Annotated[str, Field(min_length=1)] = "session-timer"
     secret: SecretStr | None = None
-    secret_file: str | None = None
-    secret_credential: str | None = None
+    secret_file: FilePath | None = None
+    secret_credential: FilePath | None = None
     """Name of a systemd credential (`LoadCredential=`)."""
     tls: Tls | None = None
     alone: bool = False
@@ -78,7 +97,7 @@ class Http(_Section):
     """`companion.http`: metrics, health and sessions, for this host only unless said otherwise."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8080
 
 

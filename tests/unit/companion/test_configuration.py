@@ -112,6 +112,21 @@ def test_what_no_yaml_reader_can_take_is_told(tmp_path: Path, value: str, reason
     assert found == {"companion.http.port": "expected valid integer"}
 
 
+@pytest.mark.parametrize("host", ["pbx..example", "x" * 64])
+def test_a_host_that_no_resolver_takes_is_told_before_a_start(tmp_path: Path, host: str) -> None:
+    text = GOOD.replace("198.18.0.20", host) + f"  http: {{host: {host}}}\n"
+    found = problems(tmp_path, text.replace("secret:", f"tls: {{server_name: {host}}}, secret:"))
+    assert set(found) == {"companion.ami[0].host", "companion.ami[0].tls.server_name", "companion.http.host"}
+    assert all("is no name of a host" in reason for reason in found.values())
+
+
+@pytest.mark.parametrize("key", ["secret_file", "secret_credential"])
+def test_a_path_that_no_system_takes_is_told(tmp_path: Path, key: str) -> None:
+    text = GOOD.replace("secret: pass-word", f'{key}: "a\\0b", tls: {{ca_file: "a\\0b"}}')
+    found = problems(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert set(found) == {f"companion.ami[0].{key}", "companion.ami[0].tls.ca_file"}
+
+
 def test_a_section_whose_keys_are_all_commented_out_is_as_if_absent(tmp_path: Path) -> None:
     text = GOOD + "  http:\n    # port: 8081\n  log:\n"
     assert read(tmp_path, text).settings.http.port == 8080
