@@ -91,6 +91,8 @@ async def _sessions(request: web.Request) -> web.StreamResponse:
     now = asyncio.get_running_loop().time()
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     separator = b"["
     for keeper in request.app[_COMPANION].keepers:
         watches = list(keeper.by_key.values())
