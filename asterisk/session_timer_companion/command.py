@@ -139,7 +139,7 @@ def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     if found:
-        tables.terminal().print(tables.sessions_table(found))
+        tables.terminal(tables.WIDE).print(tables.sessions_table(found))
     click.echo(f"{len(found)} call{'s' * (len(found) != 1)} under watch")
 
 
@@ -200,7 +200,7 @@ def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None
     console = tables.terminal()
     if once:
         snapshot = live_view.look(client)
-        console.print(live_view.picture(snapshot, height=10**6))
+        console.print(live_view.picture(snapshot, height=10**6, width=console.width))
         sys.exit(bool(snapshot.trouble))
     live_view.run(client, console, interval)
 

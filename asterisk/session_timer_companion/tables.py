@@ -15,7 +15,7 @@ from session_timer_companion.printable import printable
 from session_timer_companion.shown import ShownSession
 
 WIDE = 160
-"""Columns where the output is no terminal: a Call-ID that is cut is worth nothing to grep."""
+"""Columns where the output is no terminal, or a narrow one: a Call-ID that is cut is nothing to grep for."""
 
 _COLOURS = {
     "ours": "green",
@@ -32,10 +32,14 @@ _COLOURS = {
 _LEVELS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
 
 
-def terminal() -> Console:
-    """Standard output: as wide as the terminal, or wide enough where it is none."""
+def terminal(least: int = 0) -> Console:
+    """Standard output: as wide as the terminal, or `WIDE` where it is none or has fewer columns than `least`.
+
+    A terminal folds what is wider, and nothing is lost.
+    """
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+    fits = console.is_terminal and console.width >= least
+    return console if fits else Console(highlight=False, width=WIDE)
 
 
 def duration(seconds: float | None) -> str:
