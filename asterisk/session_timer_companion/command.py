@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,9 @@ def read_or_exit(config: Path) -> Configuration:
 @click.version_option(__version__, prog_name="session-timer")
 def main() -> None:
     """Session timers (RFC 4028) for the calls that Asterisk anchors."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal may have no bar, and no letter of a Call-ID: it shows a question mark.
+        sys.stdout.reconfigure(errors="replace")
 
 
 @main.command()
