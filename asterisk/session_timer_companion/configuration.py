@@ -319,8 +319,9 @@ def _secret(server: AmiServer, path: Path, environment: Mapping[str, str]) -> st
         if not folder:
             raise _SecretError(
                 "secret_credential",
-                "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set); "
-                "the unit needs LoadCredential=, or use secret_file",
+                "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
+                "LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
+                "or use secret_file",
             )
         return _first_line("secret_credential", Path(folder) / server.secret_credential)
     return _first_line("secret_file", path.parent / (server.secret_file or ""))

@@ -182,7 +182,9 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
     text = GOOD.replace("secret: pass-word", "secret_credential: ami")
     (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).accounts
     assert account.secret == "from-systemd"  # noqa: S105
-    assert "LoadCredential" in problems(tmp_path, text)["companion.ami[0].secret_credential"]
+    told = problems(tmp_path, text)["companion.ami[0].secret_credential"]
+    assert "LoadCredential" in told
+    assert "in a shell CREDENTIALS_DIRECTORY=" in told
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "cannot be read"), ("\n", "is empty")])
