@@ -329,7 +329,7 @@ def _secret(server: AmiServer, path: Path, environment: Mapping[str, str]) -> st
 
 def _first_line(key: str, file: Path) -> str:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise _SecretError(key, f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -171,8 +171,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(tmp_path / "latin.yaml", {})
 
 
-def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
-    (tmp_path / "ami-secret").write_text("from-file\n")
+@pytest.mark.parametrize("written_as", [b"from-file\n", b"from-file\r\n", b"\xef\xbb\xbffrom-file"])
+def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path, written_as: bytes) -> None:
+    """By whatever editor: some begin a file with a mark that nobody sees."""
+    (tmp_path / "ami-secret").write_bytes(written_as)
     text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
     assert read(tmp_path, text).accounts[0].secret == "from-file"  # noqa: S105
 
