@@ -51,7 +51,7 @@ def _host(text: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_printable)]
-Host = Annotated[str, AfterValidator(_printable), AfterValidator(_host)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_host)]
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
 
@@ -72,7 +72,7 @@ class AmiServer(_Section):
     """`companion.ami[]`: one Asterisk, and how its manager is reached."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    host: Annotated[Host, Field(min_length=1)]
+    host: Host
     port: Port = 5038
     username: Annotated[str, Field(min_length=1)] = "session-timer"
     secret: SecretStr | None = None

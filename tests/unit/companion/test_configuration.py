@@ -77,6 +77,7 @@ def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
         ("companion: {}", "companion.ami", "is missing"),
         ("companion: {ami: []}", "companion.ami", "expected at least 1 entry"),
         ("companion: {ami: [{name: a, host: h}]}", "companion.ami[0]", "give the password once"),
+        ("companion: {http: {host: ''}}", "companion.http.host", "at least 1 character"),
         (
             "companion: {ami: [{name: a, host: h, secret: x, secret_file: y}]}",
             "companion.ami[0]",
