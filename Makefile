@@ -11,7 +11,7 @@ LEDGER := PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m conformance.ledger
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: LAB_SIP_PORT=5070 (edge's port on 127.0.0.1), LAB_NET=198.18.7, EDGE_SUITE=bookworm|trixie|testing"
 
 .PHONY: demo

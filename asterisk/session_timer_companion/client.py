@@ -10,7 +10,8 @@ from urllib.parse import quote, urlsplit
 
 from session_timer_companion.by_hand import RefreshReport
 from session_timer_companion.configuration import Http
-from session_timer_companion.shown import ShownSession
+from session_timer_companion.printable import printable
+from session_timer_companion.shown import NO_CALL, ShownSession
 
 TIMEOUT = 10.0
 """Seconds for one answer; a refresh by hand may take more than half of them."""
@@ -35,15 +36,15 @@ class Client:
 
     def sessions(self) -> list[ShownSession]:
         """Every call under watch."""
-        return cast("list[ShownSession]", self._json("GET", "/sessions"))
+        return cast("list[ShownSession]", self._calls("GET", "/sessions"))
 
     def session(self, call_id: str) -> list[ShownSession]:
         """The calls with this Call-ID. Raises `NotFoundError` for none."""
-        return cast("list[ShownSession]", self._json("GET", f"/sessions/{quote(call_id, safe='')}"))
+        return cast("list[ShownSession]", self._calls("GET", _path(call_id)))
 
     def refresh(self, call_id: str) -> list[RefreshReport]:
         """Refresh the calls with this Call-ID now. Raises `NotFoundError` for none."""
-        return cast("list[RefreshReport]", self._json("POST", f"/sessions/{quote(call_id, safe='')}/refresh"))
+        return cast("list[RefreshReport]", self._calls("POST", f"{_path(call_id)}/refresh"))
 
     def readiness(self) -> dict[str, Any]:
         """What the companion says of itself and of what it depends on."""
@@ -56,6 +57,12 @@ class Client:
         """Its metrics in Prometheus' text format."""
         return self._ask("GET", "/metrics").decode()
 
+    def _calls(self, method: str, path: str) -> list[dict[str, Any]]:
+        told = self._json(method, path)
+        if isinstance(told, list) and all(isinstance(each, dict) and "call_id" in each for each in told):
+            return told
+        raise ClientError(f"{self.url} answers, but is no companion")
+
     def _json(self, method: str, path: str, accept: tuple[int, ...] = (200,)) -> object:
         body = self._ask(method, path, accept)
         try:
@@ -64,11 +71,11 @@ class Client:
             raise ClientError(f"{self.url}{path} does not answer in JSON: is this the companion?") from None
 
     def _ask(self, method: str, path: str, accept: tuple[int, ...] = (200,)) -> bytes:
-        place = urlsplit(self.url)
         try:
-            port = place.port
+            place = urlsplit(self.url)
+            port = 80 if place.port is None else place.port
         except ValueError:
-            port = 0
+            place, port = urlsplit(""), 0
         if place.scheme != "http" or not place.hostname or port == 0:
             raise ClientError(f"{self.url!r} is no address of a companion: write http://127.0.0.1:8080")
         connection = http.client.HTTPConnection(place.hostname, port, timeout=self.timeout)
@@ -76,7 +83,7 @@ class Client:
             connection.request(method, path)
             answer = connection.getresponse()
             body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ClientError(
                 f"no companion answers at {self.url}: {reason}. Start it "
@@ -84,12 +91,18 @@ class Client:
             ) from None
         finally:
             connection.close()
-        if answer.status == 404:
-            raise NotFoundError(body.decode(errors="replace") or f"{path}: not found")
-        if answer.status not in accept:
-            said = body.decode(errors="replace").strip()[:200]
-            raise ClientError(f"{self.url}{path} answers {answer.status}: {said}")
-        return body
+        if answer.status in accept:
+            return body
+        said = printable(" ".join(body.decode(errors="replace").split()))
+        if answer.status == 404 and said.startswith(NO_CALL):
+            raise NotFoundError(said)
+        raise ClientError(f"{self.url}{path} answers {answer.status}: {said[:200]}")
+
+
+def _path(call_id: str) -> str:
+    # Bytes of the command line that are no UTF-8: read as AMI's are.
+    known = call_id.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return f"/sessions/{quote(known, safe='')}"
 
 
 def address(settings: Http) -> str:

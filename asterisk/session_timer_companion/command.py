@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,9 @@ def read_or_exit(config: Path) -> Configuration:
 @click.version_option(__version__, prog_name="session-timer")
 def main() -> None:
     """Session timers (RFC 4028) for the calls that Asterisk anchors."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal may have no bar, and no letter of a Call-ID: it shows a question mark.
+        sys.stdout.reconfigure(errors="replace")
 
 
 @main.command()
@@ -139,7 +143,7 @@ def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     if found:
-        tables.terminal().print(tables.sessions_table(found))
+        tables.terminal(tables.WIDE).print(tables.sessions_table(found))
     click.echo(f"{len(found)} call{'s' * (len(found) != 1)} under watch")
 
 
@@ -200,7 +204,7 @@ def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None
     console = tables.terminal()
     if once:
         snapshot = live_view.look(client)
-        console.print(live_view.picture(snapshot, height=10**6))
+        console.print(live_view.picture(snapshot, height=10**6, width=console.width))
         sys.exit(bool(snapshot.trouble))
     live_view.run(client, console, interval)
 

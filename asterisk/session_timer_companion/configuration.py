@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -34,6 +36,26 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise ValueError("is no name of a host: between the dots there are 1 to 63 characters") from None
+    return text
+
+
+FilePath = Annotated[str, AfterValidator(_printable)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_host)]
+_AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
+"""A section without any key, as in the part that the edge shares."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -41,8 +63,8 @@ class _Section(BaseModel):
 class Tls(_Section):
     """`companion.ami[].tls`."""
 
-    ca_file: str | None = None
-    server_name: str | None = None
+    ca_file: FilePath | None = None
+    server_name: Host | None = None
     verify: bool = True
 
 
@@ -50,12 +72,12 @@ class AmiServer(_Section):
     """`companion.ami[]`: one Asterisk, and how its manager is reached."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    host: Annotated[str, Field(min_length=1)]
+    host: Host
     port: Port = 5038
     username: Annotated[str, Field(min_length=1)] = "session-timer"
     secret: SecretStr | None = None
-    secret_file: str | None = None
-    secret_credential: str | None = None
+    secret_file: FilePath | None = None
+    secret_credential: FilePath | None = None
     """Name of a systemd credential (`LoadCredential=`)."""
     tls: Tls | None = None
     alone: bool = False
@@ -75,7 +97,7 @@ class Http(_Section):
     """`companion.http`: metrics, health and sessions, for this host only unless said otherwise."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8080
 
 
@@ -90,8 +112,8 @@ class CompanionSettings(_Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiServer], Field(min_length=1)]
-    http: Http = Http()
-    log: Log = Log()
+    http: Annotated[Http, _AsIfAbsent] = Http()
+    log: Annotated[Log, _AsIfAbsent] = Log()
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
     rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
@@ -159,18 +181,23 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> H
 class _UniqueKeys(yaml.SafeLoader):
     """PyYAML lets the last of two equal keys win; here the second is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        seen: set[object] = set()
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  # its stub is wrong
+        node = super().compose_mapping_node(anchor)
+        # Now, because later the keys of a mapping that is merged (`<<`) stand among the node's own.
+        seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if isinstance(name, str) and name in seen:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} is here twice", problem_mark=key.start_mark
+                    problem=f"the key {key.value!r} is here twice", problem_mark=key.start_mark
                 )
-            if isinstance(name, str):
-                seen.add(name)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
+            seen.add((key.tag, key.value))
+        return node
+
+
+# The 13th month, a number of 5,000 digits and lists in lists without end are no errors of YAML's own.
+_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def _read(path: Path) -> object:
@@ -182,10 +209,10 @@ def _read(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     try:
         data = yaml.load(text, _UniqueKeys)  # noqa: S506  # a SafeLoader that also minds double keys
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
-        reason = getattr(error, "problem", None) or str(error)
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(str(path), (Problem(where, f"not YAML: {reason}"),)) from None
     return {} if data is None else data
 
@@ -198,7 +225,7 @@ def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: lis
             data["companion"] = {}
         try:
             value = yaml.safe_load(environment[variable])
-        except yaml.YAMLError:
+        except _UNREADABLE:
             value = environment[variable]
         if not _set(data["companion"], steps, value):
             problems.append(Problem(f"${variable}", "names no place in the companion section"))
@@ -213,7 +240,9 @@ def _set(inside: object, steps: list[str], value: object) -> bool:
         return True
     if isinstance(inside, dict) and first:
         if rest:
-            return _set(inside.setdefault(first, {}), rest, value)
+            if inside.get(first) is None:
+                inside[first] = {}
+            return _set(inside[first], rest, value)
         inside[first] = value
         return True
     return False
@@ -225,6 +254,8 @@ def _companion(
     if section is None:
         problems.append(Problem("companion", "is missing: the companion needs at least companion.ami"))
         return None, ()
+    if not isinstance(section, dict):
+        return None, ()  # `validate` has told
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
@@ -263,6 +294,10 @@ def _reason(item: ErrorDetails) -> str:
             return f"expected at least {context.get('min_length', 1)} entry"
         case "literal_error":
             return f"expected {context['expected']}"
+        case "model_type":
+            return "expected keys and values"
+        case "string_type":
+            return "expected text: put it between quotes"
         case "string_pattern_mismatch":
             return "only letters, digits, '.', '_' and '-' can be used"
     message = str(item["msg"])
@@ -284,8 +319,9 @@ def _secret(server: AmiServer, path: Path, environment: Mapping[str, str]) -> st
         if not folder:
             raise _SecretError(
                 "secret_credential",
-                "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set); "
-                "the unit needs LoadCredential=, or use secret_file",
+                "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
+                "LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
+                "or use secret_file",
             )
         return _first_line("secret_credential", Path(folder) / server.secret_credential)
     return _first_line("secret_file", path.parent / (server.secret_file or ""))
@@ -293,7 +329,7 @@ def _secret(server: AmiServer, path: Path, environment: Mapping[str, str]) -> st
 
 def _first_line(key: str, file: Path) -> str:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise _SecretError(key, f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

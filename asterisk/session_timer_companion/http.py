@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from session_timer_companion import __version__, by_hand
 from session_timer_companion.companion import Companion
 from session_timer_companion.keeper import Keeper
-from session_timer_companion.shown import shown, standings
+from session_timer_companion.shown import NO_CALL, shown, standings
 from session_timer_companion.watch import Watch
 
 _USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
@@ -91,6 +91,8 @@ async def _sessions(request: web.Request) -> web.StreamResponse:
     now = asyncio.get_running_loop().time()
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     separator = b"["
     for keeper in request.app[_COMPANION].keepers:
         watches = list(keeper.by_key.values())
@@ -129,5 +131,5 @@ def _named(request: web.Request) -> list[tuple[Keeper, Watch]]:
         if key.startswith(call_id) and watch.call_id == call_id
     ]
     if not found:
-        raise web.HTTPNotFound(text=f"no call with the Call-ID {call_id} is under watch")
+        raise web.HTTPNotFound(text=f"{NO_CALL} {call_id} is under watch")
     return found

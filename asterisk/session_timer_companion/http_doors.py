@@ -7,6 +7,7 @@ longer to import than all else, and is imported when every call is under watch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -29,8 +30,10 @@ def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
                 for family, _, _, _, place in places
             ]
         except OSError as error:
+            mend = "set companion.http.host to an address of this host"
+            if error.errno == errno.EADDRINUSE:
+                mend = "is another companion running? Set companion.http.port"
             raise HttpError(
-                f"companion.http: cannot listen on {host}:{port}: {error.strerror}; "
-                "is another companion running? Set companion.http.port, or enabled: false"
+                f"companion.http: cannot listen on {host}:{port}: {error.strerror}; {mend}, or enabled: false"
             ) from None
         yield doors

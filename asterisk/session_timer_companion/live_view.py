@@ -20,16 +20,34 @@ from rich.text import Text
 
 from session_timer_companion.client import Client, ClientError
 from session_timer_companion.shown import ShownSession
-from session_timer_companion.tables import by_urgency, coloured, duration
+from session_timer_companion.tables import WIDE, by_urgency, coloured, duration, verbatim
 
 BAR = 24
 """Cells of a bar that stands for a whole interval."""
 
-AROUND = 7
-"""Lines of the screen that are no calls."""
+AROUND = 8
+"""Lines of the screen that are no calls, in 80 columns."""
 
 CALL_ID = 36
 """Cells of a Call-ID in this view; `sessions` shows it whole."""
+
+_CELLS = {
+    "Call-ID": 24,
+    "Refresher": 9,
+    "Next step": BAR,
+    "in": 7,
+    "Given up in": 11,
+    "Refreshes": 9,
+    "State": 10,
+    "Last": 22,
+}
+"""The columns, and the cells that each has at least."""
+
+_GAP = 3
+"""Cells between two columns."""
+
+_GIVE_WAY = ("Last", "Refreshes", "Given up in", "Refresher")
+"""The columns that a narrow screen does without, the first first."""
 
 _SHOWN_TOTALS = {
     "session_timer_refreshes": ("outcome", "refreshes"),
@@ -84,32 +102,35 @@ def bar(session: ShownSession) -> Text:
     return Text("█" * cells, style=colour).append("·" * (BAR - cells), style="dim")
 
 
-def picture(snapshot: Snapshot, height: int, hint: str = "") -> RenderableType:
-    """The whole screen, `height` lines of it; `hint` says how to leave."""
+def picture(snapshot: Snapshot, height: int, hint: str = "", width: int = WIDE) -> RenderableType:
+    """The whole screen, `height` lines of `width` cells; `hint` says how to leave."""
     if snapshot.trouble:
         return Text(snapshot.trouble, style="red")
     room = max(1, height - AROUND)
     ordered = by_urgency(snapshot.sessions)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column("Call-ID", no_wrap=True, max_width=CALL_ID, overflow="ellipsis")
-    table.add_column("Refresher", no_wrap=True)
-    table.add_column("Next step", no_wrap=True, width=BAR)
-    table.add_column("in", justify="right", no_wrap=True, min_width=7)
-    table.add_column("Given up in", justify="right", no_wrap=True)
-    table.add_column("Refreshes", justify="right", no_wrap=True)
-    table.add_column("State", no_wrap=True)
-    table.add_column("Last", no_wrap=True, overflow="ellipsis")
-    for each in ordered[:room]:
-        table.add_row(
-            each["call_id"],
-            each["refresher"],
-            bar(each),
-            duration(each["due"]),
-            duration(each["deadline"]),
-            str(each["refreshes"]),
-            coloured(each["state"]),
-            each["last"] or "-",
+    titles = _fitting(width)
+    for title in titles:
+        right = title in ("in", "Given up in", "Refreshes")
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            width=_call_id_cells(titles, width) if title == "Call-ID" else _CELLS[title],
+            no_wrap=True,
+            overflow="ellipsis",
         )
+    for each in ordered[:room]:
+        row: dict[str, RenderableType] = {
+            "Call-ID": verbatim(each["call_id"]),
+            "Refresher": each["refresher"],
+            "Next step": bar(each),
+            "in": duration(each["due"]),
+            "Given up in": duration(each["deadline"]),
+            "Refreshes": str(each["refreshes"]),
+            "State": coloured(each["state"]),
+            "Last": each["last"] or "-",
+        }
+        table.add_row(*[row[title] for title in titles])
     parts: list[RenderableType] = [_headline(snapshot, hint), table]
     if len(ordered) > room:
         parts.append(Text(f"and {len(ordered) - room} more, later", style="dim"))
@@ -117,19 +138,37 @@ def picture(snapshot: Snapshot, height: int, hint: str = "") -> RenderableType:
     return Group(*parts)
 
 
+def _fitting(width: int) -> list[str]:
+    """The titles of the columns that such a screen has room for: too many at once would all be cut."""
+    titles = list(_CELLS)
+    for title in _GIVE_WAY:
+        if _taken(titles) > width:
+            titles.remove(title)
+    return titles
+
+
+def _call_id_cells(titles: Sequence[str], width: int) -> int:
+    least = _CELLS["Call-ID"]
+    return max(least, min(CALL_ID, least + width - _taken(titles)))
+
+
+def _taken(titles: Sequence[str]) -> int:
+    return sum(_CELLS[title] + _GAP for title in titles)
+
+
 def run(client: Client, console: Console, every: float) -> None:
     """Draw until q or Ctrl-C. Where the output is no terminal each picture follows the one before."""
     with contextlib.suppress(KeyboardInterrupt):
         if not console.is_terminal:
             while True:
-                console.print(picture(look(client), height=10**6))
+                console.print(picture(look(client), height=10**6, width=console.width))
                 time.sleep(every)
         with (
             _keys_at_once(),
             Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live,
         ):
             while True:
-                live.update(picture(look(client), console.size.height, "q leaves"), refresh=True)
+                live.update(picture(look(client), console.height, "q leaves", console.width), refresh=True)
                 if _quit_within(every):
                     return
 

@@ -11,6 +11,8 @@ import structlog
 from prometheus_client import Counter
 from structlog.typing import Processor
 
+from session_timer_companion.printable import printable
+
 LOST = Counter("session_timer_log_lines_lost", "Log lines that could not be written.", registry=None)
 
 
@@ -22,7 +24,7 @@ class _Lossy(io.TextIOBase):
 
     def write(self, text: str) -> int:
         try:
-            self._out.write(text)
+            self._out.write(printable(text))
             self._out.flush()
         except (OSError, ValueError):  # a full disk, a reader that has gone; a stream that is closed
             LOST.inc()

@@ -10,6 +10,9 @@ from session_timer.session import State
 
 from session_timer_companion.watch import Watch
 
+NO_CALL = "no call with the Call-ID"
+"""How the answer begins that there is none: 404 alone any program says."""
+
 
 class ShownSession(TypedDict):
     """A call under watch. Times are seconds from the moment of asking; below zero is gone by."""

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from session_timer_companion.by_hand import RefreshReport
 from session_timer_companion.finding import Finding, Level
+from session_timer_companion.printable import printable
 from session_timer_companion.shown import ShownSession
 
 WIDE = 160
-"""Columns where the output is no terminal: a Call-ID that is cut is worth nothing to grep."""
+"""Columns where the output is no terminal, or a narrow one: a Call-ID that is cut is nothing to grep for."""
 
 _COLOURS = {
     "ours": "green",
@@ -31,10 +32,14 @@ _COLOURS = {
 _LEVELS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
 
 
-def terminal() -> Console:
-    """Standard output: as wide as the terminal, or wide enough where it is none."""
+def terminal(least: int = 0) -> Console:
+    """Standard output: as wide as the terminal, or `WIDE` where it is none or has fewer columns than `least`.
+
+    A terminal folds what is wider, and nothing is lost.
+    """
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+    fits = console.is_terminal and console.width >= least
+    return console if fits else Console(highlight=False, width=WIDE)
 
 
 def duration(seconds: float | None) -> str:
@@ -54,6 +59,11 @@ def by_urgency(sessions: Iterable[ShownSession]) -> list[ShownSession]:
     return sorted(sessions, key=lambda each: (never if each["due"] is None else each["due"], each["call_id"]))
 
 
+def verbatim(text: str) -> Text:
+    """What others have named: no markup (``x@[fe80::1]`` is a Call-ID), nothing that steers the terminal."""
+    return Text(printable(text))
+
+
 def coloured(state: str) -> Text:
     """The state's name, in the colour of how well things stand."""
     return Text(state, style=_COLOURS.get(state, ""))
@@ -70,8 +80,8 @@ def sessions_table(sessions: Iterable[ShownSession]) -> Table:
         table.add_column(title, no_wrap=True)
     for each in by_urgency(sessions):
         table.add_row(
-            each["call_id"],
-            each["channel"],
+            verbatim(each["call_id"]),
+            verbatim(each["channel"]),
             f"{each['interval']}s" if each["interval"] else "-",
             duration(each["due"]),
             duration(each["deadline"]),
@@ -106,7 +116,7 @@ def session_table(session: ShownSession) -> Table:
         "Refused with": ", ".join(map(str, session["refused"])) or "-",
     }
     for name, value in rows.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, verbatim(value))
     return table
 
 
@@ -125,7 +135,7 @@ def findings_text(findings: Iterable[Finding]) -> Text:
     text = Text()
     for each in findings:
         text.append(f"{each.level:<8} ", style=_LEVELS[each.level])
-        text.append(f"{each.about}: ", style="bold").append(f"{each.what}\n")
+        text.append(f"{each.about}: ", style="bold").append(f"{printable(each.what)}\n")
         if each.why:
             text.append(f"           why  {each.why}\n")
         if each.change:

@@ -67,6 +67,23 @@ async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
                 assert "nobody" in await answer.text()
 
 
+@pytest.mark.parametrize("page", ["/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"])
+async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None:
+    """What followed would be taken for the answer to the next request of that connection."""
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        with listening("127.0.0.1", 0) as doors:
+            async with serve(it.companion, doors):
+                reader, writer = await asyncio.open_connection(*doors[0].getsockname())
+                writer.write(f"HEAD {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                answer = await reader.read()
+                writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_many_calls_are_told_of_in_pieces_between_which_others_have_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ async def served(it: World, file: Path) -> AsyncIterator[None]:
             yield
 
 
-async def typed(*words: str) -> tuple[int, str, str]:
+async def typed(*words: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of `session-timer ...`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -104,7 +104,7 @@ async def typed(*words: str) -> tuple[int, str, str]:
         *words,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
     )
     async with asyncio.timeout(60):
         out, err = await process.communicate()
@@ -265,6 +265,20 @@ async def test_sessions_and_show_tell_of_calls(tmp_path: Path) -> None:
             assert status == 0
             assert "1 calls" in out
             assert "█" in out
+
+
+async def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_question_marks(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("caf\u00e9", OURS)
+        await it.until(lambda: it.watched(call))
+        file = written(it)
+        async with served(it, file):
+            for words in (("sessions",), ("show", "caf\u00e9"), ("watch", "--once")):
+                status, out, _ = await typed(*words, "--config", str(file), PYTHONIOENCODING="ascii")
+                assert status == 0
+                assert "caf?" in out
 
 
 async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
         ("companion: {}", "companion.ami", "is missing"),
         ("companion: {ami: []}", "companion.ami", "expected at least 1 entry"),
         ("companion: {ami: [{name: a, host: h}]}", "companion.ami[0]", "give the password once"),
+        ("companion: {http: {host: ''}}", "companion.http.host", "at least 1 character"),
         (
             "companion: {ami: [{name: a, host: h, secret: x, secret_file: y}]}",
             "companion.ami[0]",
@@ -98,6 +99,71 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, path: str,
     assert reason in problems(tmp_path, text)[path]
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2020-13-45", "month must be in 1..12"),
+        ("9" * 5000, "4300 digits"),
+        ("[" * 3000, "recursion"),
+    ],
+)
+def test_what_no_yaml_reader_can_take_is_told(tmp_path: Path, value: str, reason: str) -> None:
+    assert reason in problems(tmp_path, f"session_timer: {value}")["(file)"]
+    found = problems(tmp_path, GOOD, SESSION_TIMER_COMPANION__HTTP__PORT=value)
+    assert found == {"companion.http.port": "expected valid integer"}
+
+
+@pytest.mark.parametrize("host", ["pbx..example", "x" * 64])
+def test_a_host_that_no_resolver_takes_is_told_before_a_start(tmp_path: Path, host: str) -> None:
+    text = GOOD.replace("198.18.0.20", host) + f"  http: {{host: {host}}}\n"
+    found = problems(tmp_path, text.replace("secret:", f"tls: {{server_name: {host}}}, secret:"))
+    assert set(found) == {"companion.ami[0].host", "companion.ami[0].tls.server_name", "companion.http.host"}
+    assert all("is no name of a host" in reason for reason in found.values())
+
+
+@pytest.mark.parametrize("key", ["secret_file", "secret_credential"])
+def test_a_path_that_no_system_takes_is_told(tmp_path: Path, key: str) -> None:
+    text = GOOD.replace("secret: pass-word", f'{key}: "a\\0b", tls: {{ca_file: "a\\0b"}}')
+    found = problems(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert set(found) == {f"companion.ami[0].{key}", "companion.ami[0].tls.ca_file"}
+
+
+def test_a_section_whose_keys_are_all_commented_out_is_as_if_absent(tmp_path: Path) -> None:
+    text = GOOD + "  http:\n    # port: 8081\n  log:\n"
+    assert read(tmp_path, text).settings.http.port == 8080
+    port = {"SESSION_TIMER_COMPANION__HTTP__PORT": "8082"}
+    assert read(tmp_path, text, **port).settings.http.port == 8082
+
+
+def test_a_section_that_is_none_is_told_once_and_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "companion: [1]")
+    assert [problem.reason for problem in caught.value.problems] == ["expected keys and values, got a list"]
+    found = problems(tmp_path, GOOD.replace("secret: pass-word", "secret: 1234") + "  http: 8080\n")
+    assert found["companion.http"] == "expected keys and values"
+    assert found["companion.ami[0].secret"] == "expected text: put it between quotes"
+
+
+def test_what_profiles_have_in_common_may_be_written_once(tmp_path: Path) -> None:
+    """YAML's anchors and merge keys, which the edge takes, the second of two merges included."""
+    configuration = read(
+        tmp_path,
+        """
+        session_timer: &general {min_se: 120}
+        peers:
+          - {name: a, session_timer: &slow {<<: *general, min_se: 300}}
+          - {name: b, session_timer: {<<: *slow, max_expires: 7200}}
+        companion: {ami: [{name: ast1, host: h, secret: s}]}
+        """,
+    )
+    assert [peer.policy.min_se for peer in configuration.shared.peers] == [300, 300]
+
+
+def test_a_merge_hides_no_key_that_is_there_twice(tmp_path: Path) -> None:
+    text = "a: &a {b: 1}\nsession_timer: {<<: *a, min_se: 90, min_se: 100}"
+    assert "'min_se' is here twice" in problems(tmp_path, text)["line 2, column 37"]
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: \(file\): cannot be read: No such file"):
         load(tmp_path / "nowhere.yaml", {})
@@ -106,8 +172,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(tmp_path / "latin.yaml", {})
 
 
-def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
-    (tmp_path / "ami-secret").write_text("from-file\n")
+@pytest.mark.parametrize("written_as", [b"from-file\n", b"from-file\r\n", b"\xef\xbb\xbffrom-file"])
+def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path, written_as: bytes) -> None:
+    """By whatever editor: some begin a file with a mark that nobody sees."""
+    (tmp_path / "ami-secret").write_bytes(written_as)
     text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
     assert read(tmp_path, text).accounts[0].secret == "from-file"  # noqa: S105
 
@@ -117,7 +185,9 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
     text = GOOD.replace("secret: pass-word", "secret_credential: ami")
     (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).accounts
     assert account.secret == "from-systemd"  # noqa: S105
-    assert "LoadCredential" in problems(tmp_path, text)["companion.ami[0].secret_credential"]
+    told = problems(tmp_path, text)["companion.ami[0].secret_credential"]
+    assert "LoadCredential" in told
+    assert "in a shell CREDENTIALS_DIRECTORY=" in told
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "cannot be read"), ("\n", "is empty")])

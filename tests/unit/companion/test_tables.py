@@ -10,11 +10,13 @@ from session_timer_companion.finding import Finding, Level
 from session_timer_companion.live_view import Snapshot, bar, picture, totals
 from session_timer_companion.shown import ShownSession
 from session_timer_companion.tables import (
+    WIDE,
     duration,
     findings_text,
     refresh_lines,
     session_table,
     sessions_table,
+    terminal,
 )
 
 LONG = "a-call-id-of-many-words-" + "x" * 40 + "@carrier.example"
@@ -72,6 +74,36 @@ def test_a_long_call_id_is_whole() -> None:
     assert LONG in drawn(sessions_table([call(LONG, 5.0)]), width=220)
 
 
+@pytest.mark.parametrize(
+    ("call_id", "told"),
+    [
+        ("x@[fe80::1]", "x@[fe80::1]"),
+        ("no-tag-[/open]", "no-tag-[/open]"),
+        ("a:smile:b", "a:smile:b"),
+        ("ring\x1b]0;mine\x07\x9b31m", r"ring\u001b]0;mine\u0007\u009b31m"),
+        ("back\u202eward", r"back\u202eward"),
+    ],
+)
+def test_a_call_id_is_shown_as_it_is_and_steers_no_terminal(call_id: str, told: str) -> None:
+    one = call(call_id, 5.0)
+    views = (sessions_table([one]), session_table(one), picture(Snapshot("u", [one]), height=24))
+    finding = Finding(Level.PROBLEM, "Asterisk", f"the header of {call_id} cannot be read")
+    for view in (*views, findings_text([finding])):
+        assert told in drawn(view)
+
+
+def test_in_a_narrow_terminal_a_list_is_folded_by_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 columns had no room for any Call-ID."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    console = terminal(WIDE)
+    assert console.is_terminal
+    with console.capture() as shown:
+        console.print(sessions_table([call(LONG[:50], 5.0)]))
+    assert LONG[:50] in shown.get()
+    assert terminal().width == 80
+
+
 def test_one_call_is_told_in_full() -> None:
     text = drawn(session_table(call("call-1", 5.0, refused=[491, 488], edge=None)))
     for part in ("call-1", "our refresh in 5.0s", "1m 00s ago", "491, 488", "faces the carrier itself"):
@@ -110,14 +142,28 @@ def test_a_bar_says_where_there_is_no_time_left_or_no_timer() -> None:
     assert bar(call("c", None)).plain == "no timer"
 
 
-def test_the_view_fits_the_screen_and_counts_the_rest() -> None:
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_in_the_view_what_there_is_room_for_is_whole(width: int) -> None:
+    one = call("a-call-id-of-24-letters.", 1700.0, state="refreshing", refresher="remote")
+    text = drawn(picture(Snapshot("http://h:1", [one], ready=True), height=24, width=width), width)
+    head, row = (next(line for line in text.splitlines() if word in line) for word in ("Call-ID", "a-call"))
+    assert "…" not in head + row
+    for part in ("a-call-id-of-24-letters.", "28m 20s", "refreshing", "█" * 22):
+        assert part in row
+    assert ("remote" in row) == (width >= 100)
+    assert ("refreshed" in row) == (width >= 200)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_view_fits_the_screen_and_counts_the_rest(width: int) -> None:
     calls = [call(f"call-{number}", float(number)) for number in range(100)]
-    text = drawn(picture(Snapshot("http://h:1", calls, {"refreshes confirmed": 7}, ready=True), height=24))
+    snapshot = Snapshot("http://127.0.0.1:8080", calls, {"refreshes confirmed": 7}, ready=True)
+    text = drawn(picture(snapshot, 24, "q leaves", width), width)
     assert len(text.rstrip("\n").splitlines()) <= 24
     assert "100 calls" in text
     assert "call-0" in text
     assert "call-99" not in text
-    assert "and 83 more" in text
+    assert "and 84 more" in text
     assert "refreshes confirmed 7" in text
 
 
