@@ -27,7 +27,7 @@ from session_timer.record import split_key
 
 from . import inbound, ksr, last_good, outbound, outcome, passing
 from .pending import Completed, Part, Pending
-from .records import At, LearnedMinSE, Records, clock_id
+from .records import LearnedMinSE, Records, clock_id
 from .rows import Rows
 from .transaction import MessageIds, Transaction
 from .who import Directory, End
@@ -264,15 +264,20 @@ class SessionTimers:
             peer=self._directory.named(pending.peer),
             record=record,
         )
-        # A request within the dialog found none; one that an UPDATE before the answer has made is another thing.
         unrecorded = ksr.recall(_UNRECORDED) != ""
+        # An UPDATE before the answer has made it.
         early = record is not None and not pending.recorded and not unrecorded
         if code >= 300 and early:
             self._records.remove(dialog)
             return
         at = self._clock(), self._clock_id
         if code < 300:
-            new = self._accepted(code, transaction, pending, kept, dialog, at)
+            completed = self._complete(code, transaction, pending.part, kept)
+            if record is None and pending.recorded and not self._records.has(dialog):
+                # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
+                ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
+                return
+            new: Record | None = outcome.agreed(transaction, completed.dialog, at)
         elif pending.part is Part.UAC:
             new = outbound.failed(transaction, pending, code, at)
         else:
@@ -284,21 +289,15 @@ class SessionTimers:
         changed = unrecorded if record is None else record.dialog.agreement != new.dialog.agreement
         self._records.write(dialog, new, at, changed=changed, drop_at_expiry=pending.part is Part.PROXY)
 
-    def _accepted(
-        self, code: int, transaction: Transaction, pending: Pending, kept: str, dialog: str, at: At
-    ) -> Record | None:
-        """A 2xx: what its sender is to see of it; gives the record after it, None where the call is over."""
-        completed = self._complete(transaction, pending.part, kept)
+    def _complete(self, code: int, transaction: Transaction, part: Part, kept: str) -> Completed:
+        """Make of a 2xx what its sender is to see."""
+        completed = self._decided(transaction, part, kept)
         completed.edits.make()
         if completed.ignored:
             ksr.warn(f"session timer: {transaction.call_id}: ignored in a {code}: {completed.ignored}")
-        if transaction.record is None and pending.recorded and not self._records.has(dialog):
-            # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
-            ksr.info(f"session timer: {transaction.call_id}: answered {code} when its record had gone")
-            return None
-        return outcome.agreed(transaction, completed.dialog, at)
+        return completed
 
-    def _complete(self, transaction: Transaction, part: Part, kept: str) -> Completed:
+    def _decided(self, transaction: Transaction, part: Part, kept: str) -> Completed:
         rows = Rows.read()
         record = transaction.record
         known = None if record is None else record.dialog
