@@ -128,6 +128,26 @@ def test_422_to_a_refresh_is_retried_and_remembered(
     call.bye()
 
 
+@pytest.mark.smoke
+@pytest.mark.requirement("UAC-7.4-05", "UAC-7.4-06")
+def test_422_to_an_update_is_retried_again_where_the_minimum_grows(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
+) -> None:
+    """A path may have several who each want more, and tm forgets the failure route that it has run."""
+    call = peer(41).call()
+    call.dial(*OURS)
+    request = refresh(call, "UPDATE")
+    for min_se in (3600, 4000, 5000):
+        call.answer(request, 422, f"Min-SE: {min_se}")
+        request = call.expect("UPDATE")
+        assert request.rows("Session-Expires") == (f"{min_se};refresher=uac",)
+        assert request.rows("Min-SE") == (str(min_se),)
+    call.accept(request, "Require: timer", "Session-Expires: 5000;refresher=uac")
+    edge.record(call.call_id, refreshes="1", interval="5000", min_se="5000")
+    assert not [each for each in wire.to_asterisk(call.call_id) if each.status == 422]
+    call.bye()
+
+
 @pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04")
 def test_min_se_of_the_peers_refresh_is_in_ours(peer: Peer, edge: Kamailio, refresh: Refresh) -> None:
     call = peer(41).call()
