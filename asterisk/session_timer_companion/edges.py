@@ -49,7 +49,7 @@ class Edges:
         if edge is None:
             return [Unreachable("no edge") for _ in keys]
         answers = await edge.records(keys)
-        for other in self._open.values():
+        for other in self.all():
             left = [index for index, answer in enumerate(answers) if isinstance(answer, Unreachable)]
             if not left:
                 break
