@@ -328,6 +328,30 @@ async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path:
 
 
 @in_virtual_time
+async def test_a_dead_call_does_not_outlive_a_restart_where_only_calls_name_the_edge(tmp_path: Path) -> None:
+    """That edge is not known before its calls are found, so its clock has not been read then."""
+    async with world(tmp_path, peer=silence(), rpc="") as it:
+        call = it.call("call-1", Agreement(90, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        await it.stop()
+        await it.until_after(it.now + 45)
+        await it.start()
+        await it.until(lambda: not it.alive(call), 30)
+
+
+@in_virtual_time
+async def test_a_dead_call_does_not_outlive_a_restart_while_the_list_of_changes_is_too_long(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, peer=silence(), start=False) as it:
+        call = it.call("call-1", Agreement(90, Side.REMOTE), age=45)
+        it.edge.largest = 1000
+        it.edge.changes["filler"] = "x" * 2000
+        await it.start()
+        await it.until(lambda: not it.alive(call), 30)
+
+
+@in_virtual_time
 async def test_another_edge_with_a_copy_of_the_record_is_asked_when_its_own_is_away(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it, FakeEdge() as other:
         call = it.call("call-1", THEIRS)
