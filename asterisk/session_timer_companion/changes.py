@@ -17,6 +17,7 @@ from session_timer_companion.edge import Changes, Edge, Missing
 from session_timer_companion.edges import Edges
 from session_timer_companion.keeper import Keeper, at_edge
 from session_timer_companion.measures import Measures
+from session_timer_companion.watch import Watch
 
 STUDY, STUDY_STEP = 1.2, 0.05
 """Seconds for which a clock that is new to us is read, and between two readings: it ticks once a second."""
@@ -41,6 +42,7 @@ class ChangesReader:
         self._keepers = keepers
         self._measures = measures
         self._interval = interval
+        self._at_once = max(1, int(SWEEP_RATE * interval))
         self._was_up: dict[str, bool] = {}
         self._losses: dict[str, int] = {}
         self._position: dict[str, int] = {}
@@ -124,17 +126,20 @@ class ChangesReader:
             self._beside.spawn(self._sweep_all(edge))
 
     async def _sweep_all(self, edge: Edge) -> None:
-        self._position[edge.address] = 0
-        while await self._sweep_some(edge):
+        """Read the records of all calls that this edge has now, whichever of them end meanwhile."""
+        mine = at_edge(self._keepers(), edge)
+        for start in range(0, len(mine), self._at_once):
+            await self._reread(edge, mine[start : start + self._at_once])
             await asyncio.sleep(self._interval)
 
-    async def _sweep_some(self, edge: Edge) -> bool:
-        """Read the next records of this edge's calls; False when the last one was among them."""
+    async def _sweep_some(self, edge: Edge) -> None:
+        """Read the next records of this edge's calls; after the last comes the first."""
         mine = at_edge(self._keepers(), edge)
         start = self._position.get(edge.address, 0)
-        end = start + max(1, int(SWEEP_RATE * self._interval))
-        for keeper in {keeper for keeper, _ in mine[start:end]}:
-            await keeper.reread(edge, [watch for owner, watch in mine[start:end] if owner is keeper])
-        more = end < len(mine)
-        self._position[edge.address] = end if more else 0
-        return more
+        end = start + self._at_once
+        await self._reread(edge, mine[start:end])
+        self._position[edge.address] = end if end < len(mine) else 0
+
+    async def _reread(self, edge: Edge, some: list[tuple[Keeper, Watch]]) -> None:
+        for keeper in {keeper for keeper, _ in some}:
+            await keeper.reread(edge, [watch for owner, watch in some if owner is keeper and not watch.gone])

@@ -316,6 +316,25 @@ async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_pat
 
 
 @in_virtual_time
+async def test_a_change_that_was_missed_is_found_although_other_calls_end_meanwhile(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        calls = [it.call(f"call-{n}", Agreement(1800, Side.REMOTE)) for n in range(1300)]
+        await it.until(lambda: all(it.watched(call) for call in calls))
+        it.edge.stop()
+        assert it.companion is not None
+        edge = it.companion.edges.all()[0]
+        await it.until(lambda: edge.up is False)
+        first, changed = calls[0], calls[1100]
+        it.edge.refresh(key(changed), Agreement(12, Side.LOCAL), listed=False)
+        it.edge.asked.clear()
+        await it.edge.start()
+        await it.until(lambda: ("htable.get", "session_timer", key(first)) in it.edge.asked)
+        for ended in calls[:300]:
+            it.asterisk.hangup(ended)
+        await it.until(lambda: str(it.watch(changed).session.state) == "ours", 30)
+
+
+@in_virtual_time
 async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
