@@ -22,6 +22,9 @@ from session_timer_companion.watch import Watch
 STUDY, STUDY_STEP = 1.2, 0.05
 """Seconds for which a clock that is new to us is read, and between two readings: it ticks once a second."""
 
+LISTED = 50.0
+"""Seconds. A change stays listed for a minute: where two readings lie further apart, one may be missed."""
+
 SWEEP_RATE = 500
 """Records a second that are read where the list of changes does not help."""
 
@@ -45,6 +48,7 @@ class ChangesReader:
         self._at_once = max(1, int(SWEEP_RATE * interval))
         self._was_up: dict[str, bool] = {}
         self._losses: dict[str, int] = {}
+        self._read_at: dict[str, float] = {}
         self._position: dict[str, int] = {}
         self._studied: set[str] = set()
         self._beside = BackgroundTasks(self._fault)
@@ -85,7 +89,8 @@ class ChangesReader:
             for keeper in self._keepers():
                 for key, record in found.records.items():
                     keeper.changed(key, record)
-            self._note(edge, up=True)
+            before, self._read_at[edge.address] = self._read_at.get(edge.address, now), now
+            self._note(edge, up=True, late=now - before > LISTED)
             return
         # Silence may mean that the list outgrew a datagram; a question with a short answer tells.
         up = isinstance(await edge.record(""), Missing)
@@ -112,7 +117,7 @@ class ChangesReader:
             self._clocks.learn({name: reading}, loop.time())
             await asyncio.sleep(STUDY_STEP)
 
-    def _note(self, edge: Edge, *, up: bool, reason: str = "") -> None:
+    def _note(self, edge: Edge, *, up: bool, late: bool = False, reason: str = "") -> None:
         was = self._was_up.get(edge.address)
         self._was_up[edge.address] = up
         self._measures.rpc_up.labels(edge.address).set(up)
@@ -120,8 +125,9 @@ class ChangesReader:
             self._log.error("edge does not answer", edge=edge.address, reason=reason)
         if up and was is False:
             self._log.info("edge answers again", edge=edge.address)
-        if up and edge.losses != self._losses.get(edge.address, 0):
-            # What changed meanwhile may be off its list already, or never was on it.
+        if up and (late or edge.losses != self._losses.get(edge.address, 0)):
+            # What changed meanwhile may be off its list already, or never was on it. We may have been away
+            # too: a process is stopped, a machine is moved.
             self._losses[edge.address] = edge.losses
             self._beside.spawn(self._sweep_all(edge))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ami.companion.fake_edge import FakeEdge
-from ami.companion.virtual_time import in_virtual_time
+from ami.companion.virtual_time import VirtualTimeLoop, in_virtual_time
 from ami.companion.world import Agreement, Side, key, silence, world
 from ami.fake_asterisk import Received
 from ami.fake_channel import Channel
@@ -312,6 +312,18 @@ async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_pat
         await it.until(lambda: edge.up is False)
         it.edge.refresh(key(call), Agreement(12, Side.LOCAL), listed=False)
         await it.edge.start()
+        await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
+
+
+@in_virtual_time
+async def test_a_change_that_was_missed_while_we_were_stopped_is_found(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        it.edge.refresh(key(call), Agreement(12, Side.LOCAL), listed=False)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.stop_process(120)
         await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
 
 
