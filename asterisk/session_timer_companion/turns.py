@@ -203,6 +203,9 @@ class Turns:
             action = verdicts.judge(watch, answer, tell) if asked else verdicts.hear(watch, answer)
             if action is not None:
                 due.append(Due(watch, before, action))
+                if isinstance(action, Expire):
+                    # It is over once it is ended: until then a refresh counts of which we hear.
+                    watch.active = before
             elif not asked and attempt is not None and attempt is watch.attempt:
                 attempt.polls += 1
                 await self.sending.second_form(watch, attempt)

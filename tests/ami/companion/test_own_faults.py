@@ -125,3 +125,14 @@ async def test_a_fault_with_one_call_does_not_wake_another_that_was_switched_off
         assert str(it.watch(off).session.state) == "off"
         assert it.watch(off).session.wake is None
         await it.until(lambda: it.confirmed(other) == 2)
+
+
+@in_virtual_time
+async def test_a_fault_with_one_call_does_not_keep_another_that_is_dead(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        dead, other = twins(it)
+        it.peer = lambda _world, channel, _refresh: 404 if channel is dead else 200
+        await it.until(lambda: it.watched(dead) and it.watched(other))
+        fault_with(it, other)
+        await it.until(lambda: not it.alive(dead), 60)
+        await it.until(lambda: it.confirmed(other) == 2)
