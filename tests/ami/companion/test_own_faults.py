@@ -51,6 +51,18 @@ async def test_a_fault_of_ours_in_a_resync_is_counted_and_costs_no_other_call(tm
 
 
 @in_virtual_time
+async def test_a_fault_of_ours_with_a_new_call_costs_no_other_that_is_answered_in_the_same_moment(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        refuses(it, "call-0")
+        calls = [it.call(f"call-{n}", OURS) for n in range(3)]
+        await it.until(lambda: all(it.confirmed(call) > 0 for call in calls[1:]), 30)
+        assert it.companion.measures.faults._value.get() == 1
+
+
+@in_virtual_time
 async def test_a_fault_of_ours_with_one_edge_is_counted_and_the_next_round_comes(tmp_path: Path) -> None:
     async with world(tmp_path) as it, FakeEdge() as other:
         assert it.companion is not None
