@@ -12,6 +12,11 @@ from session_timer_companion.watch import Watch
 TICK = 0.05
 """Seconds. Calls whose time comes within one tick are woken together, at its end."""
 
+SPARE = 1_000
+"""Ticks that nobody waits for any more, and that are kept until there are more of them."""
+
+_NOBODY: tuple[int, list[Watch]] = (0, [])
+
 
 class Agenda:
     """Wakes each watch at its time, in seconds of the event loop's clock, and not before `resume`.
@@ -37,6 +42,8 @@ class Agenda:
         if watch.wake is not None:
             _, waiting = self._of[watch.wake]
             waiting.remove(watch)
+            if not waiting:
+                self._drop(watch.wake)
         if tick is None:
             watch.wake = None
             return
@@ -62,6 +69,12 @@ class Agenda:
             self._running = True
             self._arm()
 
+    def _drop(self, tick: int) -> None:
+        """Nobody waits for this tick, which may be years away; its number stays in the heap for a while."""
+        del self._of[tick]
+        if len(self._ticks) > SPARE + 2 * len(self._of):
+            self._ticks = sorted(self._of)
+
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -70,7 +83,7 @@ class Agenda:
     def _wake_up(self) -> None:
         now = self._loop.time()
         while self._ticks and self._ticks[0] * TICK <= now:
-            tick, waiting = self._of.pop(heapq.heappop(self._ticks))
+            tick, waiting = self._of.pop(heapq.heappop(self._ticks), _NOBODY)
             for watch in waiting:
                 watch.wake = None
             if waiting:

@@ -17,9 +17,13 @@ from session_timer_companion.edge import Changes, Edge, Missing
 from session_timer_companion.edges import Edges
 from session_timer_companion.keeper import Keeper, at_edge
 from session_timer_companion.measures import Measures
+from session_timer_companion.watch import Watch
 
 STUDY, STUDY_STEP = 1.2, 0.05
 """Seconds for which a clock that is new to us is read, and between two readings: it ticks once a second."""
+
+LISTED = 50.0
+"""Seconds. A change stays listed for a minute: where two readings lie further apart, one may be missed."""
 
 SWEEP_RATE = 500
 """Records a second that are read where the list of changes does not help."""
@@ -41,8 +45,10 @@ class ChangesReader:
         self._keepers = keepers
         self._measures = measures
         self._interval = interval
+        self._at_once = max(1, int(SWEEP_RATE * interval))
         self._was_up: dict[str, bool] = {}
         self._losses: dict[str, int] = {}
+        self._read_at: dict[str, float] = {}
         self._position: dict[str, int] = {}
         self._studied: set[str] = set()
         self._beside = BackgroundTasks(self._fault)
@@ -83,7 +89,8 @@ class ChangesReader:
             for keeper in self._keepers():
                 for key, record in found.records.items():
                     keeper.changed(key, record)
-            self._note(edge, up=True)
+            before, self._read_at[edge.address] = self._read_at.get(edge.address, now), now
+            self._note(edge, up=True, late=now - before > LISTED)
             return
         # Silence may mean that the list outgrew a datagram; a question with a short answer tells.
         up = isinstance(await edge.record(""), Missing)
@@ -110,7 +117,7 @@ class ChangesReader:
             self._clocks.learn({name: reading}, loop.time())
             await asyncio.sleep(STUDY_STEP)
 
-    def _note(self, edge: Edge, *, up: bool, reason: str = "") -> None:
+    def _note(self, edge: Edge, *, up: bool, late: bool = False, reason: str = "") -> None:
         was = self._was_up.get(edge.address)
         self._was_up[edge.address] = up
         self._measures.rpc_up.labels(edge.address).set(up)
@@ -118,23 +125,27 @@ class ChangesReader:
             self._log.error("edge does not answer", edge=edge.address, reason=reason)
         if up and was is False:
             self._log.info("edge answers again", edge=edge.address)
-        if up and edge.losses != self._losses.get(edge.address, 0):
-            # What changed meanwhile may be off its list already, or never was on it.
+        if up and (late or edge.losses != self._losses.get(edge.address, 0)):
+            # What changed meanwhile may be off its list already, or never was on it. We may have been away
+            # too: a process is stopped, a machine is moved.
             self._losses[edge.address] = edge.losses
             self._beside.spawn(self._sweep_all(edge))
 
     async def _sweep_all(self, edge: Edge) -> None:
-        self._position[edge.address] = 0
-        while await self._sweep_some(edge):
+        """Read the records of all calls that this edge has now, whichever of them end meanwhile."""
+        mine = at_edge(self._keepers(), edge)
+        for start in range(0, len(mine), self._at_once):
+            await self._reread(edge, mine[start : start + self._at_once])
             await asyncio.sleep(self._interval)
 
-    async def _sweep_some(self, edge: Edge) -> bool:
-        """Read the next records of this edge's calls; False when the last one was among them."""
+    async def _sweep_some(self, edge: Edge) -> None:
+        """Read the next records of this edge's calls; after the last comes the first."""
         mine = at_edge(self._keepers(), edge)
         start = self._position.get(edge.address, 0)
-        end = start + max(1, int(SWEEP_RATE * self._interval))
-        for keeper in {keeper for keeper, _ in mine[start:end]}:
-            await keeper.reread(edge, [watch for owner, watch in mine[start:end] if owner is keeper])
-        more = end < len(mine)
-        self._position[edge.address] = end if more else 0
-        return more
+        end = start + self._at_once
+        await self._reread(edge, mine[start:end])
+        self._position[edge.address] = end if end < len(mine) else 0
+
+    async def _reread(self, edge: Edge, some: list[tuple[Keeper, Watch]]) -> None:
+        for keeper in {keeper for keeper, _ in some}:
+            await keeper.reread(edge, [watch for owner, watch in some if owner is keeper and not watch.gone])

@@ -26,7 +26,7 @@ class Companion:
         self.configuration = configuration
         self.measures = Measures()
         self.clocks = Clocks()
-        self.edges = Edges(configuration.shared.edge.rpc, settings.rpc_timeout)
+        self.edges = Edges(configuration.shared.edge.rpc, settings.rpc_timeout, self.clocks)
         self.keepers = [
             Keeper(
                 account,

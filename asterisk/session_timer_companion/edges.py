@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from session_timer import is_rpc_address
 
+from session_timer_companion.clocks import Clocks
 from session_timer_companion.edge import Answer, Edge, Found, Unreachable
 
 
@@ -16,11 +18,15 @@ class Copy(Found):
 
 
 class Edges:
-    """Opened when first needed. `default` is the configuration's `edge.rpc`; `timeout` is in seconds."""
+    """Opened when first needed. `default` is the configuration's `edge.rpc`; `timeout` is in seconds.
 
-    def __init__(self, default: str = "", timeout: float = 1.0) -> None:
+    `clocks` learn of each clock by which a record was written, before anybody is told of the record.
+    """
+
+    def __init__(self, default: str = "", timeout: float = 1.0, clocks: Clocks | None = None) -> None:
         self._default = default
         self._timeout = timeout
+        self._clocks = Clocks() if clocks is None else clocks
         self._open: dict[str, Edge] = {}
         self.at(default)
 
@@ -49,7 +55,8 @@ class Edges:
         if edge is None:
             return [Unreachable("no edge") for _ in keys]
         answers = await edge.records(keys)
-        for other in self._open.values():
+        await self._learn_clocks(edge, answers)
+        for other in self.all():
             left = [index for index, answer in enumerate(answers) if isinstance(answer, Unreachable)]
             if not left:
                 break
@@ -59,6 +66,14 @@ class Edges:
                     if isinstance(copy, Found):
                         answers[index] = Copy(copy.record)
         return answers
+
+    async def _learn_clocks(self, edge: Edge, answers: Sequence[Answer]) -> None:
+        """Ask for what no list of changes has told: the edge is new to us, or its list is too long."""
+        written_by = {answer.record.clock for answer in answers if isinstance(answer, Found)}
+        for name in written_by.difference(self._clocks.names):
+            reading = await edge.clock(name)
+            if reading is not None:
+                self._clocks.learn({name: reading}, asyncio.get_running_loop().time())
 
     def close(self) -> None:
         for edge in self._open.values():

@@ -58,7 +58,8 @@ class Expiry:
         hang_up: list[tuple[Due, Expire]] = []
         for each in due:
             assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
-            each.watch.active = each.before  # so that a refresh counts of which we hear meanwhile
+            if each.watch.active is not each.before:
+                continue  # a refresh was heard of since
             if each.action.hang_up:
                 hang_up.append((each, each.action))
             else:

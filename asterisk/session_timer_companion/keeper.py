@@ -349,7 +349,10 @@ class Keeper:
             for name, channel in asked.items():
                 if name in self._ended:
                     continue
-                lost += await self._bind(name, found.get(name), new=channel is not None)
+                try:
+                    lost += await self._bind(name, found.get(name), new=channel is not None)
+                except Exception as error:  # noqa: BLE001  # the others must not be lost with it
+                    self._fault(error)
             # The dialog of a channel that is gone may have moved to another one, which was looked at too.
             for watch in lost:
                 if self._roster.on(watch.channel) is not watch and not watch.gone:

@@ -160,7 +160,9 @@ class Turns:
                 if isinstance(each.action, Send) and each.watch.attempt is None:
                     each.take_back(self._now() + RETRY)
             for watch in watches:
-                watch.active = replace(watch.session, wake=self._now() + RETRY)
+                standing = watch.session
+                if standing.wake is not None:  # else it is off or over, and nothing makes it due
+                    watch.active = replace(standing, wake=self._now() + RETRY)
             self._measures.faults.inc()
             self._log.exception("a fault of ours; these calls are tried again", calls=len(watches))
         finally:
@@ -201,6 +203,9 @@ class Turns:
             action = verdicts.judge(watch, answer, tell) if asked else verdicts.hear(watch, answer)
             if action is not None:
                 due.append(Due(watch, before, action))
+                if isinstance(action, Expire):
+                    # It is over once it is ended: until then a refresh counts of which we hear.
+                    watch.active = before
             elif not asked and attempt is not None and attempt is watch.attempt:
                 attempt.polls += 1
                 await self.sending.second_form(watch, attempt)

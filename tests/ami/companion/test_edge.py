@@ -303,6 +303,20 @@ async def test_a_copy_at_another_edge_counts_and_its_ignorance_does_not() -> Non
         edges.close()
 
 
+@in_virtual_time
+async def test_an_edge_that_is_first_named_while_others_are_asked_disturbs_nothing() -> None:
+    async with FakeEdge() as one, FakeEdge() as other:
+        other.write("copied;a;b", OURS)
+        one.silent = True
+        edges = Edges(one.address)
+        edges.at(other.address)
+        other.on_request = lambda *_: edges.at("udp:127.0.0.1:9")
+        copied, unknown = await edges.records(edges.at(one.address), ["copied;a;b", "unknown;a;b"])
+        assert isinstance(copied, Found)
+        assert isinstance(unknown, Unreachable)
+        edges.close()
+
+
 async def test_a_call_that_names_no_edge_or_a_strange_one_is_asked_of_the_configured() -> None:
     edges = Edges("udp:198.18.0.10:8090")
     for address in ("", "http://example.org/", "udp:nowhere", "unix:relative", "udp:198.18.0.10:70000"):

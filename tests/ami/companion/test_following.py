@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ami.companion.fake_edge import FakeEdge
-from ami.companion.virtual_time import in_virtual_time
+from ami.companion.virtual_time import VirtualTimeLoop, in_virtual_time
 from ami.companion.world import Agreement, Side, key, silence, world
 from ami.fake_asterisk import Received
 from ami.fake_channel import Channel
@@ -316,6 +316,37 @@ async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_pat
 
 
 @in_virtual_time
+async def test_a_change_that_was_missed_while_we_were_stopped_is_found(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        it.edge.refresh(key(call), Agreement(12, Side.LOCAL), listed=False)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.stop_process(120)
+        await it.until(lambda: str(it.watch(call).session.state) == "ours", 30)
+
+
+@in_virtual_time
+async def test_a_change_that_was_missed_is_found_although_other_calls_end_meanwhile(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        calls = [it.call(f"call-{n}", Agreement(1800, Side.REMOTE)) for n in range(1300)]
+        await it.until(lambda: all(it.watched(call) for call in calls))
+        it.edge.stop()
+        assert it.companion is not None
+        edge = it.companion.edges.all()[0]
+        await it.until(lambda: edge.up is False)
+        first, changed = calls[0], calls[1100]
+        it.edge.refresh(key(changed), Agreement(12, Side.LOCAL), listed=False)
+        it.edge.asked.clear()
+        await it.edge.start()
+        await it.until(lambda: ("htable.get", "session_timer", key(first)) in it.edge.asked)
+        for ended in calls[:300]:
+            it.asterisk.hangup(ended)
+        await it.until(lambda: str(it.watch(changed).session.state) == "ours", 30)
+
+
+@in_virtual_time
 async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
@@ -323,6 +354,30 @@ async def test_a_dead_call_does_not_outlive_a_restart_of_the_companion(tmp_path:
         await it.stop()
         stopped = it.now
         await it.until(lambda: it.now > stopped + 20)
+        await it.start()
+        await it.until(lambda: not it.alive(call), 30)
+
+
+@in_virtual_time
+async def test_a_dead_call_does_not_outlive_a_restart_where_only_calls_name_the_edge(tmp_path: Path) -> None:
+    """That edge is not known before its calls are found, so its clock has not been read then."""
+    async with world(tmp_path, peer=silence(), rpc="") as it:
+        call = it.call("call-1", Agreement(90, Side.REMOTE))
+        await it.until(lambda: it.watched(call))
+        await it.stop()
+        await it.until_after(it.now + 45)
+        await it.start()
+        await it.until(lambda: not it.alive(call), 30)
+
+
+@in_virtual_time
+async def test_a_dead_call_does_not_outlive_a_restart_while_the_list_of_changes_is_too_long(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, peer=silence(), start=False) as it:
+        call = it.call("call-1", Agreement(90, Side.REMOTE), age=45)
+        it.edge.largest = 1000
+        it.edge.changes["filler"] = "x" * 2000
         await it.start()
         await it.until(lambda: not it.alive(call), 30)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import tracemalloc
 
 from session_timer import Agreement, DialogTimer, Policy, Side
 from session_timer_companion.agenda import TICK, Agenda
@@ -76,3 +77,23 @@ async def test_nobody_is_woken_while_it_rests_and_nobody_is_forgotten() -> None:
     woken.agenda.resume()
     await woken.until(1)
     assert woken.late[0] > 0.05
+
+
+async def test_calls_that_end_long_before_their_time_leave_nothing_behind() -> None:
+    """A peer may name an interval of 68 years for each of its calls."""
+    woken = Woken()
+    woken.agenda.resume()
+    now = asyncio.get_running_loop().time()
+    stays, ends = watch("stays"), watch("ends")
+    woken.agenda.put(stays, now + 0.1)
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            woken.agenda.put(ends, now + 2**30 + number)
+        woken.agenda.put(ends, None)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+    await woken.until(1)
+    assert woken.order == ["stays"]
