@@ -82,6 +82,8 @@ class Keeper:
         self._readers = 0
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
+        self._unseen: dict[str, Watch] = {}
+        """Calls from before this connection that were not found on it yet, while all channels are read."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self._roster = Roster(self._log)
         self.by_key = self._roster.by_key
@@ -195,7 +197,7 @@ class Keeper:
         `read` has those that were read on this connection already; whatever is read now is added.
         """
         began = self._now()
-        unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
+        self._unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
         found: list[Watch] = []
         gate = asyncio.Semaphore(GOES)
         try:
@@ -203,14 +205,14 @@ class Keeper:
             self._stuck.keep(channel.name for channel in listed)
             left = [each for each in listed if each.name not in read and each.name not in self._stuck]
             goes = [
-                self._take_up(left[start : start + TOGETHER], gate, unseen, found, read)
+                self._take_up(left[start : start + TOGETHER], gate, found, read)
                 for start in range(0, len(left), TOGETHER)
             ]
             # None is left behind at work when another one fails.
             for outcome in await asyncio.gather(*goes, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            for watch in unseen.values():
+            for watch in self._unseen.values():
                 if not watch.gone and watch.channel not in self._stuck:
                     self._forget(watch, "ended while we were away")
         finally:
@@ -230,7 +232,6 @@ class Keeper:
         self,
         listed: list[Channel],
         gate: asyncio.Semaphore,
-        unseen: dict[str, Watch],
         found: list[Watch],
         read: set[str],
     ) -> None:
@@ -243,7 +244,7 @@ class Keeper:
             for call in await channels.these(self.ami, listed, self.config.edge.header):
                 if call.channel in self._ended:
                     continue
-                unseen.pop(call.key, None)
+                self._unseen.pop(call.key, None)
                 watch = self.by_key.get(call.key)
                 if watch is not None:
                     self._roster.move(watch, call.channel)
@@ -367,6 +368,7 @@ class Keeper:
             lost.append(held)
         if call is None:
             return lost
+        self._unseen.pop(call.key, None)
         watch = self.by_key.get(call.key)
         if watch is not None:
             self._roster.move(watch, channel)

@@ -242,6 +242,32 @@ async def test_a_dialog_that_moves_to_another_channel_keeps_its_session(tmp_path
 
 
 @in_virtual_time
+async def test_a_dialog_that_moves_while_everything_is_read_anew_keeps_its_session(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        watch = it.watch(call)
+        await it.asterisk.stop()
+        await it.until(lambda: not it.keeper.ready)
+        it.call("call-2", OURS)
+        it.edge.silent = True  # so that the reading takes longer than to find the dialog on its new channel
+
+        def transfer(action: Received) -> None:
+            if action.name == "Getvar":
+                it.asterisk.on_action = lambda _action: None
+                it.asterisk.rename(call, "PJSIP/desk-000000ff")
+
+        it.asterisk.on_action = transfer
+        await it.asterisk.start()
+        await it.until(lambda: watch.channel == "PJSIP/desk-000000ff")
+        assert not it.keeper.ready
+        it.edge.silent = False
+        await it.until(lambda: it.keeper.ready)
+        assert it.watch(call) is watch
+        await it.until(lambda: it.confirmed(call) > 0, 30)
+
+
+@in_virtual_time
 async def test_two_dialogs_that_swap_their_channels_are_both_kept(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         one, two = it.call("call-1", OURS), it.call("call-2", OURS)
