@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
@@ -163,10 +163,11 @@ class Keeper:
     async def _get_in_step(self) -> None:
         """Read everything; while the connection stands, again and again until that has succeeded."""
         read: set[str] = set()
+        absent: list[Channel] = []
         for attempt in itertools.count():
             try:
                 with self._stuck.noticed(), self._noting_ends():
-                    await self._read_all(read)
+                    await self._read_all(read, absent)
             except AmiTimeout as error:
                 self._log.warning("not in step with Asterisk yet; reading on", reason=str(error))
             except AmiRefused as error:
@@ -184,6 +185,7 @@ class Keeper:
                 # What is under watch already is kept: one call that cannot be read must not cost the others.
                 self.turns.agenda.resume()
             else:
+                await self._look_later(absent)
                 return
             await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance()))
 
@@ -191,10 +193,11 @@ class Keeper:
         self._measures.faults.inc()
         self._log.error("a fault of ours; it is tried again", exc_info=error)
 
-    async def _read_all(self, read: set[str]) -> None:
+    async def _read_all(self, read: set[str], absent: list[Channel]) -> None:
         """Bring what is under watch in line with the channels that Asterisk has. Raises AmiError.
 
         `read` has those that were read on this connection already; whatever is read now is added.
+        `absent` gets those whose internal header may be readable only in a moment.
         """
         began = self._now()
         self._unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
@@ -205,7 +208,7 @@ class Keeper:
             self._stuck.keep(channel.name for channel in listed)
             left = [each for each in listed if each.name not in read and each.name not in self._stuck]
             goes = [
-                self._take_up(left[start : start + TOGETHER], gate, found, read)
+                self._take_up(left[start : start + TOGETHER], gate, found, absent, read)
                 for start in range(0, len(left), TOGETHER)
             ]
             # None is left behind at work when another one fails.
@@ -233,6 +236,7 @@ class Keeper:
         listed: list[Channel],
         gate: asyncio.Semaphore,
         found: list[Watch],
+        absent: list[Channel],
         read: set[str],
     ) -> None:
         """Take the calls of some channels under watch, and start each timer that does not run yet.
@@ -241,6 +245,7 @@ class Keeper:
         """
         async with gate:
             fresh: list[Watch] = []
+            named = {channel.name: channel for channel in listed}
             for call in await channels.these(self.ami, listed, self.config.edge.header):
                 if call.channel in self._ended:
                     continue
@@ -248,6 +253,8 @@ class Keeper:
                 watch = self.by_key.get(call.key)
                 if watch is not None:
                     self._roster.move(watch, call.channel)
+                elif self._may_be_late(call):
+                    absent.append(named[call.channel])
                 else:
                     watch = self._watch(call, refreshes=UNKNOWN)
                 if watch is not None and not watch.begun:
@@ -333,7 +340,6 @@ class Keeper:
             header = self.config.edge.header
             answered = [channel for channel in asked.values() if channel is not None]
             found: dict[str, Call | None] = {}
-            lost: list[Watch] = []
             try:
                 with self._stuck.noticed():
                     for call in await channels.these(self.ami, answered, header):
@@ -347,19 +353,24 @@ class Keeper:
                 continue
             except AmiError:
                 return  # what was missed is found when Asterisk is back
-            for name, channel in asked.items():
-                if name in self._ended:
-                    continue
-                try:
-                    lost += await self._bind(name, found.get(name), new=channel is not None)
-                except Exception as error:  # noqa: BLE001  # the others must not be lost with it
-                    self._fault(error)
-            # The dialog of a channel that is gone may have moved to another one, which was looked at too.
-            for watch in lost:
-                if self._roster.on(watch.channel) is not watch and not watch.gone:
-                    self._forget(watch, "ended")
+            await self._take_note(asked, found)
 
-    async def _bind(self, channel: str, call: Call | None, *, new: bool) -> list[Watch]:
+    async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
+        """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
+        lost: list[Watch] = []
+        for name, answered in asked.items():
+            if name in self._ended:
+                continue
+            try:
+                lost += await self._bind(name, found.get(name), answered)
+            except Exception as error:  # noqa: BLE001  # the others must not be lost with it
+                self._fault(error)
+        # The dialog of a channel that is gone may have moved to another one, which was looked at too.
+        for watch in lost:
+            if self._roster.on(watch.channel) is not watch and not watch.gone:
+                self._forget(watch, "ended")
+
+    async def _bind(self, channel: str, call: Call | None, answered: Channel | None) -> list[Watch]:
         """Take note of what is on a channel; the call that has lost its channel by that, if any."""
         lost: list[Watch] = []
         held = self._roster.on(channel)
@@ -372,18 +383,36 @@ class Keeper:
         watch = self.by_key.get(call.key)
         if watch is not None:
             self._roster.move(watch, channel)
-        elif new and call.header is None and not call.malformed and not self.alone:
-            self._beside.spawn(self._look_later(channel))
-        elif (watch := self._watch(call, refreshes=0 if new else UNKNOWN)) is not None:
-            if new:
+        elif answered and self._may_be_late(call):
+            self._beside.spawn(self._look_later([answered]))
+        elif (watch := self._watch(call, refreshes=0 if answered else UNKNOWN)) is not None:
+            if answered:
                 self.turns.begin(watch, None)
             else:
                 await self._settle_at(watch.edge, [watch])
         return lost
 
-    async def _look_later(self, channel: str) -> None:
+    def _may_be_late(self, call: Call) -> bool:
+        """Asterisk may not have made its internal header readable yet."""
+        return call.header is None and not call.malformed and not self.alone
+
+    async def _look_later(self, absent: Sequence[Channel]) -> None:
+        """Look once more at answered channels whose internal header was absent."""
         await asyncio.sleep(LOOK_AGAIN)
-        self.look_at(channel)
+        with self._noting_ends():
+            for start in range(0, len(absent), TOGETHER):
+                some = [each for each in absent[start : start + TOGETHER] if each.name not in self._stuck]
+                try:
+                    with self._stuck.noticed():
+                        present = await channels.these(self.ami, some, self.config.edge.header)
+                except AmiTimeout:
+                    for channel in some:  # it is slow, not gone
+                        self.look_at(channel.name)
+                except AmiError:
+                    return  # they are read anew when Asterisk is back
+                else:
+                    asked = dict.fromkeys(each.name for each in some)
+                    await self._take_note(asked, {call.channel: call for call in present})
 
     # Under watch, and no more
 

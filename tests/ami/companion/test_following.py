@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,27 @@ async def test_a_call_without_internal_header_is_not_touched(tmp_path: Path) -> 
         await it.until(lambda: it.edge.records[key(ours)].refreshes == 2)
         assert not it.watched(stranger)
         assert {action["Channel"] for action in it.asterisk.seen("Setvar")} == {ours.name}
+
+
+@in_virtual_time
+async def test_a_call_whose_header_is_late_at_a_start_is_looked_at_once_more_and_a_strangers_no_further(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, start=False) as it:
+        late = it.call("call-1", OURS, outbound=True)
+        header = late.response_headers.pop("X-Session-Timer")
+        strangers = [
+            it.asterisk.add(Channel(f"PJSIP/other-{n:08x}", f"1.{n}", f"other-{n}")) for n in range(600)
+        ]
+        await it.start()
+        assert not it.watched(late)
+        late.response_headers["X-Session-Timer"] = header
+        await it.until(lambda: it.confirmed(late) > 0, 12)
+        assert set(it.keeper.by_key) == {key(late)}
+        assert it.keeper._measures.foreign.labels("ast1")._value.get() == len(strangers)
+        asked = Counter((action["Channel"], action["Variable"]) for action in it.asterisk.seen("Getvar"))
+        assert {asked[stranger.name, "CHANNEL(pjsip,call-id)"] for stranger in strangers} == {2}
+        assert len(it.asterisk.seen("Status")) == 1
 
 
 @in_virtual_time
