@@ -136,3 +136,22 @@ async def test_a_hang_up_that_ami_lost_is_made_up_for(tmp_path: Path) -> None:
         await it.until(lambda: bool(it.asterisk.seen("Hangup")))
         it.asterisk.drop_on = frozenset()
         await it.until(lambda: not it.alive(call))
+
+
+@pytest.mark.parametrize("side", [Side.LOCAL, Side.REMOTE])
+@in_virtual_time
+async def test_a_dead_call_that_still_stands_after_its_hang_up_is_hung_up_again(
+    tmp_path: Path, side: Side
+) -> None:
+    """Asterisk says Success once it has told the channel; one at work in an application may not hear."""
+    deaf = b"Response: Success\r\n{id}Message: Channel Hungup\r\n\r\n"
+    async with world(tmp_path, peer=silence()) as it:
+        it.asterisk.on_action = lambda action: deaf if action.name == "Hangup" else None
+        call = it.call("call-1", Agreement(12, side))
+        await it.until(lambda: bool(it.asterisk.seen("Hangup")))
+        told = it.now
+        await it.until(lambda: len(it.asterisk.seen("Hangup")) == 2, 90)
+        assert it.now - told > 5
+        it.asterisk.on_action = lambda _action: None
+        await it.until(lambda: not it.alive(call), 90)
+        await it.until(lambda: not it.watched(call))
