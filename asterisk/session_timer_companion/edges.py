@@ -60,7 +60,8 @@ class Edges:
             left = [index for index, answer in enumerate(answers) if isinstance(answer, Unreachable)]
             if not left:
                 break
-            if other is not edge:
+            # One that is away as well would be waited for; the lists of changes tell when it is back.
+            if other is not edge and other.up is not False:
                 copies = await other.records([keys[index] for index in left])
                 for index, copy in zip(left, copies, strict=True):
                     if isinstance(copy, Found):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, World, answers, key, silence, world
 from ami.fake_channel import Channel
 from session_timer import InternalHeader
+from session_timer_companion.edges import Copy, Edges
 
 THEIRS = Agreement(12, Side.REMOTE)
 OURS = Agreement(12, Side.LOCAL)
@@ -71,3 +73,23 @@ async def test_a_refusal_in_a_copy_is_heard(tmp_path: Path) -> None:
         other.fail(key(call), 405)
         await it.until(lambda: len(it.refreshes(call)) == 2, 10)
         assert [sent.refresh.method for sent in it.refreshes(call)] == ["UPDATE", "INVITE"]
+
+
+@in_virtual_time
+async def test_many_edges_that_are_known_to_be_away_are_not_waited_for_one_after_the_other() -> None:
+    async with AsyncExitStack() as stack:
+        edges = Edges(timeout=1.0)
+        asked = []
+        for _ in range(9):
+            fake = await stack.enter_async_context(FakeEdge())
+            fake.silent = True
+            asked.append(edges.at(fake.address))
+        holder = await stack.enter_async_context(FakeEdge())
+        holder.write("call;a;b", OURS)
+        edges.at(holder.address)
+        await asyncio.gather(*[edge.changes() for edge in edges.all()])
+        now = asyncio.get_running_loop().time
+        began = now()
+        assert [type(answer) for answer in await edges.records(asked[0], ["call;a;b"])] == [Copy]
+        assert now() - began < 3
+        edges.close()
