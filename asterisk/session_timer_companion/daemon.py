@@ -63,7 +63,7 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
         if starting.done():
             starting.result()
             await companion.wait_until_ready(PATIENCE)
-            systemd.notify(f"READY=1\nSTATUS={companion.standing()}")
+            await _notify(f"READY=1\nSTATUS={companion.standing()}")
             tasks.append(asyncio.create_task(_tell_systemd(companion)))
             log.info("started", asterisks=len(companion.keepers))
             await stopping
@@ -89,11 +89,16 @@ async def _serve(companion: Companion, doors: list[socket.socket]) -> None:
         structlog.get_logger(__name__).exception("HTTP is not served")
 
 
+async def _notify(state: str) -> None:
+    """In a thread: a systemd that is busy with itself may not read for seconds, and keeps no call waiting."""
+    await asyncio.to_thread(systemd.notify, state)
+
+
 async def _tell_systemd(companion: Companion) -> None:
     """Say how we stand, and feed systemd's watchdog while the event loop turns and Asterisk answers."""
     interval = systemd.watchdog_interval()
     pause = TELL_EVERY if interval is None else min(TELL_EVERY, interval / 3)
     while True:
         fed = "WATCHDOG=1\n" if companion.alive() else ""
-        systemd.notify(f"{fed}STATUS={companion.standing()}")
+        await _notify(f"{fed}STATUS={companion.standing()}")
         await asyncio.sleep(pause)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
+import pytest
 from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, world
+from session_timer_companion import daemon
 from session_timer_companion.ami import AmiAccount
 
 
@@ -45,3 +50,40 @@ async def test_a_connection_that_is_up_and_that_nobody_minds_is_one(tmp_path: Pa
         companion = it.companion
         await it.until(lambda: not companion.alive(), 60)
         assert it.now - since > 2 * (account.ping_interval + account.ping_timeout) - 1
+
+
+async def test_a_systemd_that_does_not_read_keeps_no_call_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is busy with a reload of its own, and everybody's words fill its socket."""
+    address = str(tmp_path / "notify")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as others,
+    ):
+        systemd.bind(address)
+        others.connect(address)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                others.send(b"STATUS=busy")
+        reads_again, heard = threading.Event(), threading.Event()
+
+        def read() -> None:
+            reads_again.wait(5)
+            while not systemd.recv(100).startswith(b"WATCHDOG=1"):
+                pass
+            heard.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        async with world(tmp_path) as it:
+            assert it.companion is not None
+            telling = asyncio.create_task(daemon._tell_systemd(it.companion))
+            call = it.call("call-1", Agreement(12, Side.LOCAL))
+            await it.until(lambda: it.watched(call))
+            assert not heard.is_set()
+            reads_again.set()
+            await it.until(heard.is_set)
+            telling.cancel()
+        reader.join()
