@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 from session_timer import record
-from session_timer.session import Expire
+from session_timer.session import SELF_ENDING, Expire
 
 from session_timer_companion import refreshing
 from session_timer_companion.ami import AmiError, AmiMessage
@@ -18,9 +18,6 @@ from session_timer_companion.edge import Answer, Found
 from session_timer_companion.measures import Measures, Outcome
 from session_timer_companion.verdict import Verdicts, why_not
 from session_timer_companion.watch import Watch
-
-STILL_UP = 30.0
-"""Seconds after a hang-up by which a call must have ended; one that has not is judged, and hung up, anew."""
 
 
 class Asterisk(Protocol):
@@ -85,8 +82,9 @@ class Expiry:
             self._log.warning("not hung up yet", call_id=watch.call_id, reason=refusal)
         if refusal:
             return
-        # Asterisk has only told the channel, and one that is held up in an application may stand on.
-        watch.active = replace(each.before, wake=self._now() + STILL_UP)
+        # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
+        # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
+        watch.active = replace(each.before, wake=self._now() + SELF_ENDING)
         self._count_unanswered(watch)
         self._measures.expiries.labels(str(expired.reason), "hung up").inc()
         self._log.error(
