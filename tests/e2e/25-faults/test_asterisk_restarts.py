@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import subprocess
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def lifetime(stage: Stage, call: Call) -> float:
     """Seconds until the edge forgets the call's record by itself; the containers have our clock, in UTC."""
     (key,) = stage.edge.record_texts(call.call_id)
     expire = stage.edge.rpc("htable.get", "session_timer", key)["result"]["item"]["expire"]
-    return time.mktime(time.strptime(expire, "%Y-%m-%d %H:%M:%S")) - time.timezone - time.time()
+    return calendar.timegm(time.strptime(expire, "%Y-%m-%d %H:%M:%S")) - time.time()
 
 
 def as_before(stage: Stage, *, refreshes: int) -> None:
