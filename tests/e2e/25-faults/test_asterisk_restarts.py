@@ -67,7 +67,7 @@ def as_before(stage: Stage, *, refreshes: int) -> None:
     assert call.bye().status == 200
 
 
-@pytest.mark.requirement("S61-12.2.2-02", "REF-10-04")
+@pytest.mark.requirement("S61-12.2.2-02")
 @pytest.mark.parametrize("restart", [by_order, by_crash], ids=lambda restart: restart.__name__)
 def test_calls_that_asterisk_lost_are_gone(stage: Stage, restart: Callable[[Stage], None]) -> None:
     ours, _ = received(stage, BY_UPDATE)
