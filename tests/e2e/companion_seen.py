@@ -80,8 +80,9 @@ class Companion:
         )
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels."""
+        """The sum of a metric over all its labels; there must be one of this name."""
         _, body = self.get("/metrics")
+        assert f"# TYPE {name} " in body, (name, body)
         rows = [row.rpartition(" ") for row in body.splitlines() if not row.startswith("#")]
         return sum(float(value) for label, _, value in rows if label.partition("{")[0] == name)
 
