@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Of what is missing several parts may be installed by apt, which lets one at a time do so.
+.NOTPARALLEL:
 
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker
