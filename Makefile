@@ -3,11 +3,13 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Of what is missing several parts may be installed by apt, which lets one at a time do so.
+.NOTPARALLEL:
 
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker
 export PYTHONDONTWRITEBYTECODE := 1
-LEDGER := PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m conformance.ledger
+LEDGER := PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m conformance.ledger
 
 .PHONY: help
 help: ## this list
@@ -105,11 +107,11 @@ engine:
 
 .PHONY: bench-edge
 bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
-	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.edge_cost
+	@PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m bench.edge_cost
 
 .PHONY: bench-companion
 bench-companion: .venv/installed images ## what the companion costs, and 2,000 real calls of which some die (SHORT=1: fewer)
-	@PYTHONPATH=$(PYTHONPATH):tests $(PYTHON) -m bench.companion_cost $(if $(SHORT),--short)
+	@PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m bench.companion_cost $(if $(SHORT),--short)
 
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures

@@ -149,7 +149,8 @@ class _Companion:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=30):
+            straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with straight.open(f"http://127.0.0.1:{self.port}/readyz", timeout=30):
                 return True
         except OSError:
             return False

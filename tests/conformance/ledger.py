@@ -5,8 +5,8 @@
     python -m conformance.ledger --results FILE   take the outcomes of a `pytest --results FILE` that has been
 
 Exit status 1: a marker names an ID that does not exist, a test that a row names did not pass, a gap of
-the RFC has no test, or the ledger in the repository was out of date (it has then been written anew). A
-row that only tests on the wire show counts as missing in a run that left them out.
+the RFC or a requirement has no test, or the ledger in the repository was out of date (it has then been
+written anew). A row that only tests on the wire show counts as missing in a run that left them out.
 """
 
 from __future__ import annotations
@@ -244,6 +244,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         collected = _collected(folder)
     ledger = draw_up(*load(), results.merged(ran, collected))
     problems = [*ledger.problems, *(f"{test}: no longer exists" for test in ran if test not in collected)]
+    problems += [
+        f"{row.requirement.id}: not declined, and no test names it"
+        for row in ledger.rows
+        if not (row.tests or row.requirement.declined)
+    ]
     for page, text in ((LEDGER, ledger.as_text()), (diagram.PAGE, diagram.as_text())):
         if not page.exists() or page.read_text() != text:
             page.write_text(text)

@@ -15,9 +15,10 @@ from lab.waiting import wait_until
 # One process for all questions: `docker exec` costs a good part of a second.
 _ASK = """
 import json, sys, urllib.error, urllib.request
+straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # by no proxy of Docker's client
 for path in sys.stdin:
     try:
-        with urllib.request.urlopen("http://127.0.0.1:8080" + path.strip(), timeout=5) as answer:
+        with straight.open("http://127.0.0.1:8080" + path.strip(), timeout=5) as answer:
             said = answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         said = error.code, error.read().decode()
@@ -80,8 +81,9 @@ class Companion:
         )
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels."""
+        """The sum of a metric over all its labels; there must be one of this name."""
         _, body = self.get("/metrics")
+        assert f"# TYPE {name} " in body, (name, body)
         rows = [row.rpartition(" ") for row in body.splitlines() if not row.startswith("#")]
         return sum(float(value) for label, _, value in rows if label.partition("{")[0] == name)
 

@@ -1,13 +1,15 @@
 """One stack for all end-to-end tests, a carrier that does what each test says, and eyes on the edge.
 
-The stack has a name and a network of its own, so that it stands beside one that `make up` started. With
-COMPOSE_PROJECT_NAME and LAB_NET set, that stack is used; if it is up already it is left up.
+The stack has a name and a network of its own, so that it stands beside one that `make up` started. What a
+run that was killed has left of it is removed. With COMPOSE_PROJECT_NAME and LAB_NET set, that stack is used;
+if it is up already it is left up.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +20,7 @@ from e2e.observed_edge import Kamailio, Wire
 from e2e.together import Playing, Stage, Together
 from e2e.user_agent import Call, Originate, Peer, UserAgent
 from lab.sip import SipMessage
-from lab.stack import ROOT, LabError, Stack
+from lab.stack import ROOT, SERVICES, LabError, Stack
 
 NATIVE = os.environ.get("EDGE_CONFIG") == "native"
 """The edge runs Debian's own kamailio.cfg with the lines of docs/how-to/native.md."""
@@ -39,18 +41,27 @@ if NATIVE:
     ]
 
 
-def _stack() -> Stack:
-    if os.environ.get("COMPOSE_PROJECT_NAME"):
-        return Stack.from_environment()
-    return Stack("session-timer-e2e", "198.19.77", "0")
+OWN = Stack("session-timer-e2e", "198.19.77", "0")
+
+
+def _remove_leftovers(stack: Stack) -> None:
+    """Of tests that were killed: the containers that they had put beside those of the stack."""
+    listed = ["docker", "ps", "--all", "--filter", f"network={stack.project}_sip", "--format", "{{.Names}}"]
+    names = set(subprocess.check_output(listed, text=True).split())
+    if left := names - {stack.container(service) for service in SERVICES}:
+        subprocess.run(["docker", "rm", "-f", "-v", *left], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The stack, healthy. Without Docker every test that needs it fails."""
-    found = _stack()
+    found = Stack.from_environment() if os.environ.get("COMPOSE_PROJECT_NAME") else OWN
     try:
         was_up = found.is_up()
+        _remove_leftovers(found)
+        if was_up and found is OWN:
+            found.down()
+            was_up = False
         found.up()
     except LabError as error:
         pytest.fail(f"end-to-end tests need the container stack: {error}", pytrace=False)

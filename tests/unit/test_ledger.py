@@ -195,6 +195,19 @@ def test_a_named_test_that_is_gone_is_said(repository: Path, capsys: pytest.Capt
     assert "conformance: tests/unit/t.py::old: no longer exists" in capsys.readouterr().out
 
 
+def test_a_requirement_that_no_test_names_is_said(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gaps, requirements = ledger.load()
+    lost = Requirement("UAS-9-99", 4028, "MUST", "Nobody shows it.", ("library",), "")
+    monkeypatch.setattr(ledger, "load", lambda: (gaps, (*requirements, lost)))
+    arguments = ["--results", str(repository / "ran.json")]
+    for _ in range(2):  # the page, which is written the first time, says that it is missing and is no excuse
+        assert ledger.main(arguments) == 1
+    said = capsys.readouterr().out
+    assert said.count("conformance: UAS-9-99: not declined, and no test names it\n") == 2
+
+
 @pytest.mark.parametrize("text", [None, "", "{"])
 def test_without_results_there_is_no_ledger(
     repository: Path, text: str | None, capsys: pytest.CaptureFixture[str]

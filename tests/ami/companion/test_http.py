@@ -136,11 +136,12 @@ async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadli
     ("peer", "outcome", "reason"),
     [(answers(488), "refused", "488"), (silence(), "no answer", "doctor")],
 )
+@in_virtual_time
 async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome: str, reason: str) -> None:
     async with world(tmp_path, peer=peer) as it:
         call = it.call("call-1", OURS)
         await it.until(lambda: it.watched(call))
-        report = await by_hand.refresh(it.keeper, it.watch(call), patience=0.5)
+        report = await by_hand.refresh(it.keeper, it.watch(call))
         assert report["outcome"] == outcome
         assert reason in report["reason"]
 

@@ -178,7 +178,7 @@ async def test_a_stop_does_not_wait_for_an_asterisk_that_says_nothing(tmp_path: 
             begun = it.now
             companion.process.terminate()
             status, said = await companion.end()
-            assert it.now - begun < 2
+            assert it.now - begun < 4  # of the 5 seconds that a login may take
             assert status == 0
             assert "started" not in said
             assert "Traceback" not in said
@@ -235,7 +235,8 @@ async def test_systemd_is_told_that_it_is_ready_alive_and_stopping(tmp_path: Pat
             it.call("call-1", OURS)
             told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "300000"}
             async with running("run", "--config", str(config(it)), **told) as companion:
-                heard = [await loop.sock_recv(systemd, 100) for _ in range(4)]
+                async with asyncio.timeout(20):
+                    heard = [await loop.sock_recv(systemd, 100) for _ in range(4)]
                 assert heard == [b"READY=1\n" + STANDING] + [b"WATCHDOG=1\n" + STANDING] * 3
                 companion.process.terminate()
                 async with asyncio.timeout(20):

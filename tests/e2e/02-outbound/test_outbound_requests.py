@@ -70,7 +70,7 @@ def refuse(call: Call, invite: SipMessage, min_se: int) -> SipMessage:
 
 
 @pytest.mark.smoke
-@pytest.mark.requirement("UAC-7.3-01", "UAC-7.3-02", "UAC-7.4-03", "UAC-7.1-09", "DEF-2-04", "S61-8.1.3-02")
+@pytest.mark.requirement("UAC-7.3-01", "UAC-7.3-02", "UAC-7.4-03", "UAC-7.1-09", "DEF-2-04")
 def test_422_is_retried_within_the_same_call(
     peer: Peer, originate: Originate, edge: Kamailio, wire: Wire
 ) -> None:

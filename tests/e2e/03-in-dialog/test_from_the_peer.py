@@ -55,7 +55,7 @@ def test_hold_by_the_caller_leaves_us_the_refresher(peer: Peer, edge: Kamailio, 
 
 
 @pytest.mark.smoke
-@pytest.mark.requirement("S61-12.2-01", "UAC-7.2-07")
+@pytest.mark.requirement("S61-12.2-01", "UAC-7.2-07", "UAC-7.4-14")
 @pytest.mark.parametrize(("ours", "role"), [("local", "uas"), ("remote", "uac")])
 def test_open_refresher_stays_who_it_was_when_roles_flip(
     peer: Peer, originate: Originate, edge: Kamailio, ours: str, role: str
@@ -72,7 +72,7 @@ def test_open_refresher_stays_who_it_was_when_roles_flip(
     call.bye()
 
 
-@pytest.mark.requirement("UAC-7.4-12", "UAC-7.4-14", "UAS-9-15", "UAC-7.2-06")
+@pytest.mark.requirement("UAC-7.4-12", "UAS-9-15", "UAC-7.2-06")
 def test_peer_may_hand_the_role_over_and_the_companion_is_told(peer: Peer, edge: Kamailio) -> None:
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)

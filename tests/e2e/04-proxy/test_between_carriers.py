@@ -99,7 +99,7 @@ def test_where_neither_end_knows_timers_the_answer_passes_bare(through: Through,
 
 
 @pytest.mark.smoke
-@pytest.mark.requirement("PRX-8.1-10", "PRX-8.1-11", "PRX-8.1-12", "PRX-8.1-01")
+@pytest.mark.requirement("PRX-8.1-10", "PRX-8.1-11", "PRX-8.1-01")
 def test_too_small_interval_of_a_supporting_caller_is_refused(peer: Peer, wire: Wire) -> None:
     caller = peer(46).call(peer(49).reachable("nobody"))
     answer = caller.final(caller.invite(SUPPORTED, "Session-Expires: 3"))

@@ -54,7 +54,7 @@ def test_a_far_end_that_takes_the_second_try_for_a_loop(
     assert other.bye().status == 200
 
 
-@pytest.mark.requirement("UAC-7.4-05")
+@pytest.mark.requirement("UAC-7.4-04")
 def test_a_far_end_that_refuses_the_same_cseq_within_a_dialog(
     peer: Peer, originate: Originate, stack: Stack, edge: Kamailio
 ) -> None:

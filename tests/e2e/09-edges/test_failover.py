@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import secrets
 import subprocess
@@ -129,8 +130,7 @@ def key_of(edge: Running, dialog: Dialog) -> str:
 def lifetime(edge: Running, key: str) -> float:
     """Seconds that the entry has left; the containers have the machine's wall clock, in UTC."""
     expire = edge.kamailio.rpc("htable.get", RECORDS, key)["result"]["item"]["expire"]
-    ends = time.mktime(time.strptime(expire, "%Y-%m-%d %H:%M:%S")) - time.timezone
-    return ends - time.time()
+    return calendar.timegm(time.strptime(expire, "%Y-%m-%d %H:%M:%S")) - time.time()
 
 
 @pytest.mark.smoke

@@ -106,7 +106,7 @@ def test_501_to_update_is_followed_by_reinvite(stage: Stage) -> None:
     other_method(stage, 501)
 
 
-@together.test("REF-10-03", "UAC-7.4-09", "S61-14.1-01")
+@together.test("REF-10-03", "UAC-7.4-09")
 def test_422_is_followed_by_one_refresh_with_the_larger_interval(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)
     call.answer(refresh(call, "UPDATE"), 422, "Min-SE: 100")
@@ -137,7 +137,8 @@ def test_481_ends_the_call(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)
     call.answer(refresh(call, "UPDATE"), 481)
     assert ended_by_asterisk(stage, call, 6) <= HALF + LATE + 1
-    assert call.call_id not in stage.companion.sessions()
+    # Asterisk tells of the end after its BYE.
+    wait_until(stage.companion.sessions, 5, "no such session", holds=lambda seen: call.call_id not in seen)
 
 
 @pytest.mark.smoke
@@ -191,7 +192,7 @@ def test_peer_turns_the_timer_off(stage: Stage) -> None:
     assert call.bye().status == 200
 
 
-@together.test("UAS-9-03", "DEF-2-03", "UAC-7.4-12")
+@together.test("UAS-9-15", "DEF-2-03", "UAC-7.4-12")
 def test_peer_that_refreshed_hands_the_role_to_us_with_a_shorter_interval(stage: Stage) -> None:
     """Long before the next deadline that was known: half of 1800 seconds."""
     call, _ = received(stage, BY_UPDATE, "1800;refresher=uac")
@@ -235,7 +236,7 @@ def test_peer_that_forgot_to_refresh_but_lives_is_kept_by_the_probe(stage: Stage
     assert call.bye().status == 200
 
 
-@together.test("REF-10-07", "REF-10-08", "SEC-11-02")
+@together.test("REF-10-07", "REF-10-08")
 def test_late_refresh_of_the_peer_is_in_time_until_the_deadline(stage: Stage) -> None:
     """The peer refreshes by re-INVITE while our probe is on its way: nobody is hung up."""
     call, _ = received(stage, BY_UPDATE, f"{INTERVAL};refresher=uac")
