@@ -37,10 +37,10 @@ PEER_NAME = "session_timer_peer"
 
 _PENDING = "session_timer_"
 """The AVPs, one for each branch, that hold what waits for the answer."""
-_LATEST = "session_timer_latest"
-"""The same of the branch sent last: a failure route does not say which branch failed."""
-_AIM = "session_timer_aim"
-"""Where that one went, Request-URI and next hop, should it have to go there again."""
+_AIM = "_aim"
+"""Ends the AVP's name that says where a branch went, Request-URI and next hop, should it have to go again."""
+_REFUSED = "session_timer_refused"
+"""The branch that was answered 422, and its Min-SE: a failure route does not say which of several it was."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _UNRECORDED = "session_timer_unrecorded"
@@ -211,6 +211,7 @@ class SessionTimers:
         if not peer.policy.enabled:
             return
         known = None if record is None else record.dialog
+        slot = self._slot()
         if record is None and ids.to_tag:
             ksr.remember(_UNRECORDED, "1")
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
@@ -221,9 +222,8 @@ class SessionTimers:
         else:
             told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
             relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
-            ksr.remember(_LATEST, relayed.kept)
-            ksr.remember(_AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
-        ksr.remember(self._slot(), relayed.kept)
+            ksr.remember(slot + _AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
+        ksr.remember(slot, relayed.kept)
         relayed.edits.make()
 
     def _slot(self) -> str:
@@ -233,9 +233,12 @@ class SessionTimers:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        kept = ksr.recall(self._slot())
+        slot = self._slot()
+        kept = ksr.recall(slot)
         if not kept:
             return
+        if code == 422:
+            ksr.remember(_REFUSED, f"{slot} {ksr.row('Min-SE') or ''}")
         if code < 300 and not ksr.has("CSeq"):
             # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added, so nothing
             # may go on record. Without news there the companion probes.
@@ -315,11 +318,15 @@ class SessionTimers:
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
             return False
-        latest = ksr.recall(_LATEST)
-        again = outbound.retry(Pending.decode(latest)) if latest else None
+        slot, _, told = ksr.recall(_REFUSED).partition(" ")
+        aim = ksr.recall(slot + _AIM)
+        if not aim:
+            return False
+        ksr.remember(_REFUSED, "none")  # tm may choose this 422 once more, after what the next try brings
+        again = outbound.retry(Pending.decode(ksr.recall(slot)), told)
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())
-        ksr.aim_again(*ksr.recall(_AIM).split(" "))
+        ksr.aim_again(*aim.split(" "))
         self._learned.put(again.peer or ksr.pv("$nh(d)"), again.min_se)
         return True
