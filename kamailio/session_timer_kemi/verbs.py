@@ -41,6 +41,8 @@ _AIM = "_aim"
 """Ends the AVP's name that says where a branch went, Request-URI and next hop, should it have to go again."""
 _REFUSED = "session_timer_refused"
 """The branch that was answered 422, and its Min-SE: a failure route does not say which of several it was."""
+_ANSWERED = "_answered"
+"""Ends the AVP's name that says whose final answer a branch has had: the same may come once more."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _UNRECORDED = "session_timer_unrecorded"
@@ -237,19 +239,29 @@ class SessionTimers:
         kept = ksr.recall(slot)
         if not kept:
             return
-        if code == 422:
-            ksr.remember(_REFUSED, f"{slot} {ksr.row('Min-SE') or ''}")
         if code < 300 and not ksr.has("CSeq"):
             # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added, so nothing
             # may go on record. Without news there the companion probes.
             return
         ids = MessageIds.read()
+        if code >= 300 and self._is_copy(ids):
+            return
+        if code == 422:
+            ksr.remember(_REFUSED, f"{slot} {ksr.row('Min-SE') or ''}")
         dialog = ids.dialog
         self._records.lock(dialog)
         try:
             self._answered(code, kept, ids, dialog)
         finally:
             self._records.unlock(dialog)
+
+    def _is_copy(self, ids: MessageIds) -> bool:
+        """Whether this final answer has passed on this branch before; the next time it has."""
+        name, answerer = self._slot() + _ANSWERED, f"to {ids.to_tag}"
+        if ksr.recall(name) == answerer:
+            return True
+        ksr.remember(name, answerer)
+        return False
 
     def _answered(self, code: int, kept: str, ids: MessageIds, dialog: str) -> None:
         pending = Pending.decode(kept)

@@ -230,6 +230,22 @@ def test_a_call_that_comes_to_nothing_after_an_early_update_leaves_no_record(
     assert edge.count("refused_local") + edge.count("refused_remote") == 0, "no refresh was refused"
 
 
+@pytest.mark.requirement("REF-10-02")
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_refusal_that_comes_once_more_after_the_next_refresh_is_none_of_that_one(
+    edge: Edge, *, from_us: bool
+) -> None:
+    edge.call(*TIMER)
+    refused = edge.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    edge.answer(refused, 491)
+    edge.answer(edge.send(TIMER, method="UPDATE", from_us=from_us, within=True), 200, TIMER)
+    before = edge.known()
+    assert before.failure is None
+    edge.answer(refused, 491)
+    assert edge.known() == before
+    assert edge.count("refused_local") + edge.count("refused_remote") == 1
+
+
 def test_a_bye_that_passes_while_a_refresh_is_written_down_removes_it(edge: Edge) -> None:
     edge.call(*TIMER)
     refresh = edge.send(TIMER, within=True)

@@ -182,6 +182,27 @@ def test_refused_refresh_is_written_down_and_moves_nothing(
 
 
 @pytest.mark.smoke
+@pytest.mark.requirement("REF-10-02")
+def test_refusal_that_comes_once_more_is_no_refusal_of_the_next_refresh(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
+) -> None:
+    counted = edge.counter("refused_local")
+    call = peer(41).call()
+    call.dial(*OURS)
+    refused = refresh(call, "INVITE")
+    call.answer(refused, 500)
+    edge.record(call.call_id, failure="500")
+    call.accept(refresh(call, "UPDATE"), "Require: timer", "Session-Expires: 1800;refresher=uac")
+    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    for _ in range(3):
+        call.answer(refused, 500)
+    wire.packets(call.call_id)  # by now the edge has answered a message that was sent after them
+    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    assert call.bye().status == 200
+    assert edge.counter("refused_local") == counted + 1
+
+
+@pytest.mark.smoke
 def test_2xx_after_the_bye_leaves_no_record(peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh) -> None:
     call = peer(41).call()
     call.dial(*OURS)
