@@ -288,7 +288,8 @@ class SessionTimers:
         at = self._clock(), self._clock_id
         if code < 300:
             completed = self._complete(code, transaction, pending.part, kept)
-            if record is None and pending.recorded and not self._records.has(dialog):
+            known = pending.recorded or self._is_copy(ids)
+            if record is None and known and not self._records.has(dialog):
                 # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
                 ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
                 return
