@@ -8,7 +8,7 @@ import pytest
 from e2e import asterisk_orders
 from e2e.expectations import INTERNAL, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
-from e2e.user_agent import Call, Peer
+from e2e.user_agent import ALLOW, Call, Originate, Peer, sdp
 from lab.sip import SipMessage
 from lab.stack import Stack
 
@@ -200,6 +200,25 @@ def test_refusal_that_comes_once_more_is_no_refusal_of_the_next_refresh(
     assert "failure" not in edge.record(call.call_id, refreshes="1")
     assert call.bye().status == 200
     assert edge.counter("refused_local") == counted + 1
+
+
+def test_update_of_asterisk_after_a_reliable_183_does_not_decide(
+    peer: Peer, originate: Originate, edge: Kamailio, refresh: Refresh
+) -> None:
+    call, invite = originate(peer(41))
+    call.answer(invite, 183, ALLOW, "Require: 100rel", "RSeq: 5", body=sdp(call.agent.address))
+    prack = call.expect("PRACK")
+    assert "timer" in prack.tokens("Supported")
+    assert prack.rows(INTERNAL) == prack.rows("Session-Expires") == ()
+    call.accept(prack)
+    request = refresh(call, "UPDATE")
+    assert "refresher" not in (request.header("Session-Expires") or ""), "nothing is agreed yet"
+    call.accept(request, "Supported: timer", "Require: timer", "Session-Expires: 1800;refresher=uac")
+    edge.record(call.call_id, interval="1800", refresher="local")
+    call.accept(invite, "Supported: timer", "Require: timer", "Session-Expires: 600;refresher=uas")
+    call.expect("ACK")
+    edge.record(call.call_id, interval="600", refresher="remote")
+    call.bye()
 
 
 @pytest.mark.smoke
