@@ -95,9 +95,8 @@ def _explain_loop(pending: Pending, call_id: str) -> None:
     )
 
 
-def retry(pending: Pending) -> Pending | None:
-    """After a 422: what the next try must know; None: no next try."""
-    value = ksr.pv("$T_rpl($hdr(Min-SE))")
+def retry(pending: Pending, value: str) -> Pending | None:
+    """After a 422 with this Min-SE, empty for none: what the next try must know; None: no next try."""
     told = RefreshResponse.read(422, lambda header: (value,) if header == "Min-SE" and value else ())
     min_se = uac.retry_with(told, pending.sent, pending.retries)
     ksr.count("session_timer_422_received")

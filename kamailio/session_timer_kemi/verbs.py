@@ -37,10 +37,12 @@ PEER_NAME = "session_timer_peer"
 
 _PENDING = "session_timer_"
 """The AVPs, one for each branch, that hold what waits for the answer."""
-_LATEST = "session_timer_latest"
-"""The same of the branch sent last: a failure route does not say which branch failed."""
-_AIM = "session_timer_aim"
-"""Where that one went, Request-URI and next hop, should it have to go there again."""
+_AIM = "_aim"
+"""Ends the AVP's name that says where a branch went, Request-URI and next hop, should it have to go again."""
+_REFUSED = "session_timer_refused"
+"""The branch that was answered 422, and its Min-SE: a failure route does not say which of several it was."""
+_ANSWERED = "_answered"
+"""Ends the AVP's name that says whose final answer a branch has had: the same may come once more."""
 _RETRY = "session_timer_retry"
 """What a 422 taught the next try."""
 _UNRECORDED = "session_timer_unrecorded"
@@ -211,6 +213,7 @@ class SessionTimers:
         if not peer.policy.enabled:
             return
         known = None if record is None else record.dialog
+        slot = self._slot()
         if record is None and ids.to_tag:
             ksr.remember(_UNRECORDED, "1")
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
@@ -221,9 +224,8 @@ class SessionTimers:
         else:
             told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
             relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
-            ksr.remember(_LATEST, relayed.kept)
-            ksr.remember(_AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
-        ksr.remember(self._slot(), relayed.kept)
+            ksr.remember(slot + _AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
+        ksr.remember(slot, relayed.kept)
         relayed.edits.make()
 
     def _slot(self) -> str:
@@ -233,7 +235,8 @@ class SessionTimers:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        kept = ksr.recall(self._slot())
+        slot = self._slot()
+        kept = ksr.recall(slot)
         if not kept:
             return
         if code < 300 and not ksr.has("CSeq"):
@@ -241,12 +244,24 @@ class SessionTimers:
             # may go on record. Without news there the companion probes.
             return
         ids = MessageIds.read()
+        if code >= 300 and self._is_copy(ids):
+            return
+        if code == 422:
+            ksr.remember(_REFUSED, f"{slot} {ksr.row('Min-SE') or ''}")
         dialog = ids.dialog
         self._records.lock(dialog)
         try:
             self._answered(code, kept, ids, dialog)
         finally:
             self._records.unlock(dialog)
+
+    def _is_copy(self, ids: MessageIds) -> bool:
+        """Whether this final answer has passed on this branch before; the next time it has."""
+        name, answerer = self._slot() + _ANSWERED, f"to {ids.to_tag}"
+        if ksr.recall(name) == answerer:
+            return True
+        ksr.remember(name, answerer)
+        return False
 
     def _answered(self, code: int, kept: str, ids: MessageIds, dialog: str) -> None:
         pending = Pending.decode(kept)
@@ -273,7 +288,8 @@ class SessionTimers:
         at = self._clock(), self._clock_id
         if code < 300:
             completed = self._complete(code, transaction, pending.part, kept)
-            if record is None and pending.recorded and not self._records.has(dialog):
+            known = pending.recorded or self._is_copy(ids)
+            if record is None and known and not self._records.has(dialog):
                 # A BYE has passed since: the dialog is over, whatever its last refresh is answered.
                 ksr.info(f"session timer: {ids.call_id}: answered {code} when its record had gone")
                 return
@@ -315,11 +331,15 @@ class SessionTimers:
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
             return False
-        latest = ksr.recall(_LATEST)
-        again = outbound.retry(Pending.decode(latest)) if latest else None
+        slot, _, told = ksr.recall(_REFUSED).partition(" ")
+        aim = ksr.recall(slot + _AIM)
+        if not aim:
+            return False
+        ksr.remember(_REFUSED, "none")  # tm may choose this 422 once more, after what the next try brings
+        again = outbound.retry(Pending.decode(ksr.recall(slot)), told)
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())
-        ksr.aim_again(*ksr.recall(_AIM).split(" "))
+        ksr.aim_again(*aim.split(" "))
         self._learned.put(again.peer or ksr.pv("$nh(d)"), again.min_se)
         return True

@@ -53,6 +53,8 @@ class Transaction:
     branches: list[Message] = field(default_factory=list)
     final: dict[int, Message] = field(default_factory=dict)
     """The final answers so far, by branch."""
+    first: int = 0
+    """The first of the branches tried last: answers of earlier ones are dropped (failure_reply_mode 3)."""
     answered: Sent | None = None
     """What this Kamailio itself answered."""
 
@@ -148,9 +150,12 @@ class FakeKsr:
         if message.code >= 200:
             transaction.final[branch] = message
         branches = len(transaction.branches)
-        if message.code >= 300 and len(transaction.final) == branches:
+        if message.code >= 300 and len(transaction.final) == branches > transaction.first:
+            # The lowest code wins, and of equals the oldest branch.
+            picked = min(range(transaction.first, branches), key=lambda at: transaction.final[at].code)
+            transaction.first = branches
             # A copy each time: what one failure route sets, another one does not find.
-            self._enter("failure", transaction.request.branch(), transaction, branch)
+            self._enter("failure", transaction.request.branch(), transaction, picked)
             routes.failure()
         self._leave()
         return None if len(transaction.branches) > branches else message.sent()

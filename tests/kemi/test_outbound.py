@@ -253,6 +253,29 @@ def test_a_422_after_a_failover_is_retried_at_the_gateway_that_sent_it(make_edge
     assert edge.send(from_us=True, target="first.example").sent.value("Min-SE") is None
 
 
+@pytest.mark.requirement("UAC-7.3-01")
+@pytest.mark.parametrize(("refuses", "declines"), [(0, 1), (1, 0)])
+def test_of_two_that_are_called_at_once_the_one_that_answered_422_is_tried_again(
+    make_edge: MakeEdge, refuses: int, declines: int
+) -> None:
+    class AtOnce(Script):
+        def request(self) -> None:
+            if self._timers.on_request():
+                return
+            for host in ("first.example", "second.example"):
+                self._ksr.seturi(f"sip:100@{host}")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=AtOnce)
+    handled = edge.send(from_us=True)
+    edge.answer(handled, 422, ("Min-SE: 3600",), branch=refuses)
+    assert edge.answer(handled, 486, branch=declines) is None
+    host = ("first.example", "second.example")[refuses]
+    assert handled.last.start == f"INVITE sip:100@{host} SIP/2.0"
+    assert handled.last.all("Session-Expires", "Min-SE") == ["Session-Expires: 3600", "Min-SE: 3600"]
+    assert edge.sure(edge.answer(handled, 486)).start.startswith("SIP/2.0 486")
+
+
 @pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04", "REF-10-02", "REF-10-03")
 def test_422_to_a_refresh_is_retried_and_remembered_in_the_dialog(edge: Edge) -> None:
     edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))

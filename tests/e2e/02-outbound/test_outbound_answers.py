@@ -144,3 +144,21 @@ def test_retransmitted_2xx_moves_nothing(
         assert {each.rows("Session-Expires") for each in copies} == {()}
     assert edge.record_texts(call.call_id) == before
     call.bye()
+
+
+@pytest.mark.smoke
+def test_2xx_that_comes_once_more_after_the_bye_brings_no_record_back(
+    peer: Peer, originate: Originate, edge: Kamailio, wire: Wire
+) -> None:
+    call, invite = originate(peer(41))
+    rows = ("Session-Expires: 1800;refresher=uas", "Require: timer")
+    call.accept(invite, *rows)
+    call.expect("ACK")
+    first = wire.reached_asterisk(call.call_id, 200)
+    assert call.bye().status == 200
+    negotiated = edge.counter("negotiations")
+    call.accept(invite, *rows)
+    for copy in wire.copies(wire.stack.asterisk, first, 2):
+        assert_no_timer(copy)
+    assert edge.record_texts(call.call_id) == {}
+    assert edge.counter("negotiations") == negotiated

@@ -8,7 +8,7 @@ import pytest
 from e2e import asterisk_orders
 from e2e.expectations import INTERNAL, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
-from e2e.user_agent import Call, Peer
+from e2e.user_agent import ALLOW, Call, Originate, Peer, sdp
 from lab.sip import SipMessage
 from lab.stack import Stack
 
@@ -179,6 +179,46 @@ def test_refused_refresh_is_written_down_and_moves_nothing(
     assert edge.counter("refused_local") == counted + 1
     wire.reached_asterisk(call.call_id, code)
     assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+@pytest.mark.requirement("REF-10-02")
+def test_refusal_that_comes_once_more_is_no_refusal_of_the_next_refresh(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
+) -> None:
+    counted = edge.counter("refused_local")
+    call = peer(41).call()
+    call.dial(*OURS)
+    refused = refresh(call, "INVITE")
+    call.answer(refused, 500)
+    edge.record(call.call_id, failure="500")
+    call.accept(refresh(call, "UPDATE"), "Require: timer", "Session-Expires: 1800;refresher=uac")
+    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    for _ in range(3):
+        call.answer(refused, 500)
+    wire.packets(call.call_id)  # by now the edge has answered a message that was sent after them
+    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    assert call.bye().status == 200
+    assert edge.counter("refused_local") == counted + 1
+
+
+def test_update_of_asterisk_after_a_reliable_183_does_not_decide(
+    peer: Peer, originate: Originate, edge: Kamailio, refresh: Refresh
+) -> None:
+    call, invite = originate(peer(41))
+    call.answer(invite, 183, ALLOW, "Require: 100rel", "RSeq: 5", body=sdp(call.agent.address))
+    prack = call.expect("PRACK")
+    assert "timer" in prack.tokens("Supported")
+    assert prack.rows(INTERNAL) == prack.rows("Session-Expires") == ()
+    call.accept(prack)
+    request = refresh(call, "UPDATE")
+    assert "refresher" not in (request.header("Session-Expires") or ""), "nothing is agreed yet"
+    call.accept(request, "Supported: timer", "Require: timer", "Session-Expires: 1800;refresher=uac")
+    edge.record(call.call_id, interval="1800", refresher="local")
+    call.accept(invite, "Supported: timer", "Require: timer", "Session-Expires: 600;refresher=uas")
+    call.expect("ACK")
+    edge.record(call.call_id, interval="600", refresher="remote")
+    call.bye()
 
 
 @pytest.mark.smoke

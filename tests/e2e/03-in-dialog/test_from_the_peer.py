@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from e2e import asterisk_orders
 from e2e.expectations import INTERNAL, assert_2xx, assert_no_timer
 from e2e.observed_edge import Kamailio, Wire
 from e2e.user_agent import Call, Originate, Peer, sdp
@@ -149,6 +150,49 @@ def test_update_before_the_answer_does_not_decide(
     call.expect("ACK")
     record = edge.record(call.call_id, interval="1800", refresher="remote")
     assert record["local"] == invite.from_tag
+    call.bye()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_call_that_comes_to_nothing_after_an_early_update_leaves_no_record(
+    peer: Peer, originate: Originate, edge: Kamailio, wire: Wire, stack: Stack, *, cancelled: bool
+) -> None:
+    refused = edge.counter("refused_local")
+    call, invite = originate(peer(41))
+    call.answer(invite, 183)
+    wire.reached_asterisk(call.call_id, 183)
+    call.ask("UPDATE", "Supported: timer", "Session-Expires: 600;refresher=uac")
+    edge.record(call.call_id, interval="600")
+    if cancelled:
+        asterisk_orders.hang_up(stack, call)
+        call.answer(call.expect("CANCEL"), 200)
+    call.answer(invite, 487 if cancelled else 486)
+    call.expect("ACK")
+    wire.reached_asterisk(call.call_id, 487 if cancelled else 486)
+    assert edge.record_texts(call.call_id) == {}
+    assert edge.counter("refused_local") == refused
+
+
+FORMS = [
+    ("Supported: 100rel", "Supported: timer", "Session-Expires: 1800\r\n ;refresher=uac"),
+    ("k: 100rel,\r\n\ttimer", "x: 1800 ; refresher=uac"),
+    ("SUPPORTED:\r\n 100rel, timer", "SESSION-EXPIRES :\r\n 1800;REFRESHER=UAC"),
+    ("k: timer", "Supported: 100rel", "k: timer", "x:1800;refresher=uac", "Require: timer", "Require: timer"),
+]
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("rows", FORMS, ids=["several", "compact", "folded", "all"])
+def test_refresh_in_every_form_that_rows_may_have(
+    peer: Peer, edge: Kamailio, wire: Wire, rows: tuple[str, ...]
+) -> None:
+    call = peer(41).call()
+    call.dial(*CALLEE_REFRESHES)
+    assert_2xx(change(call, "UPDATE", *rows, body=False), "1800;refresher=uac", requires=True)
+    edge.record(call.call_id, refreshes="1", interval="1800", refresher="remote")
+    told = wire.reached_asterisk(call.call_id, "UPDATE")
+    assert_no_timer(told)
+    assert told.rows("Supported") == ("100rel",)
     call.bye()
 
 

@@ -161,6 +161,26 @@ def test_refresh_of_the_callee_passes_by_the_same_rules(
     end(caller, callee)
 
 
+@pytest.mark.parametrize("of_the_callee", [False, True])
+def test_call_that_comes_to_nothing_after_an_early_update_leaves_no_record(
+    through: Through, edge: Kamailio, *, of_the_callee: bool
+) -> None:
+    caller, callee, invite = through(SUPPORTED, "Session-Expires: 600")
+    callee.answer(invite, 183)
+    caller.establish(caller.expect(183))
+    sender, receiver = (callee, caller) if of_the_callee else (caller, callee)
+    number = sender.send("UPDATE", SUPPORTED, "Session-Expires: 600;refresher=uac")
+    receiver.accept(
+        receiver.expect("UPDATE"), SUPPORTED, "Require: timer", "Session-Expires: 600;refresher=uac"
+    )
+    assert sender.final(number).status == 200
+    edge.record(caller.call_id, interval="600")
+    callee.answer(invite, 486)
+    callee.expect("ACK")
+    assert caller.expect(486).status == 486
+    assert edge.record_texts(caller.call_id) == {}
+
+
 @pytest.mark.requirement("SE-4-02")
 def test_what_neither_can_read_is_left_to_the_far_end(through: Through, edge: Kamailio) -> None:
     faults = edge.counter("faults")
