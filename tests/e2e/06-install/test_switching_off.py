@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from e2e.edge_once import EdgeOnce
-from e2e.killed_parts import kill, start
+from e2e.killed_parts import kill, restart_edge, start
 from e2e.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, TIMER, keep, received
 from e2e.together import Stage
 from e2e.user_agent import Call
@@ -23,8 +23,9 @@ NUMBER = "+49301000"
 
 
 @pytest.fixture
-def settings(stack: Stack) -> Iterator[Callable[[str], None]]:
+def settings(stage: Stage) -> Iterator[Callable[[str], None]]:
     """Puts a text in place of the edge's settings; in the end they are as they were."""
+    stack = stage.stack
     before = stack.exec("edge", "cat", SETTINGS)
     command = "kamcmd app_python.reload"
     assert f"    {command}\n" in PAGE
@@ -34,7 +35,9 @@ def settings(stack: Stack) -> Iterator[Callable[[str], None]]:
         assert "new:" in stack.exec("edge", *command.split())
 
     yield put
-    put(before)
+    stack.exec("edge", "tee", SETTINGS, given=before)
+    # After a mere reload some process may have the other settings for a while yet.
+    restart_edge(stage)
 
 
 def untimed(stage: Stage) -> Call | None:
