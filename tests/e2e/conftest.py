@@ -16,14 +16,12 @@ import pytest
 from e2e import several_asterisks
 from e2e.companion_seen import Companion
 from e2e.lab_sockets import LabSockets
+from e2e.native_edge import NATIVE, tell_gateway
 from e2e.observed_edge import Kamailio, Wire
 from e2e.together import Playing, Stage, Together
 from e2e.user_agent import Call, Originate, Peer, UserAgent
 from lab.sip import SipMessage
 from lab.stack import ROOT, SERVICES, LabError, Stack
-
-NATIVE = os.environ.get("EDGE_CONFIG") == "native"
-"""The edge runs Debian's own kamailio.cfg with the lines of docs/how-to/native.md."""
 
 if NATIVE:
     # They bring a script, or need one that names the peer, knows the lab's extensions, checks Proxy-Require,
@@ -96,12 +94,9 @@ def edge(stack: Stack, sockets: LabSockets) -> Kamailio:
 
 @pytest.fixture(scope="session", autouse=True)
 def gateway(request: pytest.FixtureRequest) -> None:
-    """The stock configuration is told at run time where its gateway is: at Asterisk."""
+    """Numbers go to Asterisk; a test that needs no stack starts none."""
     if NATIVE:
-        kamailio: Kamailio = request.getfixturevalue("edge")
-        stack: Stack = request.getfixturevalue("stack")
-        answer = kamailio.rpc("cfg.set_now_string", "pstn", "gw_ip", stack.asterisk)
-        assert "result" in answer, answer
+        tell_gateway(request.getfixturevalue("edge"), request.getfixturevalue("stack"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from e2e.native_edge import tell_gateway
 from e2e.together import Stage
 from lab.stack import Stack
 from lab.waiting import NotInTimeError, wait_until
@@ -22,8 +23,14 @@ def start(stack: Stack, service: str) -> None:
 def restart_edge(stage: Stage) -> None:
     """Kamailio starts anew; its table is empty."""
     kill(stage.stack, "edge")
+    start_edge(stage)
+
+
+def start_edge(stage: Stage) -> None:
+    """Kamailio starts where it was killed, and has its part in the tests again."""
     start(stage.stack, "edge")
     wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
+    tell_gateway(stage.edge, stage.stack)
     stage.wire.begin()
 
 

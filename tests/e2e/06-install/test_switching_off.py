@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from e2e.edge_once import EdgeOnce
-from e2e.killed_parts import kill, restart_edge, start
+from e2e.killed_parts import kill, restart_edge, start_edge
 from e2e.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, TIMER, keep, received
 from e2e.together import Stage
 from e2e.user_agent import Call
-from lab.stack import ROOT, LabError, Stack
+from lab.stack import ROOT, Stack
 from lab.waiting import wait_until
 
 PAGE = (ROOT / "docs/how-to/switch-off.md").read_text(encoding="utf-8")
@@ -111,13 +111,4 @@ def test_without_our_lines_calls_live_on_as_long_as_the_companion_runs(
             # 481, if it had been hung up.
             assert [call.bye().status for call in (ours, theirs)] == [200, 200]
     finally:
-        start(stage.stack, "edge")
-        wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
-        stage.wire.begin()
-
-
-def _answers(stage: Stage) -> bool:
-    try:
-        return bool(stage.stack.rpc("core.uptime"))
-    except LabError:
-        return False
+        start_edge(stage)
