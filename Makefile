@@ -24,7 +24,7 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
 	@$(PYTHON) -m pytest --cov --cov-report=term --results=out/results.json
 	@$(LEDGER) --results out/results.json
-	@$(MAKE) test-releases test-pythons
+	@$(MAKE) test-releases test-pythons TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi}
 
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict

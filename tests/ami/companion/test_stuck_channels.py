@@ -17,7 +17,7 @@ async def test_a_start_takes_up_every_call_but_the_one_that_is_stuck_and_that_on
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path, start=False) as it:
-        calls = [it.call(f"call-{n}", OURS) for n in range(300)]
+        calls = [it.call(f"call-{n}", Agreement(40, Side.LOCAL)) for n in range(300)]
         stuck = calls[270]
         it.asterisk.stuck.add(stuck.name)
         began = it.now
