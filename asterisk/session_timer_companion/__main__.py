@@ -1,6 +1,6 @@
 """`python3 -m session_timer_companion`."""
 
-from session_timer_companion.command import main
+from session_timer_companion.cli import main
 
 if __name__ == "__main__":
     main()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from session_timer_companion.ami import AmiLoginError, AmiUnavailable
-from session_timer_companion.changes import ChangesReader
-from session_timer_companion.clocks import Clocks
-from session_timer_companion.configuration import Configuration
-from session_timer_companion.edges import Edges
-from session_timer_companion.keeper import Keeper
-from session_timer_companion.measures import Measures
+from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
+from session_timer_companion.config import Configuration
+from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.pool import Edges
+from session_timer_companion.metrics import Measures
+from session_timer_companion.tracking.edge_changes import ChangesReader
+from session_timer_companion.tracking.tracker import Keeper
 
 
 class StartError(Exception):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from session_timer_companion.ami import Ami, Backoff
+from session_timer_companion.ami.client import Ami, Backoff
 
 QUICK = Backoff(first=0.01, ceiling=0.05, refused=0.02)
 

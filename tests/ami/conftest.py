@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from ami.clients import QUICK, Client
 from ami.fake_asterisk import FakeAsterisk
-from session_timer_companion.ami import Ami, AmiAccount
+from session_timer_companion.ami.client import Ami, AmiAccount
 
 
 @pytest_asyncio.fixture

@@ -15,7 +15,7 @@ from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from session_timer_companion.ami import (
+from session_timer_companion.ami.client import (
     Ami,
     AmiAccount,
     AmiEntry,
@@ -24,8 +24,8 @@ from session_timer_companion.ami import (
     AmiTimeout,
     AmiUnavailable,
 )
-from session_timer_companion.ami_requests import Request
-from session_timer_companion.ami_wire import Wire
+from session_timer_companion.ami.connection import Wire
+from session_timer_companion.ami.requests import Request
 
 HEADER = "X-Session-Timer"
 VARIABLES = (

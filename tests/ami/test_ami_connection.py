@@ -11,7 +11,7 @@ from ami.clients import Client, until
 from ami.fake_asterisk import FakeAsterisk
 from hypothesis import given
 from hypothesis import strategies as st
-from session_timer_companion.ami import (
+from session_timer_companion.ami.client import (
     AmiAccount,
     AmiAccountError,
     AmiError,

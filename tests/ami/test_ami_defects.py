@@ -15,7 +15,7 @@ import pytest
 from ami.clients import QUICK, Client, until
 from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel
-from session_timer_companion.ami import (
+from session_timer_companion.ami.client import (
     AmiAccount,
     AmiAccountError,
     AmiError,

@@ -23,7 +23,7 @@ from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from session_timer import Agreement, DialogTimer, InternalHeader, Policy, Record, Side, record, session
 from session_timer.record import CHANGES, CLOCK
-from session_timer_companion.watch import place
+from session_timer_companion.timers.tracked_call import place
 
 CLOCK_NAME = "bench"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, world
-from session_timer_companion import daemon
-from session_timer_companion.ami import AmiAccount
+from session_timer_companion import service
+from session_timer_companion.ami.client import AmiAccount
 
 
 @in_virtual_time
@@ -79,7 +79,7 @@ async def test_a_systemd_that_does_not_read_keeps_no_call_waiting(
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         async with world(tmp_path) as it:
             assert it.companion is not None
-            telling = asyncio.create_task(daemon._tell_systemd(it.companion))
+            telling = asyncio.create_task(service._tell_systemd(it.companion))
             call = it.call("call-1", Agreement(12, Side.LOCAL))
             await it.until(lambda: it.watched(call))
             assert not heard.is_set()

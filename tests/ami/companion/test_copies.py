@@ -13,7 +13,7 @@ from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, World, answers, key, silence, world
 from ami.fake_channel import Channel
 from session_timer import InternalHeader
-from session_timer_companion.edges import Copy, Edges
+from session_timer_companion.edge.pool import Copy, Edges
 
 THEIRS = Agreement(12, Side.REMOTE)
 OURS = Agreement(12, Side.LOCAL)

@@ -13,8 +13,8 @@ import pytest
 from ami.companion.fake_edge import FakeEdge
 from ami.companion.virtual_time import in_virtual_time
 from session_timer import Agreement, Side
-from session_timer_companion.edge import Changes, Edge, Found, Missing, Unreachable
-from session_timer_companion.edges import Edges
+from session_timer_companion.edge.client import Changes, Edge, Found, Missing, Unreachable
+from session_timer_companion.edge.pool import Edges
 
 OURS = Agreement(1800, Side.LOCAL)
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from ami.companion.virtual_time import in_virtual_time
 from ami.companion.world import Agreement, Side, key, silence, world
-from session_timer_companion.calls import Media
+from session_timer_companion.channels.calls import Media
 from structlog.testing import capture_logs
 from structlog.typing import EventDict, WrappedLogger
 

@@ -18,12 +18,12 @@ from ami.companion.world import Agreement, Peer, Side, World, answers, key, sile
 from ami.fake_channel import Channel, Refresh
 from prometheus_client.parser import text_string_to_metric_families
 from session_timer import InternalHeader
-from session_timer_companion import by_hand
-from session_timer_companion import http as http_module
-from session_timer_companion.http import serve
-from session_timer_companion.http_doors import listening
-from session_timer_companion.shown import ShownSession, shown
-from session_timer_companion.watch import Watch
+from session_timer_companion.http import server as http_module
+from session_timer_companion.http.server import serve
+from session_timer_companion.http.sockets import listening
+from session_timer_companion.http.views import ShownSession, shown
+from session_timer_companion.timers import manual_refresh
+from session_timer_companion.timers.tracked_call import Watch
 from yarl import URL
 
 OURS = Agreement(1800, Side.LOCAL)
@@ -141,7 +141,7 @@ async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome
     async with world(tmp_path, peer=peer) as it:
         call = it.call("call-1", OURS)
         await it.until(lambda: it.watched(call))
-        report = await by_hand.refresh(it.keeper, it.watch(call))
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
         assert report["outcome"] == outcome
         assert reason in report["reason"]
 
@@ -157,7 +157,7 @@ async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path
             asyncio.get_running_loop().call_later(1.0, it.edge.refresh, key(call))
 
         it.peer = crossing
-        report = await by_hand.refresh(it.keeper, it.watch(call))
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
         assert report["outcome"] == "confirmed"
 
 
@@ -172,11 +172,11 @@ async def test_a_refresh_by_hand_is_confirmed_by_another_edges_copy(tmp_path: Pa
         await it.start()
         await it.until(lambda: it.watched(call) and it.watched(elsewhere))
         it.edge.silent = True
-        report = await by_hand.refresh(it.keeper, it.watch(call), patience=20)
+        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
         assert report["outcome"] == "confirmed"
         # That it tells of none is no evidence, though.
         it.peer = silence()
-        report = await by_hand.refresh(it.keeper, it.watch(call), patience=20)
+        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
         assert (report["outcome"], "copy" in report["reason"]) == ("sent", True)
 
 
@@ -190,7 +190,7 @@ async def test_a_refresh_by_hand_is_confirmed_by_a_record_that_starts_anew(tmp_p
             it.edge.write(key(channel), OURS)
 
         it.peer = forgetful
-        report = await by_hand.refresh(it.keeper, it.watch(call))
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
         assert report["outcome"] == "confirmed"
 
 

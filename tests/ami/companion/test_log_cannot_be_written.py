@@ -17,7 +17,7 @@ import structlog
 from ami.companion.test_process import config
 from ami.companion.world import Agreement, Side, key, world
 from session_timer_companion import logs
-from session_timer_companion.measures import Measures
+from session_timer_companion.metrics import Measures
 
 
 class Full(io.StringIO):

@@ -21,8 +21,8 @@ from ami.companion.world import Agreement, Side, World, answers, key, world
 from ami.fake_asterisk import Received
 from ami.fake_channel import Channel
 from session_timer_companion import __version__
-from session_timer_companion.http import serve
-from session_timer_companion.http_doors import listening
+from session_timer_companion.http.server import serve
+from session_timer_companion.http.sockets import listening
 
 OURS = Agreement(1800, Side.LOCAL)
 CALL_ID = "a/b@198.18.0.40"

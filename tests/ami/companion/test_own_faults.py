@@ -11,8 +11,8 @@ from ami.companion.world import Agreement, Side, World, key, world
 from ami.fake_channel import Channel, Refresh
 from session_timer.session import Action
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.edge import Answer, Found
-from session_timer_companion.watch import Watch, place
+from session_timer_companion.edge.client import Answer, Found
+from session_timer_companion.timers.tracked_call import Watch, place
 
 OURS = Agreement(12, Side.LOCAL)
 

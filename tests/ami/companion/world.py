@@ -19,9 +19,9 @@ from ami.fake_asterisk import FakeAsterisk
 from ami.fake_channel import Channel, Refresh
 from session_timer import Agreement, InternalHeader, Side, record
 from session_timer_companion.companion import Companion
-from session_timer_companion.configuration import Configuration, load
-from session_timer_companion.keeper import Keeper
-from session_timer_companion.watch import Watch
+from session_timer_companion.config import Configuration, load
+from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.tracking.tracker import Keeper
 
 Peer = Callable[["World", Channel, Refresh], int | None]
 """What the far side does with a refresh: the code of its answer, or None for silence."""

@@ -9,9 +9,9 @@ import asyncio
 import json
 import sys
 
-from session_timer_companion.clocks import Clocks
-from session_timer_companion.edge import Changes, Found
-from session_timer_companion.edges import Edges
+from session_timer_companion.edge.client import Changes, Found
+from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.pool import Edges
 
 
 async def look(edges: Edges, clocks: Clocks, key: str, rounds: int) -> dict[str, object]:

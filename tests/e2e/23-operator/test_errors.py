@@ -10,7 +10,7 @@ from e2e.companion_run import CONFIG, assert_told, beside, heard, put, ran
 from e2e.refreshed_calls import TIMER
 from e2e.together import Stage
 from lab.stack import ROOT, Stack
-from session_timer_companion.keeper import EVENTS
+from session_timer_companion.tracking.tracker import EVENTS
 
 
 def test_wrong_password_is_said_and_ends_it(stack: Stack) -> None:

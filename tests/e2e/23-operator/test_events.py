@@ -12,7 +12,7 @@ from e2e.refreshed_calls import TIMER
 from e2e.together import Stage
 from lab.stack import ROOT, Stack
 from lab.waiting import wait_until
-from session_timer_companion.keeper import EVENTS
+from session_timer_companion.tracking.tracker import EVENTS
 
 SHIPPED = ROOT / "asterisk/manager.d/session-timer.conf"
 SCRIPT = Path(__file__).with_name("heard_events.py")

@@ -75,7 +75,7 @@ def edited(host: SystemdHost, lines: str) -> Iterator[None]:
 def readiness(host: SystemdHost) -> dict[str, object]:
     """What /readyz of the service says."""
     said = host.shell(
-        "python3 -c 'from session_timer_companion.client import Client;"
+        "python3 -c 'from session_timer_companion.http.client import Client;"
         ' import json; print(json.dumps(Client("http://127.0.0.1:8080").readiness()))\''
     )
     report: dict[str, object] = json.loads(said)

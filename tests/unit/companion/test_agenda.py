@@ -8,8 +8,8 @@ import random
 import tracemalloc
 
 from session_timer import Agreement, DialogTimer, Policy, Side
-from session_timer_companion.agenda import TICK, Agenda
-from session_timer_companion.watch import Watch
+from session_timer_companion.timers.scheduler import TICK, Agenda
+from session_timer_companion.timers.tracked_call import Watch
 
 
 def watch(name: str) -> Watch:

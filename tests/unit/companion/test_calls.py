@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from session_timer import Agreement, Side
 from session_timer.session import Method, Reason
-from session_timer_companion import calls, refreshing
-from session_timer_companion.ami import AmiMessage
+from session_timer_companion.ami.client import AmiMessage
+from session_timer_companion.channels import calls, refresh_actions
 
 VALUE = '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";v=1'
 
@@ -89,12 +89,12 @@ def test_a_call_id_may_have_semicolons_before_its_tags() -> None:
 
 
 def test_update_without_sdp_is_a_connected_line_with_a_tag_never_used_before() -> None:
-    first, second = refreshing.fresh_tag(), refreshing.fresh_tag()
+    first, second = refresh_actions.fresh_tag(), refresh_actions.fresh_tag()
     assert first != second
-    assert refreshing.by_connected_line("PJSIP/a-1", first) == [
+    assert refresh_actions.by_connected_line("PJSIP/a-1", first) == [
         ("Setvar", {"Channel": "PJSIP/a-1", "Variable": "CONNECTEDLINE(tag)", "Value": first})
     ]
-    number, tag = refreshing.by_connected_line("PJSIP/a-1", first, "1000")
+    number, tag = refresh_actions.by_connected_line("PJSIP/a-1", first, "1000")
     assert number[1]["Variable"] == "CONNECTEDLINE(num,i)"
     assert tag[1]["Variable"] == "CONNECTEDLINE(tag)"
 
@@ -102,7 +102,7 @@ def test_update_without_sdp_is_a_connected_line_with_a_tag_never_used_before() -
 @pytest.mark.parametrize(("method", "word"), [(Method.INVITE, "invite"), (Method.UPDATE_SDP, "update")])
 def test_an_offer_names_the_codecs_in_use_and_one_that_never_shows(method: Method, word: str) -> None:
     media = calls.media("(ulaw|alaw)", "DISABLED", "", "rfc4733")
-    offer, send = refreshing.with_sdp(CHANNEL.name, media, method)
+    offer, send = refresh_actions.with_sdp(CHANNEL.name, media, method)
     assert offer[1]["Variable"] == "PJSIP_MEDIA_OFFER(audio)"
     assert offer[1]["Value"] == "!all,ulaw,alaw,none"
     assert (send[1]["Variable"], send[1]["Value"]) == ("PJSIP_SEND_SESSION_REFRESH()", word)
@@ -122,7 +122,7 @@ def test_what_an_offer_of_audio_would_change_is_repeated(
     codecs: str, t38: str, video: str, method: Method
 ) -> None:
     media = calls.media(codecs, t38, video, "auto")
-    there, back = refreshing.with_sdp(CHANNEL.name, media, method)
+    there, back = refresh_actions.with_sdp(CHANNEL.name, media, method)
     assert there == (
         "Setvar",
         {"Channel": CHANNEL.name, "Variable": "PJSIP_DTMF_MODE()", "Value": "auto_info"},
@@ -132,7 +132,7 @@ def test_what_an_offer_of_audio_would_change_is_repeated(
 
 @pytest.mark.parametrize("digits", ["rfc4733", "inband", "info", "auto", "auto_info", "none"])
 def test_a_description_is_repeated_by_a_mode_that_is_described_alike(digits: str) -> None:
-    there, back = refreshing.by_repetition(CHANNEL.name, calls.Media(digits=digits))
+    there, back = refresh_actions.by_repetition(CHANNEL.name, calls.Media(digits=digits))
     described = {"rfc4733", "auto", "auto_info"}
     assert there[1]["Value"] != digits
     assert (there[1]["Value"] in described) is (digits in described)
@@ -140,12 +140,12 @@ def test_a_description_is_repeated_by_a_mode_that_is_described_alike(digits: str
 
 
 def test_an_unknown_way_to_send_digits_is_left_alone() -> None:
-    with pytest.raises(refreshing.CannotRefresh, match="'morse'"):
-        refreshing.by_repetition(CHANNEL.name, calls.Media(digits="morse"))
+    with pytest.raises(refresh_actions.CannotRefresh, match="'morse'"):
+        refresh_actions.by_repetition(CHANNEL.name, calls.Media(digits="morse"))
 
 
 def test_a_hang_up_says_why_before_it_ends_the_call() -> None:
-    why, end = refreshing.hang_up("PJSIP/a-1", Reason.SILENT)
+    why, end = refresh_actions.hang_up("PJSIP/a-1", Reason.SILENT)
     assert why[1] == {
         "Channel": "PJSIP/a-1",
         "Variable": "CDR(userfield)",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from session_timer_companion.client import Client, ClientError
+from session_timer_companion.http.client import Client, ClientError
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from lab.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from session_timer.session import Method, Reason, State
-from session_timer_companion.command import main
-from session_timer_companion.configuration import AmiServer, CompanionSettings, Http, Log, Tls
-from session_timer_companion.measures import ACTIONS, Measures, Outcome
+from session_timer_companion.cli import main
+from session_timer_companion.config import AmiServer, CompanionSettings, Http, Log, Tls
+from session_timer_companion.metrics import ACTIONS, Measures, Outcome
 
 ROOT = Path(__file__).parents[3]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
@@ -111,7 +111,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def test_every_page_of_the_server_is_documented() -> None:
-    source = (ROOT / "asterisk/session_timer_companion/http.py").read_text()
+    source = (ROOT / "asterisk/session_timer_companion/http/server.py").read_text()
     served = {
         (verb.upper(), path.replace("{call_id:.+}", "<call-id>"))
         for verb, path in re.findall(r'web\.(get|post)\("([^"]+)"', source)
@@ -223,7 +223,7 @@ def test_what_the_log_is_said_to_say_is_in_the_code() -> None:
     code = "".join(
         each.read_text()
         for folder in ("asterisk/session_timer_companion", "kamailio/session_timer_kemi")
-        for each in (ROOT / folder).glob("*.py")
+        for each in (ROOT / folder).rglob("*.py")
     )
     assert len(said) >= 10
     assert [line for line in said if f'"{line}' not in code] == []

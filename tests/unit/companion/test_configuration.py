@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from session_timer import ConfigError
-from session_timer_companion.configuration import Configuration, load
+from session_timer_companion.config import Configuration, load
 
 GOOD = """
 session_timer: {min_se: 90}

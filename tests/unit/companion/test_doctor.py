@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from session_timer import Config, validate
-from session_timer_companion.asterisk_findings import NEEDED, AsteriskFacts, of_asterisk
-from session_timer_companion.configuration import load
-from session_timer_companion.edge_findings import TABLES, EdgeFacts, of_edge
-from session_timer_companion.finding import Finding, Level
-from session_timer_companion.own_findings import CompanionFacts, of_companion, of_configuration
+from session_timer_companion.config import load
+from session_timer_companion.doctor.asterisk import NEEDED, AsteriskFacts, of_asterisk
+from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
+from session_timer_companion.doctor.edge import TABLES, EdgeFacts, of_edge
+from session_timer_companion.doctor.finding import Finding, Level
 
 GOOD = {
     "timers": "no",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from session_timer_companion.http_doors import HttpError, listening
+from session_timer_companion.http.sockets import HttpError, listening
 
 
 def refusal(host: str, port: int) -> str:

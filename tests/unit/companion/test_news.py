@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from session_timer import Agreement, DialogTimer, Failure, Policy, Record, Side, session
-from session_timer_companion.clocks import Clocks
-from session_timer_companion.watch import UNKNOWN, Refreshed, Refused, Watch, news
+from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, Refused, Watch, news
 
 AHEAD = 3600.0
 """The edge's monotonic clock is an hour ahead of ours."""

@@ -6,10 +6,10 @@ import io
 
 import pytest
 from rich.console import Console, RenderableType
-from session_timer_companion.finding import Finding, Level
-from session_timer_companion.live_view import Snapshot, bar, picture, totals
-from session_timer_companion.shown import ShownSession
-from session_timer_companion.tables import (
+from session_timer_companion.doctor.finding import Finding, Level
+from session_timer_companion.http.views import ShownSession
+from session_timer_companion.terminal.live_view import Snapshot, bar, picture, totals
+from session_timer_companion.terminal.tables import (
     WIDE,
     duration,
     findings_text,

@@ -1,0 +1,1 @@
+"""Asterisk's manager interface: log in, stay connected, ask, hear events."""

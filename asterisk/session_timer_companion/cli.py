@@ -1,0 +1,246 @@
+"""The command line: run the companion, check what it needs, look at what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from session_timer import ConfigError
+
+from session_timer_companion import __version__
+from session_timer_companion.config import Configuration, http_settings, load
+
+# What one command alone needs, such as the HTTP server, is imported where it is used: a command that a person
+# types should answer at once.
+if TYPE_CHECKING:
+    from session_timer_companion.doctor.finding import Finding
+    from session_timer_companion.http.client import Client
+
+T = TypeVar("T")
+
+DEFAULT_CONFIG = Path("/etc/session-timer/session-timer.yaml")
+
+config_option = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    envvar="SESSION_TIMER_CONFIG",
+    help="The YAML file that edge and companion share.",
+)
+url_option = click.option(
+    "--url",
+    envvar="SESSION_TIMER_URL",
+    help="Where the companion answers, if not where the configuration says: http://127.0.0.1:8080",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+def read_or_exit(config: Path) -> Configuration:
+    """The configuration, or every problem of it on standard error and exit status 1."""
+    try:
+        return load(config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="session-timer")
+def main() -> None:
+    """Session timers (RFC 4028) for the calls that Asterisk anchors."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal may have no bar, and no letter of a Call-ID: it shows a question mark.
+        sys.stdout.reconfigure(errors="replace")
+
+
+@main.command()
+@config_option
+def run(config: Path) -> None:
+    """Run the companion in the foreground, until SIGTERM; SIGHUP reads the configuration again."""
+    # structlog would import it, for the console of a developer: a fifth of the time that a start takes.
+    with _hidden("rich"):
+        from session_timer_companion import companion, logs, service  # noqa: PLC0415
+
+    configuration = read_or_exit(config)
+    log = configuration.settings.log
+    logs.configure(log.format, log.level)
+    try:
+        asyncio.run(service.run(configuration, lambda: load(config)))
+    except companion.StartError as error:
+        click.echo(f"session-timer: {error}", err=True)
+        sys.exit(1)
+
+
+@main.command("check-config")
+@config_option
+def check_config(config: Path) -> None:
+    """Say whether the configuration can be used, and everything that is wrong with it."""
+    configuration = read_or_exit(config)
+    peers = len(configuration.shared.peers)
+    click.echo(
+        f"{config}: valid: {peers} peer profile{'s' * (peers != 1)}, "
+        + ", ".join(f"Asterisk {account.address}" for account in configuration.accounts)
+    )
+
+
+@main.command()
+@config_option
+@click.option("--endpoint", "endpoints", multiple=True, help="PJSIP endpoint to look at; may be repeated.")
+@click.option(
+    "--listen",
+    type=click.FloatRange(0.5, 600),
+    default=2.5,
+    show_default=True,
+    help="Seconds to watch events.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Only what would not work.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool, as_json: bool) -> None:
+    """Look at Asterisk, edge and companion: what would not work, why, and the line to change.
+
+    Touches no call. Exit status 0: all well; 1: something would not work.
+    """
+    from session_timer_companion import logs  # noqa: PLC0415
+    from session_timer_companion.doctor import examine as doctors  # noqa: PLC0415
+    from session_timer_companion.doctor.finding import Level  # noqa: PLC0415
+    from session_timer_companion.terminal import tables  # noqa: PLC0415
+
+    configuration = read_or_exit(config)
+    # What the connections log is among the findings.
+    logs.silence()
+    found: list[Finding] = asyncio.run(
+        doctors.examine(configuration, config, endpoints=endpoints, listen=listen)
+    )
+    problems = [finding for finding in found if finding.level is Level.PROBLEM]
+    if quiet:
+        found = problems
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    elif found:
+        tables.terminal().print(tables.findings_text(found), soft_wrap=True)
+    sys.exit(bool(problems))
+
+
+@main.command()
+@config_option
+@url_option
+@json_option
+def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
+    """The calls under watch, most urgent first."""
+    from session_timer_companion.terminal import tables  # noqa: PLC0415
+
+    found = _asked(config, url, lambda client: client.sessions())
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if found:
+        tables.terminal(tables.WIDE).print(tables.sessions_table(found))
+    click.echo(f"{len(found)} call{'s' * (len(found) != 1)} under watch")
+
+
+@main.command()
+@click.argument("call_id", metavar="CALL-ID")
+@config_option
+@url_option
+@json_option
+def show(call_id: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """All that is known of one call."""
+    from session_timer_companion.terminal import tables  # noqa: PLC0415
+
+    found = _asked(config, url, lambda client: client.session(call_id))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for each in found:
+        tables.terminal().print(tables.session_table(each))
+
+
+@main.command()
+@click.argument("call_id", metavar="CALL-ID")
+@config_option
+@url_option
+@json_option
+def refresh(call_id: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Refresh one call now, and wait for what the edge's record says of it.
+
+    Exit status 0: the peer confirmed it; 1: not.
+    """
+    from session_timer_companion.terminal import tables  # noqa: PLC0415
+
+    reports = _asked(config, url, lambda client: client.refresh(call_id))
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    else:
+        for line in tables.refresh_lines(reports):
+            click.echo(line)
+    sys.exit(any(report["outcome"] != "confirmed" for report in reports))
+
+
+@main.command()
+@config_option
+@url_option
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds between pictures.",
+)
+@click.option("--once", is_flag=True, help="One picture, then leave.")
+def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None:
+    """Follow the calls on the whole screen, with a bar for the time left to each one's next step."""
+    from session_timer_companion.terminal import live_view, tables  # noqa: PLC0415
+
+    client = _client(config, url)
+    console = tables.terminal()
+    if once:
+        snapshot = live_view.look(client)
+        console.print(live_view.picture(snapshot, height=10**6, width=console.width))
+        sys.exit(bool(snapshot.trouble))
+    live_view.run(client, console, interval)
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """As if this package were not installed. One that is in use already stays."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # so Python has it (importlib, ModuleNotFoundError)
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+def _client(config: Path, url: str | None) -> Client:
+    from session_timer_companion.http.client import Client, address  # noqa: PLC0415
+
+    if url is not None:
+        return Client(url)
+    try:
+        return Client(address(http_settings(config)))
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        click.echo("or name the companion with --url http://127.0.0.1:8080", err=True)
+        sys.exit(1)
+
+
+def _asked(config: Path, url: str | None, question: Callable[[Client], T]) -> T:
+    from session_timer_companion.http.client import ClientError  # noqa: PLC0415
+
+    try:
+        return question(_client(config, url))
+    except ClientError as error:
+        click.echo(f"session-timer: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,163 @@
+"""What the doctor makes of the configuration and of the running companion. Facts in, findings out."""
+
+from __future__ import annotations
+
+import ipaddress
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from session_timer_companion.config import Configuration
+from session_timer_companion.doctor.finding import PJSIP, Finding, Level
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionFacts:
+    """What answers where the companion's HTTP is expected."""
+
+    url: str
+    running: bool = False
+    foreign: bool = False
+    """Something else answers there."""
+    trouble: str = ""
+    version: str = ""
+    waiting_for: tuple[str, ...] = ()
+    """What it is not ready with, and why."""
+    swallowed: int = 0
+    """Refreshes that Asterisk called a success, and only another form brought an answer."""
+    faults: int = 0
+
+
+def of_configuration(configuration: Configuration, path: Path) -> Iterator[Finding]:
+    """What is allowed, and still would not work or should be known."""
+    shared, settings = configuration.shared, configuration.settings
+    about, file = "configuration", str(path)
+    peers = len(shared.peers)
+    yield Finding(Level.OK, about, f"{path} is valid: {peers} peer profile{'s' * (peers != 1)}")
+    if not shared.edge.rpc and not all(server.alone for server in settings.ami):
+        yield Finding(
+            Level.NOTE,
+            about,
+            "edge.rpc is not set",
+            "a call whose internal header names no edge cannot be followed: no record tells of its refreshes",
+            'edge: {rpc: "udp:<address of Kamailio>:8090"}',
+            file,
+        )
+    if not shared.asterisk and shared.edge.rpc:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            "`asterisk` lists no server",
+            "the edge speaks for nobody: every call passes between ends with timers of their own, "
+            "and none gets the internal header",
+            "asterisk: [<address of Asterisk as Kamailio sees it>]",
+            file,
+        )
+    if shared.policy.floor < 90:
+        yield Finding(
+            Level.NOTE,
+            about,
+            "unsafe_lab_intervals is true",
+            "intervals below 90 seconds are for a lab; no peer out there accepts them (RFC 4028 section 4)",
+            "remove unsafe_lab_intervals",
+            file,
+        )
+    if settings.http.enabled and not _loopback(settings.http.host):
+        yield Finding(
+            Level.NOTE,
+            about,
+            f"HTTP listens on {settings.http.host}",
+            "whoever reaches the port sees Call-IDs and may refresh calls; there is no password",
+            "companion: {http: {host: 127.0.0.1}}",
+            file,
+        )
+    for server in settings.ami:
+        yield from _secret(server.name, server.secret_file, server.secret is not None, path)
+        if server.tls is None and not _loopback(server.host):
+            yield Finding(
+                Level.NOTE,
+                about,
+                f"AMI to {server.host} is not encrypted",
+                "the password is not sent as it is, but whoever is on the way may read and change the rest",
+                "tls: {ca_file: <PEM file>}   and tlsenable = yes in manager.conf",
+                file,
+            )
+
+
+def _secret(name: str, secret_file: str | None, inline: bool, path: Path) -> Iterator[Finding]:  # noqa: FBT001
+    holder = path if inline else path.parent / secret_file if secret_file else None
+    if holder is None:
+        return
+    try:
+        mode = holder.stat().st_mode
+    except OSError:
+        return
+    if mode & stat.S_IROTH:
+        yield Finding(
+            Level.NOTE,
+            "configuration",
+            f"every user of this host can read {holder}, which holds the AMI password of {name}",
+            "that account may hang up calls",
+            f"chmod o-r {holder}",
+            str(holder),
+        )
+
+
+def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
+    """The companion of this host, if it runs."""
+    about = "companion"
+    if facts.foreign:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"another program answers at {facts.url}",
+            "the companion cannot listen there, and does not start",
+            "companion: {http: {port: <a free one>}}",
+            "the configuration",
+        )
+        return
+    if not facts.running:
+        yield Finding(
+            Level.NOTE,
+            about,
+            f"not running at {facts.url}",
+            "nothing is refreshed until it is started",
+            "systemctl enable --now session-timer-companion",
+        )
+        return
+    yield Finding(Level.OK, about, f"running at {facts.url}, release {facts.version}")
+    if facts.version != version:
+        yield Finding(
+            Level.NOTE,
+            about,
+            f"release {facts.version} is running, {version} is installed",
+            "an upgrade takes effect at the next start",
+            "systemctl restart session-timer-companion",
+        )
+    for part in facts.waiting_for:
+        yield Finding(Level.PROBLEM, about, f"not ready: {part}", "its calls are not kept")
+    if facts.swallowed:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"{facts.swallowed} refreshes since its start: Asterisk said Success, and sent nothing",
+            "the endpoint swallows UPDATE: time is lost until the companion refreshes with SDP",
+            "the endpoint's options (above); the log names each call: `no sign that the refresh left`",
+            PJSIP,
+        )
+    if facts.faults:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"{facts.faults} errors in our code since its start (session_timer_faults_total)",
+            "the calls went on; what was due was tried again",
+            "journalctl -u session-timer-companion | grep fault   and report what it says",
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The edge, as the companion reads it: records, changes, clocks."""

@@ -1,0 +1,136 @@
+"""What the companion shows over HTTP: metrics, health, sessions; and the one thing it does: refresh."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from session_timer_companion import __version__
+from session_timer_companion.companion import Companion
+from session_timer_companion.http.views import NO_CALL, shown, standings
+from session_timer_companion.timers import manual_refresh
+from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.tracking.tracker import Keeper
+
+_USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
+"""Refresher and state of a call that only waits: shown even where there is none."""
+
+AT_A_TIME = 100
+"""Calls that are told of in one go: 100,000 take seconds, and nobody's turn may be late for it."""
+
+_COMPANION: web.AppKey[Companion] = web.AppKey("companion")
+
+
+@asynccontextmanager
+async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIterator[None]:
+    """Serve whoever comes to these sockets (`http_doors.py`) until the end of the block."""
+    app = web.Application()
+    app[_COMPANION] = companion
+    app.add_routes(
+        [
+            web.get("/metrics", _metrics),
+            web.get("/healthz", _health),
+            web.get("/readyz", _readiness),
+            web.get("/sessions", _sessions),
+            web.get("/sessions/{call_id:.+}", _session),
+            web.post("/sessions/{call_id:.+}/refresh", _refresh),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        for door in doors:
+            await web.SockSite(runner, door).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    companion = request.app[_COMPANION]
+    sessions = companion.measures.sessions
+    sessions.clear()
+    for keeper in companion.keepers:
+        for standing in _USUAL:
+            sessions.labels(keeper.name, *standing).set(0)
+        for standing, calls in standings(keeper.by_key.values()).items():
+            sessions.labels(keeper.name, *standing).set(calls)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(companion.measures.registry), headers={"Content-Type": content_type})
+
+
+async def _health(request: web.Request) -> web.Response:
+    alive = request.app[_COMPANION].alive()
+    return web.json_response({"alive": alive}, status=200 if alive else 503)
+
+
+async def _readiness(request: web.Request) -> web.Response:
+    companion = request.app[_COMPANION]
+    edges = {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()}
+    if not companion.clocks.names:
+        edges = {
+            address: "publishes no clock" if is_up == "ready" else is_up for address, is_up in edges.items()
+        }
+    report = {
+        "version": __version__,
+        "asterisk": {
+            keeper.name: "ready" if keeper.ready else str(keeper.ami.last_error or "starting")
+            for keeper in companion.keepers
+        },
+        "edge": edges,
+    }
+    return web.json_response(report, status=200 if companion.ready else 503)
+
+
+async def _sessions(request: web.Request) -> web.StreamResponse:
+    now = asyncio.get_running_loop().time()
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    separator = b"["
+    for keeper in request.app[_COMPANION].keepers:
+        watches = list(keeper.by_key.values())
+        for start in range(0, len(watches), AT_A_TIME):
+            some = watches[start : start + AT_A_TIME]
+            told = json.dumps([shown(keeper.name, watch, now) for watch in some])
+            await response.write(separator + told[1:-1].encode())
+            separator = b", "
+            await asyncio.sleep(0)
+    await response.write(b"[]" if separator == b"[" else b"]")
+    return response
+
+
+async def _session(request: web.Request) -> web.Response:
+    now = asyncio.get_running_loop().time()
+    return web.json_response([shown(keeper.name, watch, now) for keeper, watch in _named(request)])
+
+
+async def _refresh(request: web.Request) -> web.Response:
+    if "Origin" in request.headers:
+        # A page in somebody's browser is not the operator.
+        raise web.HTTPForbidden(text="not from a web page")
+    named = _named(request)
+    return web.json_response(
+        await asyncio.gather(*[manual_refresh.refresh(keeper, watch) for keeper, watch in named])
+    )
+
+
+def _named(request: web.Request) -> list[tuple[Keeper, Watch]]:
+    """Every dialog with the Call-ID in the path: forks and both legs of a call may share it."""
+    call_id = request.match_info["call_id"]
+    found = [
+        (keeper, watch)
+        for keeper in request.app[_COMPANION].keepers
+        for key, watch in keeper.by_key.items()
+        if key.startswith(call_id) and watch.call_id == call_id
+    ]
+    if not found:
+        raise web.HTTPNotFound(text=f"{NO_CALL} {call_id} is under watch")
+    return found

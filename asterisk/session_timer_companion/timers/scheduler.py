@@ -1,0 +1,92 @@
+"""Who is to be woken when: one timer of the event loop for any number of calls."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+
+from session_timer_companion.timers.tracked_call import Watch
+
+TICK = 0.05
+"""Seconds. Calls whose time comes within one tick are woken together, at its end."""
+
+SPARE = 1_000
+"""Ticks that nobody waits for any more, and that are kept until there are more of them."""
+
+_NOBODY: tuple[int, list[Watch]] = (0, [])
+
+
+class Agenda:
+    """Wakes each watch at its time, in seconds of the event loop's clock, and not before `resume`.
+
+    `on_wake` gets those whose time has come, and the seconds by which they are late beyond the tick; it must
+    not raise.
+    """
+
+    def __init__(self, on_wake: Callable[[list[Watch], float], None]) -> None:
+        self._on_wake = on_wake
+        self._loop = asyncio.get_running_loop()
+        self._ticks: list[int] = []
+        self._of: dict[int, tuple[int, list[Watch]]] = {}
+        """By tick: the tick's number, one object for all that wait for it, and who waits."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._running = False
+
+    def put(self, watch: Watch, at: float | None) -> None:
+        """Wake `watch` at `at` and no more at the time set before; None: not at all."""
+        tick = None if at is None else math.ceil(at / TICK)
+        if watch.wake == tick:
+            return
+        if watch.wake is not None:
+            _, waiting = self._of[watch.wake]
+            waiting.remove(watch)
+            if not waiting:
+                self._drop(watch.wake)
+        if tick is None:
+            watch.wake = None
+            return
+        found = self._of.get(tick)
+        if found is None:
+            found = self._of[tick] = (tick, [])
+            heapq.heappush(self._ticks, tick)
+            if self._running and self._ticks[0] == tick:
+                self._arm()
+        watch.wake = found[0]
+        found[1].append(watch)
+
+    def pause(self) -> None:
+        """Wake nobody until `resume`; nothing is forgotten."""
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def resume(self) -> None:
+        """Wake again, first whoever has become due meanwhile."""
+        if not self._running:
+            self._running = True
+            self._arm()
+
+    def _drop(self, tick: int) -> None:
+        """Nobody waits for this tick, which may be years away; its number stays in the heap for a while."""
+        del self._of[tick]
+        if len(self._ticks) > SPARE + 2 * len(self._of):
+            self._ticks = sorted(self._of)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._wake_up) if self._ticks else None
+
+    def _wake_up(self) -> None:
+        now = self._loop.time()
+        while self._ticks and self._ticks[0] * TICK <= now:
+            tick, waiting = self._of.pop(heapq.heappop(self._ticks), _NOBODY)
+            for watch in waiting:
+                watch.wake = None
+            if waiting:
+                self._on_wake(waiting, now - tick * TICK)
+        if self._running:
+            self._arm()

@@ -1,0 +1,147 @@
+"""One call under watch, and what a record that was read means for it."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, session
+from session_timer.session import Method, Session
+
+from session_timer_companion.channels import calls
+from session_timer_companion.edge.client import Edge
+from session_timer_companion.edge.clocks import Clocks
+
+UNKNOWN = -1
+"""The count of refreshes of a call whose record has not been read yet."""
+
+TOLERANCE = 1.5
+"""Seconds by which another host's time may be read too late: readings are published each second."""
+
+_PLACES = tuple(place / 256 for place in range(256))
+
+
+def place(key: str) -> float:
+    """A call's constant place in [0, 1); of few values, so that many calls share one number."""
+    return _PLACES[zlib.crc32(key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A refresh of ours that is under way; times in seconds on our clock."""
+
+    method: Method
+    sent: float
+    polls: int = 0
+    """How often the record was read since."""
+    second_tried: bool = False
+    other_form: float | None = None
+    """When a refresh with SDP was sent too, because nothing shows that the first form ever left."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A call, its timer, and what was last read of its record.
+
+    There may be 100,000. So a session that merely waits for its time is not kept: it is made again from
+    what was agreed and when (`rest`).
+    """
+
+    channel: str
+    """Asterisk's name for it. Transfers may change it."""
+    key: str
+    """Of the record. It stays."""
+    edge: Edge | None
+    """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
+    policy: Policy
+    outbound: bool
+    """Our side placed the call."""
+    dialog: DialogTimer
+    since: float
+    """When the last 2xx that we know of passed, on our clock."""
+    refreshes: int = UNKNOWN
+    number: str = ""
+    """To be set as connected number before the first UPDATE; empty where Asterisk has one."""
+    wake: int | None = None
+    """The agenda's: when it wakes this call."""
+    failure_at: float | None = None
+    """Of the last failure that was dealt with, on the record's clock."""
+    hindrance: str = ""
+    """What kept Asterisk from sending the last refresh, as it was logged; empty: it was sent."""
+    active: Session | None = None
+    """The session while it does more than wait."""
+    attempt: Attempt | None = None
+    busy: bool = False
+    """A task has it in hand, and will see to the next wake."""
+    gone: bool = False
+
+    @property
+    def call_id(self) -> str:
+        return calls.call_id(self.key)
+
+    @property
+    def endpoint(self) -> str:
+        return calls.endpoint(self.channel)
+
+    @property
+    def begun(self) -> bool:
+        """Its record has been read, or its timer runs without."""
+        return self.refreshes != UNKNOWN or self.wake is not None or self.active is not None
+
+    @property
+    def session(self) -> Session:
+        """The session as it stands."""
+        if self.active is not None:
+            return self.active
+        return session.begin(
+            self.dialog, self.since, self.policy, owns_call_id=self.outbound, spread=self.spread
+        )
+
+    @property
+    def spread(self) -> float:
+        """Where its refresh lies in the time over which refreshes are spread."""
+        return place(self.key)
+
+    def rest(self, waiting: Session) -> None:
+        """Keep a session that a 2xx has just begun anew."""
+        self.dialog = waiting.dialog
+        self.since = waiting.since
+        self.active = waiting if waiting.failed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The record tells of a 2xx that the session does not know yet."""
+
+    since: float
+    """When it passed, in seconds on our clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The record tells of a non-2xx to a refresh of ours."""
+
+    answer: RefreshResponse
+
+
+def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
+    """What `record` tells beyond what the watch knows; None for nothing."""
+    at = clocks.ours(record.clock, record.at)
+    counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
+    sent = watch.active.sent if watch.active is not None else None
+    known = watch.since + TOLERANCE
+    if watch.refreshes == UNKNOWN and sent is not None:
+        # How old the call is was a guess, perhaps made the moment before our refresh left.
+        known = min(known, sent)
+    # An edge that lost its table counts anew, and may come to any number again; its time still tells.
+    later = at is not None and at > known
+    if counted or later:
+        return Refreshed(now if at is None else min(now, at))
+    failure = record.failure
+    if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
+        return None
+    failed_at = clocks.ours(failure.clock or record.clock, failure.at)
+    if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
+        return None
+    answer = RefreshResponse(code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after)
+    return Refused(answer)
