@@ -1,6 +1,6 @@
 """Session timers (RFC 4028) in Kamailio's KEMI routing: the verbs that a Python script calls.
 
-    from session_timer_kemi import SessionTimers
+    from . import SessionTimers
 
 Without the library `session_timer` beside it, the verbs let every message pass as if we were not there.
 Outside Kamailio there are no verbs: only `python3 -m session_timer_kemi.check FILE`.
@@ -16,7 +16,7 @@ except ModuleNotFoundError:
     pass
 else:
     try:
-        from .verbs import SessionTimers
+        from .session_timers import SessionTimers
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("session_timer"):
             raise

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 try:
     from session_timer import ConfigError
 
-    from .configuration import load
+    from .config_file import load
 except ModuleNotFoundError as missing:
     if missing.name is None or not missing.name.startswith("session_timer"):
         raise

@@ -6,7 +6,7 @@ import os
 
 from session_timer import Config, ConfigError
 
-from . import configuration, ksr
+from . import config_file, ksr
 
 _last_good: dict[str, Config] = {}
 """Outlives a reload of the script, which keeps imported modules: a broken file then changes nothing."""
@@ -15,7 +15,7 @@ _last_good: dict[str, Config] = {}
 def load(path: str) -> Config:
     """Read the file, its problems into the log. Broken at the start it ends Kamailio."""
     try:
-        config = configuration.load(path)
+        config = config_file.load(path)
     except ConfigError as wrong:
         for line in str(wrong).splitlines():
             ksr.error(f"session timer: {line}")

@@ -11,7 +11,7 @@ import pytest
 from kemi.edge import CONFIG, Edge, MakeEdge
 from kemi.fake_ksr import RELEASES
 from session_timer import ConfigError
-from session_timer_kemi.configuration import load
+from session_timer_kemi.config_file import load
 
 START = """
 import sys

@@ -9,7 +9,7 @@ import pytest
 from kemi.edge import ASTERISK, CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge
 from session_timer import Record, Side
 from session_timer.record import key
-from session_timer_kemi.pending import Part, Pending
+from session_timer_kemi.branch_memory import Part, Pending
 from session_timer_kemi.records import clock_id
 
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")

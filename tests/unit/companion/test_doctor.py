@@ -187,7 +187,7 @@ def test_a_list_of_changes_that_is_too_long_is_only_told() -> None:
 
 def test_what_is_to_be_searched_for_is_what_the_edge_writes() -> None:
     (words,) = re.findall(r"grep '([^']+)'", only(of_edge(replace(EDGE, faults=1))).change)
-    assert words in (ROOT / "kamailio/session_timer_kemi/verbs.py").read_text()
+    assert words in (ROOT / "kamailio/session_timer_kemi/session_timers.py").read_text()
 
 
 def test_a_clock_that_stands_still_names_what_starts_it_in_both_kinds_of_configuration() -> None:

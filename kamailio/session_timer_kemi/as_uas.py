@@ -9,9 +9,9 @@ from session_timer.dialog import DialogTimer
 from session_timer.uas import Accept, Reject
 
 from . import ksr
-from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
-from .pending import Completed, Part, Pending, Relayed
-from .rows import Rows, remembered
+from .branch_memory import Completed, Part, Pending, Relayed
+from .header_edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
+from .message_facts import Rows, remembered
 
 
 class Refusal(NamedTuple):

@@ -15,7 +15,7 @@ from session_timer import Agreement, DialogTimer, SessionExpires, Side
 from session_timer.proxy import Asked
 from session_timer.uac import TimerHeaders
 
-from .edits import Edits
+from .header_edits import Edits
 
 _MOST_REMEMBERED = 512
 

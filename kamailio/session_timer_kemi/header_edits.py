@@ -8,7 +8,7 @@ from session_timer import TIMER
 from session_timer.headers import has_tag, without_tag
 
 from . import ksr
-from .rows import Rows
+from .message_facts import Rows
 
 
 class Edits(NamedTuple):

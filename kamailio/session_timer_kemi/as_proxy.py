@@ -6,9 +6,9 @@ from session_timer import HeaderError, Peer, RefreshRequest, RefreshResponse, Se
 from session_timer.dialog import DialogTimer
 from session_timer.uas import Reject
 
-from .edits import Edits, with_only_row, with_row, with_tag
-from .pending import Completed, Part, Pending, Relayed
-from .rows import Rows, remembered
+from .branch_memory import Completed, Part, Pending, Relayed
+from .header_edits import Edits, with_only_row, with_row, with_tag
+from .message_facts import Rows, remembered
 
 
 @remembered

@@ -25,12 +25,12 @@ from session_timer import (
 )
 from session_timer.record import split_key
 
-from . import inbound, ksr, last_good, outbound, outcome, passing
-from .pending import Completed, Part, Pending
+from . import as_proxy, as_uac, as_uas, ksr, last_good, outcome
+from .branch_memory import Completed, Part, Pending
+from .message_facts import Rows
+from .peers import Directory, End
 from .records import LearnedMinSE, Records, clock_id
-from .rows import Rows
 from .transaction import MessageIds, Transaction
-from .who import Directory, End
 
 PEER_NAME = "session_timer_peer"
 """The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
@@ -150,7 +150,7 @@ class SessionTimers:
             return
         policy = self._peer(self._record(ids), destination).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            outbound.announce(Rows.read()).make()
+            as_uac.announce(Rows.read()).make()
 
     def _request(self) -> bool:
         self._strip()
@@ -167,9 +167,9 @@ class SessionTimers:
         peer = self._peer(self._record(ids), source)
         if not peer.policy.enabled:
             return False
-        refusal = inbound.screen(Rows.read(), ids.method, peer)
+        refusal = as_uas.screen(Rows.read(), ids.method, peer)
         if refusal is not None:
-            inbound.refuse(refusal, ids.call_id)
+            as_uas.refuse(refusal, ids.call_id)
             return True
         if not ids.to_tag and self._ends_by_bye(peer.policy):
             ksr.watch_dialog()
@@ -218,12 +218,12 @@ class SessionTimers:
             ksr.remember(_UNRECORDED, "1")
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
             sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
-            relayed = passing.request(Rows.read(), ids.method, peer, known, sender)
+            relayed = as_proxy.request(Rows.read(), ids.method, peer, known, sender)
         elif destination.is_asterisk:
-            relayed = inbound.request(Rows.read(), ids.method, peer, known, self._config.edge)
+            relayed = as_uas.request(Rows.read(), ids.method, peer, known, self._config.edge)
         else:
             told = self._learned.get(peer.name or ksr.pv("$nh(d)"))
-            relayed = outbound.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
+            relayed = as_uac.request(Rows.read(), peer, known, told, ksr.recall(_RETRY))
             ksr.remember(slot + _AIM, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
         ksr.remember(slot, relayed.kept)
         relayed.edits.make()
@@ -295,7 +295,7 @@ class SessionTimers:
                 return
             new: Record | None = outcome.agreed(transaction, completed.dialog, at)
         elif pending.part is Part.UAC:
-            new = outbound.failed(transaction, pending, code, at)
+            new = as_uac.failed(transaction, pending, code, at)
         else:
             new = outcome.failed(transaction, code, at)
         if new is None or new is record:
@@ -319,14 +319,14 @@ class SessionTimers:
         known = None if record is None else record.dialog
         match part:
             case Part.UAS:
-                completed = inbound.complete(rows, kept)
+                completed = as_uas.complete(rows, kept)
                 # Decided on when the request came: a 422 of the peer's may have been on the way since.
                 min_se = None if known is None else known.min_se
                 return completed._replace(dialog=completed.dialog.with_min_se(min_se))
             case Part.UAC:
-                return outbound.complete(rows, kept, transaction.peer, known, self._config.edge)
+                return as_uac.complete(rows, kept, transaction.peer, known, self._config.edge)
             case Part.PROXY:
-                return passing.complete(rows, kept, transaction.sender, known)
+                return as_proxy.complete(rows, kept, transaction.sender, known)
 
     def _failure(self) -> bool:
         if ksr.pv("$T_reply_code") != "422":
@@ -336,7 +336,7 @@ class SessionTimers:
         if not aim:
             return False
         ksr.remember(_REFUSED, "none")  # tm may choose this 422 once more, after what the next try brings
-        again = outbound.retry(Pending.decode(ksr.recall(slot)), told)
+        again = as_uac.retry(Pending.decode(ksr.recall(slot)), told)
         if again is None:
             return False
         ksr.remember(_RETRY, again.encode())

@@ -8,10 +8,10 @@ from session_timer import Edge, InternalHeader, Peer, Record, RefreshResponse, u
 from session_timer.dialog import DialogTimer
 
 from . import ksr, outcome
-from .edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
-from .pending import Completed, Part, Pending, Relayed
+from .branch_memory import Completed, Part, Pending, Relayed
+from .header_edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
+from .message_facts import Rows, remembered
 from .records import At
-from .rows import Rows, remembered
 from .transaction import Transaction
 
 
