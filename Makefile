@@ -7,9 +7,9 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
-export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker
+export PYTHONPATH := $(CURDIR)/pylib:$(CURDIR)/kamailio:$(CURDIR)/asterisk:$(CURDIR)/docker:$(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
-LEDGER := PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m conformance.ledger
+LEDGER := $(PYTHON) -m tests.conformance.ledger
 
 .PHONY: help
 help: ## this list
@@ -18,7 +18,7 @@ help: ## this list
 
 .PHONY: demo
 demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown as they happen (sets up what is missing)
-	@$(PYTHON) -m lab.demo
+	@$(PYTHON) -m demo.demo
 
 .PHONY: test
 test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
@@ -29,11 +29,11 @@ test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Python
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/lab tests
+	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo tests
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/unit tests/kemi tests/ami --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
@@ -53,13 +53,13 @@ conformance: .venv/installed $(if $(E2E),images) ## which test shows which requi
 	@$(LEDGER) $(if $(E2E),--e2e)
 
 .PHONY: kemi-api
-kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kemi)
+kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kamailio)
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
-	@PYTHONPATH=tests $(PYTHON) -m kemi.record
+	@$(PYTHON) -m tests.kamailio.fakes.record
 
 .PHONY: fuzz
 fuzz: .venv/proof ## random input to every parser and decision of the library (SECONDS=30 for each target)
-	@PYTHONPATH=pylib:tests nice $(PYTHON) -m fuzz.run --seconds $(or $(SECONDS),30)
+	@nice $(PYTHON) -m tests.fuzz.run --seconds $(or $(SECONDS),30)
 
 .PHONY: mutation
 mutation: .venv/proof ## faults planted in decisions and session, and how many the unit tests notice (CHILDREN=2)
@@ -107,11 +107,11 @@ engine:
 
 .PHONY: bench-edge
 bench-edge: .venv/installed images ## what session timers cost at the edge, against sst, in interleaved pairs
-	@PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m bench.edge_cost
+	@$(PYTHON) -m tests.bench.edge_cost
 
 .PHONY: bench-companion
 bench-companion: .venv/installed images ## what the companion costs, and 2,000 real calls of which some die (SHORT=1: fewer)
-	@PYTHONPATH="$(PYTHONPATH):tests" $(PYTHON) -m bench.companion_cost $(if $(SHORT),--short)
+	@$(PYTHON) -m tests.bench.companion_cost $(if $(SHORT),--short)
 
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conformance.results import Recorder
+
+from tests.conformance.results import Recorder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from lab.stack import ROOT, Stack
-from lab.waiting import wait_until
+from tests.lab.stack import ROOT, Stack
+from tests.lab.waiting import wait_until
 
 INTERVAL = 90
 CARRIER = 45

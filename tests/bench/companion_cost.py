@@ -14,9 +14,9 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-from bench import companion_calls, companion_played
-from bench.companion_calls import Load, Outcome
-from bench.companion_played import Played
+from tests.bench import companion_calls, companion_played
+from tests.bench.companion_calls import Load, Outcome
+from tests.bench.companion_played import Played
 
 FULL = Load(calls=2000, seconds=600, new=20.0, silent=0.4)
 SHORT = Load(calls=200, seconds=150, new=5.0, silent=0.2)

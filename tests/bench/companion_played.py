@@ -113,7 +113,7 @@ def measure(calls: int, *, interval: int, spare: float, seconds: float) -> Playe
 
 @contextlib.contextmanager
 def _world(calls: int, interval: int, spare: float) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    command = [sys.executable, "-m", "bench.companion_world"]
+    command = [sys.executable, "-m", "tests.bench.companion_world"]
     command += ["--calls", str(calls), "--interval", str(interval), "--spare", str(spare)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as world:
         try:

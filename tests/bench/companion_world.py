@@ -19,11 +19,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami.fake_asterisk import FakeAsterisk
-from ami.fake_channel import Channel, Refresh
 from session_timer import Agreement, DialogTimer, InternalHeader, Policy, Record, Side, record, session
 from session_timer.record import CHANGES, CLOCK
 from session_timer_companion.timers.tracked_call import place
+
+from tests.companion.fakes.fake_asterisk import FakeAsterisk
+from tests.companion.fakes.fake_channel import Channel, Refresh
 
 CLOCK_NAME = "bench"
 

@@ -26,7 +26,9 @@ from .results import Outcome
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = Path(__file__).with_name("requirements.toml")
 LEDGER = ROOT / "docs" / "rfc4028.md"
-WITHOUT_STACK = ("tests/unit", "tests/kemi", "tests/ami")
+WITHOUT_STACK = tuple(
+    f"tests/{suite}" for suite in ("library", "kamailio", "companion", "docs", "lab", "demo")
+)
 ON_THE_WIRE = "tests/e2e"
 
 HEAD = """\

@@ -18,7 +18,7 @@ class Outcome:
     """One test function; of a parametrized one, all cases together."""
 
     test: str
-    """Its node id, for instance ``tests/unit/test_uas.py::test_interval_is_copied``."""
+    """Its node id, for instance ``tests/library/test_uas.py::test_interval_is_copied``."""
     requirements: frozenset[str]
     results: frozenset[str]
     """How its cases ended: ``passed``, ``failed``, ``skipped`` or ``not run``."""

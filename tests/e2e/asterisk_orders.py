@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from e2e.user_agent import Call
-from lab.stack import Stack
+from tests.lab.peers.user_agent import Call
+from tests.lab.stack import Stack
 
 
 def _set(stack: Stack, call: Call, *orders: tuple[str, str]) -> None:

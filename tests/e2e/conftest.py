@@ -13,33 +13,34 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from e2e import several_asterisks
-from e2e.companion_seen import Companion
-from e2e.lab_sockets import LabSockets
-from e2e.native_edge import NATIVE, tell_gateway
-from e2e.observed_edge import Kamailio, Wire
-from e2e.together import Playing, Stage, Together
-from e2e.user_agent import Call, Originate, Peer, UserAgent
-from lab.sip import SipMessage
-from lab.stack import ROOT, SERVICES, LabError, Stack
+
+from tests.lab.parts import several_asterisks
+from tests.lab.parts.companion_seen import Companion
+from tests.lab.parts.native_edge import NATIVE, tell_gateway
+from tests.lab.parts.observed_edge import Kamailio, Wire
+from tests.lab.peers.lab_sockets import LabSockets
+from tests.lab.peers.user_agent import Call, Originate, Peer, UserAgent
+from tests.lab.sip import SipMessage
+from tests.lab.stack import ROOT, SERVICES, LabError, Stack
+from tests.lab.together import Playing, Stage, Together
 
 if NATIVE:
     # They bring a script, or need one that names the peer, knows the lab's extensions, checks Proxy-Require,
     # calls whoever has not registered.
     collect_ignore_glob = [
-        "02-outbound/test_named_peer.py",
-        "06-install/test_hidden_numbers.py",
-        "06-install/test_ways_of_installing.py",
-        "08-hostile/test_stream.py",
-        "07-other-stacks/test_before_the_answer.py",
-        "07-other-stacks/test_descriptions.py",
-        "07-other-stacks/test_proxy_require.py",
-        "09-edges/test_failover.py",
-        "09-edges/test_far_asterisk.py",
+        "edge/outbound/test_named_peer.py",
+        "edge/install/test_hidden_numbers.py",
+        "edge/install/test_ways_of_installing.py",
+        "edge/hostile/test_stream.py",
+        "platform/test_before_the_answer.py",
+        "platform/test_descriptions.py",
+        "platform/test_proxy_require.py",
+        "edge/two_edges/test_failover.py",
+        "edge/two_edges/test_far_asterisk.py",
     ]
 else:
     # The lab's script calls one place at a time.
-    collect_ignore_glob = ["02-outbound/test_forks.py"]
+    collect_ignore_glob = ["edge/outbound/test_forks.py"]
 
 
 OWN = Stack("session-timer-e2e", "198.19.77", "0")

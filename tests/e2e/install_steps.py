@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from textwrap import dedent
 
-from lab.stack import ROOT
+from tests.lab.stack import ROOT
 
 INSTALL = (ROOT / "asterisk/README.md").read_text(encoding="utf-8").split("## Install", 1)[1]
 

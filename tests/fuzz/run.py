@@ -120,7 +120,7 @@ def _steps(name: str, data: bytes) -> set[Step]:
 
 
 def _libfuzzer(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fuzz.run", "--in-this-process", name, *arguments]
+    command = [sys.executable, "-m", "tests.fuzz.run", "--in-this-process", name, *arguments]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
 
 

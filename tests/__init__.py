@@ -1,0 +1,1 @@
+"""The tests of every part, and the harness that drives the lab."""

@@ -1,0 +1,268 @@
+"""What the companion shows over HTTP, and the refresh that may be asked for there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from session_timer import InternalHeader
+from session_timer_companion.http import server as http_module
+from session_timer_companion.http.server import serve
+from session_timer_companion.http.sockets import listening
+from session_timer_companion.http.views import ShownSession, shown
+from session_timer_companion.timers import manual_refresh
+from session_timer_companion.timers.tracked_call import Watch
+from yarl import URL
+
+from tests.companion.fakes.fake_channel import Channel, Refresh
+from tests.companion.fakes.fake_edge import FakeEdge
+from tests.companion.fakes.virtual_time import in_virtual_time
+from tests.companion.fakes.world import (
+    Agreement,
+    Peer,
+    Side,
+    World,
+    answers,
+    key,
+    silence,
+    swallowed_updates,
+    world,
+)
+
+OURS = Agreement(1800, Side.LOCAL)
+THEIRS = Agreement(1800, Side.REMOTE)
+ODD = "a/b?c%20d@198.18.0.40"
+
+
+MANY = 2_000
+
+
+@asynccontextmanager
+async def served(it: World) -> AsyncIterator[aiohttp.ClientSession]:
+    assert it.companion is not None
+    with listening("127.0.0.1", 0) as doors:
+        port = doors[0].getsockname()[1]
+        async with (
+            serve(it.companion, doors),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        ):
+            yield http
+
+
+def path(call_id: str, more: str = "") -> URL:
+    return URL(f"/sessions/{quote(call_id, safe='')}{more}", encoded=True)
+
+
+async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call(ODD, OURS)
+        it.call("other", THEIRS)
+        await it.until(lambda: len(it.keeper.by_key) == 2)
+        async with served(it) as http:
+            async with http.get(path(ODD)) as answer:
+                (shown,) = await answer.json()
+            assert shown["call_id"] == ODD
+            assert shown["channel"] == call.name
+            assert (shown["state"], shown["refresher"], shown["last"]) == ("ours", "local", "")
+            assert 0 < shown["due"] <= 900 < shown["deadline"] < 1800
+            async with http.get(path("nobody")) as answer:
+                assert answer.status == 404
+                assert "nobody" in await answer.text()
+
+
+@pytest.mark.parametrize("page", ["/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"])
+async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None:
+    """What followed would be taken for the answer to the next request of that connection."""
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        with listening("127.0.0.1", 0) as doors:
+            async with serve(it.companion, doors):
+                reader, writer = await asyncio.open_connection(*doors[0].getsockname())
+                writer.write(f"HEAD {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                answer = await reader.read()
+                writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_many_calls_are_told_of_in_pieces_between_which_others_have_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, told = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def counted(asterisk: str, watch: Watch, now: float) -> ShownSession:
+        told[turns] += 1
+        return shown(asterisk, watch, now)
+
+    monkeypatch.setattr(http_module, "shown", counted)
+    async with world(tmp_path) as it:
+        call = it.call("call-0", OURS)
+        await it.until(lambda: it.watched(call))
+        one = it.watch(call)
+        for n in range(1, MANY):
+            key = f"call-{n};a;b"
+            it.keeper.by_key[key] = replace(one, key=key, wake=None)
+        counting = asyncio.create_task(count_turns())
+        async with served(it) as http, http.get("/sessions") as answer:
+            assert answer.content_type == "application/json"
+            found = await answer.json()
+        counting.cancel()
+    assert {each["call_id"] for each in found} == {f"call-{n}" for n in range(MANY)}
+    assert told.total() == MANY
+    assert max(told.values()) <= http_module.AT_A_TIME
+
+
+async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadline(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call(ODD, OURS, age=600.0)
+        await it.start()
+        before = it.watch(call).session.deadline
+        assert before is not None
+        async with served(it) as http, http.post(path(ODD, "/refresh")) as answer:
+            (report,) = await answer.json()
+        assert (report["outcome"], report["method"]) == ("confirmed", "UPDATE")
+        assert len(it.refreshes(call)) == 1
+        deadline = it.watch(call).session.deadline
+        assert deadline is not None
+        assert deadline > before + 500
+
+
+@pytest.mark.parametrize(
+    ("peer", "outcome", "reason"),
+    [(answers(488), "refused", "488"), (silence(), "no answer", "doctor")],
+)
+@in_virtual_time
+async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome: str, reason: str) -> None:
+    async with world(tmp_path, peer=peer) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        assert report["outcome"] == outcome
+        assert reason in report["reason"]
+
+
+@in_virtual_time
+async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+
+        def crossing(_world: World, _channel: Channel, _refresh: Refresh) -> None:
+            it.edge.fail(key(call), 488, sender=Side.REMOTE)
+            asyncio.get_running_loop().call_later(1.0, it.edge.refresh, key(call))
+
+        it.peer = crossing
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        assert report["outcome"] == "confirmed"
+
+
+@in_virtual_time
+async def test_a_refresh_by_hand_is_confirmed_by_another_edges_copy(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it, FakeEdge() as other:
+        call = it.call("call-1", OURS)
+        elsewhere = it.call("call-2", None)
+        header = InternalHeader(None, peer_allows_update=True, rpc=other.address).encode()
+        elsewhere.headers["X-Session-Timer"] = header
+        other.records = it.edge.records
+        await it.start()
+        await it.until(lambda: it.watched(call) and it.watched(elsewhere))
+        it.edge.silent = True
+        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
+        assert report["outcome"] == "confirmed"
+        # That it tells of none is no evidence, though.
+        it.peer = silence()
+        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
+        assert (report["outcome"], "copy" in report["reason"]) == ("sent", True)
+
+
+@in_virtual_time
+async def test_a_refresh_by_hand_is_confirmed_by_a_record_that_starts_anew(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        call = it.call("call-1", OURS, age=600.0)
+        await it.start()
+
+        def forgetful(_world: World, channel: Channel, _refresh: Refresh) -> None:
+            it.edge.write(key(channel), OURS)
+
+        it.peer = forgetful
+        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        assert report["outcome"] == "confirmed"
+
+
+async def test_a_web_page_cannot_ask_for_a_refresh(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.watched(call))
+        async with (
+            served(it) as http,
+            http.post(path("call-1", "/refresh"), headers={"Origin": "http://elsewhere.example"}) as answer,
+        ):
+            assert answer.status == 403
+        assert not it.refreshes(call)
+
+
+async def test_readiness_has_one_entry_for_each_dependency(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, served(it) as http:
+        async with http.get("/readyz") as answer:
+            assert answer.status == 200
+            report = await answer.json()
+        assert report["asterisk"] == {"ast1": "ready"}
+        assert report["edge"] == {it.edge.address: "ready"}
+        await it.asterisk.stop()
+        await it.until(lambda: not it.keeper.ready)
+        async with http.get("/readyz") as answer:
+            assert answer.status == 503
+            assert (await answer.json())["asterisk"]["ast1"] != "ready"
+
+
+async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        it.call("call-1", OURS)
+        it.call("call-2", THEIRS)
+        it.call("call-3", None)
+        await it.until(lambda: len(it.keeper.by_key) == 3)
+        async with served(it) as http, http.get("/metrics") as answer:
+            text = await answer.text()
+    assert "call-1" not in text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    counted = {
+        (sample.labels["refresher"], sample.labels["state"]): sample.value
+        for sample in families["session_timer_sessions"].samples
+    }
+    assert counted == {("local", "ours"): 1, ("remote", "theirs"): 1, ("none", "off"): 1}
+    assert families["session_timer_ami_up"].samples[0].value == 1
+    assert families["session_timer_ami_logins"].samples[0].value == 1
+    assert families["session_timer_rpc_up"].samples[0].value == 1
+
+
+@in_virtual_time
+async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answered(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        swallowed = it.companion.measures.suppressed.labels("UPDATE")
+        it.peer = silence()
+        dead = it.call("dead", Agreement(12, Side.LOCAL))
+        await it.until(lambda: not it.alive(dead))
+        assert swallowed._value.get() == 0
+        it.peer = swallowed_updates
+        alive = it.call("alive", Agreement(12, Side.LOCAL))
+        await it.until(lambda: it.watched(alive) and it.confirmed(alive) == 1)
+        assert swallowed._value.get() == 1

@@ -1,0 +1,72 @@
+"""Between the verdict and the hang-up a moment passes: what a last look shows then outweighs the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.companion.fakes.fake_channel import Channel
+from tests.companion.fakes.virtual_time import in_virtual_time
+from tests.companion.fakes.world import Agreement, Side, World, key, silence, world
+
+THEIRS = Agreement(12, Side.REMOTE)
+
+
+def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
+    """Let it happen right after the record was read that the verdict stands on."""
+    deadline = it.watch(call).session.deadline
+    assert deadline is not None
+
+    def asked(_method: str, params: list[str]) -> None:
+        if params[-1] == key(call) and it.now >= deadline:
+            it.edge.on_request = None
+            asyncio.get_running_loop().call_soon(happens)
+
+    it.edge.on_request = asked
+
+
+@pytest.mark.requirement("REF-10-07", "REF-10-02")
+@in_virtual_time
+async def test_a_refresh_after_the_verdict_saves_the_call(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        after_the_verdict(it, call, lambda: it.edge.refresh(key(call)))
+        await it.until(lambda: it.confirmed(call) == 1)
+        began = it.now
+        await it.until_after(began + 5)
+        assert it.alive(call)
+        assert not it.asterisk.seen("Hangup")
+        # It stays silent after that one.
+        await it.until(lambda: not it.alive(call))
+
+
+@pytest.mark.requirement("REF-10-07")
+@in_virtual_time
+async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_path: Path) -> None:
+    """Asterisk was restarted, and counts its channels anew."""
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        other = Channel(call.name, "1.2", "another call")
+        after_the_verdict(it, call, lambda: it.asterisk.channels.update({call.name: other}))
+        await it.until(lambda: not it.watched(call))
+        assert it.asterisk.channels[call.name] is other
+        assert not it.asterisk.seen("Hangup")
+
+
+@pytest.mark.requirement("REF-10-07", "D-01")
+@in_virtual_time
+async def test_an_edge_that_falls_silent_after_the_verdict_leaves_it_open(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.watched(call))
+        after_the_verdict(it, call, lambda: setattr(it.edge, "silent", True))
+        began = it.now
+        await it.until_after(began + 40)
+        assert it.alive(call)
+        it.edge.silent = False
+        await it.until(lambda: not it.alive(call))

@@ -1,0 +1,50 @@
+"""The edge restarts alone and its table is lost: live calls go on, and each has its record again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.parts.killed_parts import restart_edge
+from tests.lab.peers.refreshed_calls import (
+    BY_REINVITE,
+    BY_THEM,
+    BY_UPDATE,
+    INTERVAL,
+    NO_UPDATE,
+    TIMER,
+    received,
+)
+from tests.lab.together import Stage
+
+THEIRS = "30;refresher=uac"
+
+
+@pytest.mark.requirement("UAC-7.2-15", "DEF-2-03", "REF-10-02")
+def test_live_calls_have_their_records_again(stage: Stage) -> None:
+    by_update, _ = received(stage, BY_UPDATE)
+    by_reinvite, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
+    theirs, _ = received(stage, BY_THEM, THEIRS)
+    calls = (by_update, by_reinvite, theirs)
+    for call in calls:
+        stage.companion.session(call.call_id)
+    restart_edge(stage)
+    for call in calls:
+        assert stage.edge.record_texts(call.call_id) == {}
+    answer = theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}")
+    assert answer.rows("Session-Expires") == (THEIRS,)
+    for call, method in ((by_update, "UPDATE"), (by_reinvite, "INVITE")):
+        # Nobody knows any more what was agreed: this is a proposal, by the peer's profile.
+        request = call.expect(method, timeout=INTERVAL)
+        assert request.rows("Session-Expires") == (str(INTERVAL),)
+        call.accept(request, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
+        if method == "INVITE":
+            call.expect("ACK")
+    for call, refresher in ((by_update, "local"), (by_reinvite, "local"), (theirs, "remote")):
+        stage.edge.record(call.call_id, refresher=refresher, refreshes="0")
+        stage.companion.session(
+            call.call_id,
+            lambda seen, refresher=refresher: seen["refresher"] == refresher and seen["due"] > 0,  # type: ignore[misc]
+        )
+    for call in calls:
+        assert call.bye().status == 200
+    assert stage.companion.metric("session_timer_faults_total") == 0

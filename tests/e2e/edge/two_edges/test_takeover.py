@@ -1,0 +1,144 @@
+"""An edge dies with calls up, and the other one takes the address that both serve: nobody notices.
+
+Asterisk and the companion are the lab's own; the companion is not told that there are two edges.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.parts.observed_edge import Kamailio, Wire
+from tests.lab.parts.replicated_edges import Edges, Running
+from tests.lab.peers.lab_sockets import LabSockets
+from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, LATE, TIMER, agree, refresh
+from tests.lab.peers.user_agent import ALLOW, Call, Peer, UserAgent
+from tests.lab.stack import Stack
+from tests.lab.together import Stage
+from tests.lab.waiting import wait_until
+
+SHARED = 15
+OURS = f"{INTERVAL};refresher=uas"
+THEIRS = "15;refresher=uac"
+"""The companion asks for a record of theirs 8.75 seconds after a 2xx, and gives up after 10."""
+
+# A gratuitous ARP request: whoever knows the address learns where it is now, as keepalived has it.
+_ANNOUNCE = """
+import socket
+own, broadcast = open("/sys/class/net/eth0/address").read().strip(), "ff:ff:ff:ff:ff:ff"
+mac, everybody = (bytes.fromhex(each.replace(":", "")) for each in (own, broadcast))
+address = socket.inet_aton({address!r})
+frame = everybody + mac + bytes.fromhex("08060001080006040001") + mac + address + everybody + address
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+    wire.bind(("eth0", 0))
+    wire.send(frame)
+"""
+
+
+def take(stack: Stack, edge: Running) -> None:
+    """Give the shared address to this edge."""
+    address = stack.address(SHARED)
+    inside = ["docker", "run", "--rm", "--cap-add", "NET_ADMIN", "--network"]
+    inside += [f"container:{stack.container(edge.edge.service)}", "--entrypoint", "sh", _image(stack)]
+    script = f'ip address add {address}/24 dev eth0 && exec python3 -c "$1"'
+    subprocess.run([*inside, "-c", script, "sh", _ANNOUNCE.format(address=address)], check=True)
+
+
+def _image(stack: Stack) -> str:
+    """It has what moves an address."""
+    inspect = ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")]
+    return subprocess.check_output(inspect, text=True).strip()
+
+
+def holds(stack: Stack, edge: Running, *calls: Call) -> None:
+    """Wait until this edge has the record of each call, though it has not the address of its RPC."""
+    wait_until(
+        lambda: stack.exec(edge.edge.service, "kamcmd", "htable.dump", "session_timer"),
+        8,
+        f"the records at edge {edge.name}",
+        holds=lambda dump: all(call.call_id in dump for call in calls),
+    )
+
+
+def called(stack: Stack, peer: Peer, sockets: LabSockets, wire: Wire, host: int, terms: str) -> Call:
+    """A call of the carrier to Asterisk by way of the shared address."""
+    shared = stack.address(SHARED)
+    call = UserAgent(sockets, peer(host).address, shared, wire).call(f"sip:wait@{shared}")
+    answer = call.final(call.invite(TIMER, f"Session-Expires: {terms}", allow=ALLOW))
+    assert answer.status == 200, answer.start_line
+    assert answer.rows("Session-Expires") == (terms,)
+    call.establish(answer)
+    assert any(shared in route for route in call.routes)
+    call.send("ACK", cseq=1)
+    return call
+
+
+@pytest.fixture
+def pair(
+    stack: Stack, sockets: LabSockets, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, Running]]:
+    edges = Edges(stack, sockets, tmp_path_factory.mktemp("shared"), "kemi", shared=SHARED)
+    try:
+        yield edges.start("a"), edges.start("b")
+    finally:
+        edges.close()
+
+
+@pytest.mark.requirement("UAC-7.2-15", "REF-10-02", "REF-10-07", "REF-10-08")
+def test_calls_go_on_over_the_edge_that_takes_the_address(
+    stage: Stage, pair: tuple[Running, Running], sockets: LabSockets, wire: Wire
+) -> None:
+    a, b = pair
+    stack = stage.stack
+    rpc = Kamailio(sockets, (stack.address(40), 7100 + SHARED), (stack.address(SHARED), 8090))
+    take(stack, a)
+    ours, left_by_us = (called(stack, stage.peer, sockets, wire, BY_UPDATE, OURS) for _ in range(2))
+    theirs, left = (called(stack, stage.peer, sockets, wire, BY_THEM, THEIRS) for _ in range(2))
+    for call in (ours, left_by_us, theirs, left):
+        stage.companion.session(call.call_id)
+    for call in (ours, left_by_us):
+        agree(call, refresh(call, "UPDATE"))
+    for call in (left, theirs):
+        assert call.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").status == 200
+    for call in (ours, left_by_us, theirs, left):
+        assert rpc.record(call.call_id, refreshes="1")["clock"] == "host-a"
+    for call in (ours, left_by_us):
+        stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1)
+    holds(stack, b, ours, left_by_us, theirs, left)
+
+    a.kill()
+    take(stack, b)
+
+    # The peer's refresh, and then ours, on the terms that were agreed through the other edge.
+    assert theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").rows("Session-Expires") == (THEIRS,)
+    agree(ours, refresh(ours, "UPDATE"))
+    for call in (ours, theirs):
+        assert rpc.record(call.call_id, refreshes="2")["clock"] == "host-b"
+    stage.companion.session(ours.call_id, lambda seen: seen["refreshes"] == 2 and seen["due"] > 0)
+    assert theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").status == 200
+
+    # The one that died is started again: it has its table back, and may be the next to take over.
+    with a.edge.running():
+        holds(stack, a, ours, theirs)
+        # Whoever was silent since the edge died is found dead by the record that the other one has.
+        for call in (left_by_us, left):
+            call.answer(call.expect("BYE", timeout=INTERVAL + LATE), 200)
+        wait_until(
+            lambda: stage.companion.sessions().keys() & {left_by_us.call_id, left.call_id},
+            8,
+            "no dead call",
+            holds=lambda seen: not seen,
+        )
+        # And who was not is found alive by it.
+        stage.companion.session(theirs.call_id, lambda seen: seen["refreshes"] >= 2)
+        for call in (ours, theirs):
+            assert call.bye().status == 200
+        wait_until(
+            lambda: rpc.record_texts(ours.call_id) | rpc.record_texts(theirs.call_id),
+            5,
+            "no record",
+            holds=lambda seen: not seen,
+        )
+    assert stage.companion.metric("session_timer_faults_total") == 0

@@ -1,0 +1,487 @@
+"""A strict KSR: the functions that a real Kamailio lists, with a small model of the message being routed.
+
+A function that the release does not have, a wrong number or type of arguments, and whatever the real one
+would drop silently end the test. The failures pass through `except Exception`, so that no guard hides them.
+How the real ones behave was recorded (`record.py`); `test_fake_ksr.py` holds this one to it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.kamailio.fakes.sip_message import Message, Sent, tag_of
+
+HERE = Path(__file__).parent
+INCLUDE = HERE.parents[2] / "kamailio" / "session-timer.cfg"
+
+RELEASES = tuple(sorted(path.stem for path in (HERE / "api").glob("*.json")))
+
+_TYPES: dict[str, type] = {"str": str, "int": int}
+_HEXA = re.compile(r"\$\((.+?)(?:\{s\.substr,(\d+),(\d+)\})?\{s\.encode\.hexa\}\)")
+_LENGTH = re.compile(r"\$\((.+)\{s\.len\}\)")
+_MOST_HEXA = 32767
+"""Of more bytes than these Kamailio makes no hexadecimal text, and of their value none."""
+_EVERY_ROW = re.compile(r"\$?\(?hdr\(([^()]+)\)\[\*\]\)?")
+_FIRST_ROW = re.compile(r"\$?hdr\(([^()]+)\)")
+_OF_REPLY = re.compile(r"\$?T_rpl\(\$hdr\(([^()]+)\)\)")
+_AVP = re.compile(r"\$?avp\(([^()]+)\)")
+
+
+class Routes(Protocol):
+    """What a routing script does in each of Kamailio's routes."""
+
+    def request(self) -> None: ...
+    def branch(self) -> None: ...
+    def reply(self) -> None: ...
+    def onreply(self) -> None: ...
+    def failure(self) -> None: ...
+
+
+@dataclass
+class Transaction:
+    """A relayed request, its branches, and what the script keeps with it."""
+
+    request: Message
+    avps: dict[str, str] = field(default_factory=dict)
+    branches: list[Message] = field(default_factory=list)
+    final: dict[int, Message] = field(default_factory=dict)
+    """The final answers so far, by branch."""
+    first: int = 0
+    """The first of the branches tried last: answers of earlier ones are dropped (failure_reply_mode 3)."""
+    answered: Sent | None = None
+    """What this Kamailio itself answered."""
+
+    @property
+    def sent(self) -> Sent:
+        """The request as it left on the only branch."""
+        assert len(self.branches) == 1, f"{len(self.branches)} branches"
+        return self.branches[0].sent()
+
+    @property
+    def last(self) -> Sent:
+        """The request as it left on the newest branch."""
+        return self.branches[-1].sent()
+
+
+_STAND_IN = Message("OPTIONS sip:you@kamailio.org SIP/2.0", ("Call-ID: stand-in",), "127.0.0.1")
+"""Where no message causes a call of the script, Kamailio makes one up."""
+
+
+@dataclass
+class Row:
+    """A value in a hash table, and when it ends on the test's clock."""
+
+    value: str
+    ends: float
+
+
+class FakeKsr:
+    """Takes the place of the module KSR."""
+
+    def __init__(self, release: str, include: Path = INCLUDE) -> None:
+        self.release = release
+        self.now = 1000.0
+        """Seconds; the test moves it."""
+        self.log: list[tuple[str, str]] = []
+        """Level and text of each line."""
+        self.raising: dict[str, Exception] = {}
+        """Functions, by full name, that raise instead of doing anything."""
+        self.refusing: set[str] = set()
+        """Hash tables that are full."""
+        self.called: set[str] = set()
+        configuration = include.read_text(encoding="utf-8")
+        self.tables: dict[str, dict[str, Row]] = {
+            name: {} for name in re.findall(r'"htable", "htable", "(\w+)=>', configuration)
+        }
+        self.counters: dict[str, int] = dict.fromkeys(
+            re.findall(r'"statistics", "variable", "(\w+)"', configuration), 0
+        )
+        self._api: dict[str, tuple[list[str], str]] = json.loads(
+            (HERE / "api" / f"{release}.json").read_text(encoding="utf-8")
+        )
+        self._modules = {name.partition(".")[0] for name in self._api if "." in name}
+        self._routes: Routes | None = None
+        self._route = "none"
+        self._message: Message | None = None
+        self._transaction: Transaction | None = None
+        self._branch = 0
+        self._reply_rows: list[str] = []
+        self._expired = "", ""
+        self._chosen_dialog: str | None = None
+        self.locked: list[tuple[str, str]] = []
+        """Table and key of each lock that this process holds."""
+        self.torn: list[str] = []
+        """What the next reads of records without a lock find: others write while they are copied."""
+        self.meanwhile: Callable[[], object] | None = None
+        """What another process does once this one has read a record, as soon as it is let."""
+        self.dialogs: set[str] = set()
+        """The Call-IDs that the dialog module follows."""
+        self.ended_dialogs: list[str] = []
+        """The Call-IDs for which BYE went to both sides."""
+
+    # --- Kamailio's own part: messages come in ---
+
+    def receive_request(self, routes: Routes, message: Message) -> Transaction:
+        """A request comes in and is routed."""
+        transaction = Transaction(message)
+        self._routes = routes
+        self._reply_rows = []
+        self._enter("request", message, transaction)
+        routes.request()
+        self._leave()
+        return transaction
+
+    def receive_reply(
+        self, routes: Routes, transaction: Transaction, message: Message, branch: int
+    ) -> Sent | None:
+        """An answer comes in on a branch; returns what is sent on, None where another branch is tried."""
+        self._routes = routes
+        self._enter("reply", message, None)
+        routes.reply()
+        self._enter("onreply", message, transaction, branch)
+        routes.onreply()
+        if message.code >= 200:
+            transaction.final[branch] = message
+        branches = len(transaction.branches)
+        if message.code >= 300 and len(transaction.final) == branches > transaction.first:
+            # The lowest code wins, and of equals the oldest branch.
+            picked = min(range(transaction.first, branches), key=lambda at: transaction.final[at].code)
+            transaction.first = branches
+            # A copy each time: what one failure route sets, another one does not find.
+            self._enter("failure", transaction.request.branch(), transaction, picked)
+            routes.failure()
+        self._leave()
+        return None if len(transaction.branches) > branches else message.sent()
+
+    def tick(self, verb: Callable[[], None]) -> None:
+        """Kamailio's timer calls the script."""
+        self._enter("tick", _STAND_IN, None)
+        verb()
+        self._leave()
+
+    def expire(self, verb: Callable[[], None]) -> None:
+        """Kamailio's timer drops what has ended, and calls the script for each record among it."""
+        for name, table in self.tables.items():
+            for key, row in [(key, row) for key, row in table.items() if row.ends <= self.now]:
+                if name == "session_timer":
+                    self._expired = key, row.value
+                    self._enter("expired", _STAND_IN, None)
+                    verb()
+                    self._leave()
+                del table[key]
+
+    def lines(self, level: str) -> list[str]:
+        """What was logged at this level."""
+        return [text for at, text in self.log if at == level]
+
+    def _enter(
+        self, route: str, message: Message | None, transaction: Transaction | None, branch: int = 0
+    ) -> None:
+        self._route, self._message, self._transaction, self._branch = route, message, transaction, branch
+
+    def _leave(self) -> None:
+        self._enter("none", None, None)
+
+    @property
+    def routed(self) -> Message:
+        """The message in hand."""
+        if self._message is None:
+            pytest.fail(f"there is no message in the {self._route} route")
+        return self._message
+
+    # --- the script's calls ---
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._modules:
+            return _Module(self, name)
+        return self._function(name)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        if name not in self._api:
+            pytest.fail(f"Kamailio {self.release} has no KSR.{name}")
+        types, _ = self._api[name]
+
+        def call(*arguments: Any) -> Any:
+            if len(arguments) != len(types):
+                pytest.fail(f"KSR.{name} takes {len(types)} arguments, got {arguments!r}")
+            for given, wanted in zip(arguments, types, strict=True):
+                # bool is an int in Python, and to Kamailio's argument parser too: but nobody means it.
+                if type(given) is not _TYPES[wanted]:
+                    pytest.fail(f"KSR.{name} wants {wanted}, got {given!r}")
+            self.called.add(name)
+            if name in self.raising:
+                raise self.raising[name]
+            model = getattr(self, "_do_" + name.replace(".", "_"), None)
+            if model is None:
+                pytest.fail(f"KSR.{name}: the fake has no model of it")
+            return model(*map(self._to_kamailio, arguments))
+
+        return call
+
+    def _to_kamailio(self, argument: Any) -> Any:
+        """Python's text becomes UTF-8; what cannot raises as the real one does."""
+        if not isinstance(argument, str):
+            return argument
+        try:
+            text = argument.encode().decode("latin-1")
+        except UnicodeEncodeError:
+            if self.release == "5.6":
+                raise SystemError("returned a result with an exception set") from None
+            raise
+        if "\0" in text and self.release == "5.6":
+            raise SystemError("returned a result with an exception set")
+        return text
+
+    def _only_in(self, *routes: str) -> None:
+        if self._route not in routes:
+            pytest.fail(f"called in the {self._route} route, belongs into {' or '.join(routes)}")
+
+    def _do_err(self, text: str) -> int:
+        return self._logged("err", text)
+
+    def _do_warn(self, text: str) -> int:
+        return self._logged("warn", text)
+
+    def _do_info(self, text: str) -> int:
+        return self._logged("info", text)
+
+    def _logged(self, level: str, text: str) -> int:
+        if not text.endswith("\n") or "\n" in text[:-1]:
+            pytest.fail(f"one line with its end is one call: {text!r}")
+        self.log.append((level, _from_kamailio(text[:-1])))
+        return 0
+
+    def _do_pv_gete(self, name: str) -> str | int:
+        if length := _LENGTH.fullmatch(name):
+            return len(str(self._raw(length[1])))
+        if hexa := _HEXA.fullmatch(name):
+            text = str(self._raw(hexa[1]))
+            if hexa[2]:
+                text = text[int(hexa[2]) :][: int(hexa[3])]
+            return text.encode("latin-1").hex() if len(text) <= _MOST_HEXA else ""
+        value = self._raw(name)
+        return value if isinstance(value, int) else _from_kamailio(value)
+
+    def _do_pv_get(self, name: str) -> str | int | None:
+        every = _EVERY_ROW.fullmatch(name)
+        absent = self._do_hdr_is_present(every[1]) < 0 if every else self._raw(name) == ""
+        return None if absent else self._do_pv_gete(name)
+
+    def _do_pv_sets(self, name: str, value: str) -> bool:
+        avp = _AVP.fullmatch(name)
+        if avp is None or self._transaction is None:
+            pytest.fail(
+                f"KSR.pv.sets({name!r}) in the {self._route} route: the fake sets AVPs of transactions only"
+            )
+        self._transaction.avps[avp[1]] = value
+        return True
+
+    def _raw(self, name: str) -> str | int:
+        """The value of a pseudo-variable, one character a byte."""
+        if every := _EVERY_ROW.fullmatch(name):
+            return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
+        if first := _FIRST_ROW.fullmatch(name):
+            return "" if self.routed.opaque else self.routed.value(first[1])
+        if avp := _AVP.fullmatch(name):
+            return self._transaction.avps.get(avp[1], "") if self._transaction else ""
+        if reply := _OF_REPLY.fullmatch(name):
+            self._only_in("failure")
+            return self._failed_reply.value(reply[1])
+        values: dict[str, Callable[[], str | int]] = {
+            "rm": lambda: self.routed.method,
+            "cs": lambda: self.routed.value("CSeq").split()[0],
+            "ci": lambda: self.routed.value("Call-ID"),
+            "ft": lambda: tag_of(self.routed.value("From")),
+            "tt": lambda: tag_of(self.routed.value("To")),
+            "fd": lambda: _host(self.routed.value("From")),
+            "si": lambda: self.routed.source,
+            "ru": lambda: self.routed.request_uri,
+            "rd": lambda: _host(self.routed.request_uri),
+            "du": lambda: self.routed.destination_uri,
+            "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
+            "rs": lambda: "" if self.routed.is_request else self.routed.code,
+            "mb": lambda: self.routed.text,
+            "shtrecord(key)": lambda: self._expired[0],
+            "shtrecord(value)": lambda: self._expired[1],
+            "T_branch_idx": lambda: self._branch,
+            "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,
+        }
+        value = values.get(name.removeprefix("$"))
+        if value is None:
+            pytest.fail(f"the fake has no model of {name}")
+        return value()
+
+    @property
+    def _failed_reply(self) -> Message:
+        assert self._transaction is not None
+        return self._transaction.final[self._branch]
+
+    def _do_hdr_is_present(self, name: str) -> int:
+        return 1 if self.routed.values(name) and not self.routed.opaque else -1
+
+    def _do_hdr_remove(self, name: str) -> int:
+        if self.routed.opaque:
+            return -1
+        self.routed.remove(name)
+        return 1
+
+    def _do_textops_replace_all(self, pattern: str, text: str) -> int:
+        self.routed.replaced.append((pattern, text))
+        return 1
+
+    def _do_hdr_append(self, text: str) -> int:
+        rows = _rows(text)
+        if self.routed.opaque:
+            return -1
+        self.routed.appended += rows
+        return 1
+
+    def _do_hdr_append_to_reply(self, text: str) -> int:
+        self._only_in("request")
+        self._reply_rows += _rows(text)
+        return 1
+
+    def _do_sl_sl_send_reply(self, code: str | int, reason: str) -> int:
+        self._only_in("request")
+        assert self._transaction is not None
+        if self._transaction.answered is not None:
+            pytest.fail("the request has been answered before")
+        self._transaction.answered = Sent(f"SIP/2.0 {code} {reason}", tuple(self._reply_rows))
+        return 1
+
+    def _do_seturi(self, uri: str) -> bool:
+        self.routed.request_uri = uri
+        return True
+
+    def _do_setdsturi(self, uri: str) -> bool:
+        self.routed.destination_uri = uri
+        return True
+
+    def _do_tm_t_on_branch(self, _route: str) -> int:
+        return 1
+
+    _do_tm_t_on_reply = _do_tm_t_on_failure = _do_tm_t_on_branch
+
+    def _do_tm_t_relay(self) -> int:
+        self._only_in("request", "failure")
+        assert self._transaction is not None
+        assert self._routes is not None
+        before = self._route, self._message, self._transaction, self._branch
+        if self.routed.opaque:
+            return -1
+        branch = self.routed.branch()
+        self._transaction.branches.append(branch)
+        self._enter("branch", branch, self._transaction, len(self._transaction.branches) - 1)
+        self._routes.branch()
+        self._enter(*before)
+        return 1
+
+    def _do_htable_sht_gete(self, table: str, key: str) -> str:
+        row = self.tables.get(table, {}).get(key)
+        value = _from_kamailio(row.value) if row is not None and row.ends > self.now else ""
+        if table == "session_timer" and not self.locked:
+            self._let_others()
+            if self.torn:
+                return _from_kamailio(self.torn.pop(0))
+        return value
+
+    def _let_others(self) -> None:
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            before = self._route, self._message, self._transaction, self._branch
+            act()
+            self._enter(*before)
+
+    def _do_htable_sht_lock(self, table: str, key: str) -> int:
+        if table not in self.tables:
+            return -1
+        self.locked.append((table, key))
+        return 1
+
+    def _do_htable_sht_unlock(self, table: str, key: str) -> int:
+        if table not in self.tables:
+            return -1
+        if (table, key) not in self.locked:
+            pytest.fail(f"{key} of {table} is not locked: this would let another process in")
+        self.locked.remove((table, key))
+        if not self.locked:
+            self._let_others()
+        return 1
+
+    def _do_htable_sht_sets(self, table: str, key: str, value: str) -> int:
+        if table not in self.tables or table in self.refusing:
+            return -1
+        self.tables[table][key] = Row(value, math.inf)
+        return 1
+
+    def _do_htable_sht_setex(self, table: str, key: str, lifetime: int) -> int:
+        if table not in self.tables:
+            return -1
+        if key in self.tables[table]:
+            self.tables[table][key].ends = self.now + lifetime
+        return 1
+
+    def _do_htable_sht_rm(self, table: str, key: str) -> int:
+        if table not in self.tables:
+            return -1
+        self.tables[table].pop(key, None)
+        return 1
+
+    def _do_statistics_update_stat(self, name: str, more: int) -> int:
+        if name not in self.counters:
+            return -1
+        self.counters[name] += more
+        return 1
+
+    def _do_dialog_dlg_manage(self) -> int:
+        self._only_in("request")
+        self.dialogs.add(self.routed.value("Call-ID"))
+        return 1
+
+    def _do_dialog_dlg_get(self, call_id: str, _from_tag: str, _to_tag: str) -> int:
+        self._chosen_dialog = call_id if call_id in self.dialogs else None
+        return -1 if self._chosen_dialog is None else 1
+
+    def _do_dialog_dlg_bye(self, _side: str) -> int:
+        if self._chosen_dialog is None:
+            return -1
+        self.ended_dialogs.append(self._chosen_dialog)
+        return 1
+
+
+class _Module:
+    """KSR.hdr, KSR.pv and so on."""
+
+    def __init__(self, ksr: FakeKsr, name: str) -> None:
+        self._ksr, self._name = ksr, name
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ksr._function(f"{self._name}.{name}")
+
+
+def _from_kamailio(text: str) -> str:
+    """Bytes that are no UTF-8 raise `UnicodeDecodeError`, as the real one does."""
+    return text.encode("latin-1").decode()
+
+
+def _rows(text: str) -> list[str]:
+    """The rows in a text that is put into a message: anything else would break the message."""
+    if re.fullmatch(r"(?:[A-Za-z0-9.!%*_+`'~-]+:(?:[^\r\n]|\r\n[ \t])*\r\n)+", text) is None:
+        pytest.fail(f"these are no header rows: {text!r}")
+    return text.removesuffix("\r\n").split("\r\n")
+
+
+def _host(text: str) -> str:
+    """The host of the URI in a From, To or request URI."""
+    found = re.search(r"sips?:(?:[^@>;]*@)?(\[[^\]]*\]|[^:;>]*)", text)
+    return found[1] if found else ""

@@ -1,0 +1,399 @@
+"""Asterisk calls, the peer answers: the edge is the UAC of RFC 4028 section 7."""
+
+from __future__ import annotations
+
+import pytest
+from session_timer import Side
+
+from tests.kamailio.fakes.edge import ASTERISK, CARRIER, CONFIG, OURS, STRICT, THEIRS, Edge, MakeEdge, Script
+
+TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
+
+
+@pytest.mark.requirement("UAC-7.1-01", "UAC-7.1-08", "UAC-7.1-11", "SE-4-04")
+def test_an_initial_invite_asks_for_a_timer(edge: Edge) -> None:
+    sent = edge.send(("Supported: replaces", "k: path", "x: 5;refresher=uas", "Min-SE: 5"), from_us=True).sent
+    assert sent.all(*TIMER_HEADERS) == ["Supported: replaces,path, timer", "Session-Expires: 1800"]
+
+
+@pytest.mark.requirement("UAC-7.1-01", "UAC-7.1-07", "UAC-7.1-09")
+def test_a_minimum_of_our_own_shows(make_edge: MakeEdge) -> None:
+    sent = make_edge(peer=STRICT).send(from_us=True).sent
+    assert sent.all(*TIMER_HEADERS) == ["Supported: timer", "Session-Expires: 1800", "Min-SE: 300"]
+
+
+@pytest.mark.requirement("UAC-7.1-03", "UAC-7.1-04", "UAC-7.1-06", "UAC-7.1-10")
+def test_what_the_operator_insists_on(make_edge: MakeEdge) -> None:
+    settings = {
+        "require_timer": True,
+        "proxy_require_timer": True,
+        "offer_refresher": True,
+        "default_expires": 600,
+    }
+    edge = make_edge(config={**CONFIG, "session_timer": settings})
+    sent = edge.send(("Require: 100rel",), from_us=True).sent
+    assert sent.all(*TIMER_HEADERS) == [
+        "Supported: timer",
+        "Session-Expires: 600;refresher=uac",
+        "Require: 100rel, timer",
+        "Proxy-Require: timer",
+    ]
+
+
+@pytest.mark.requirement("UAC-7.1-02")
+def test_support_is_said_where_no_timer_is_asked_for(make_edge: MakeEdge) -> None:
+    edge = make_edge(config={**CONFIG, "session_timer": {"request_timer": False}})
+    assert edge.send(from_us=True).sent.all(*TIMER_HEADERS) == ["Supported: timer"]
+
+
+@pytest.mark.requirement("UAC-7.1-01")
+@pytest.mark.parametrize("method", ["BYE", "OPTIONS", "PRACK", "INFO", "REFER", "SUBSCRIBE", "NOTIFY"])
+def test_every_other_request_says_support(edge: Edge, method: str) -> None:
+    edge.call(from_us=True)
+    sent = edge.send(("Supported: path",), method=method, from_us=True, within=True).sent
+    assert sent.all(*TIMER_HEADERS) == ["Supported: path, timer"]
+
+
+@pytest.mark.requirement("UAC-7.1-01")
+@pytest.mark.parametrize("method", ["ACK", "CANCEL"])
+def test_ack_and_cancel_do_not(edge: Edge, method: str) -> None:
+    assert edge.send(method=method, from_us=True, within=True).sent.all("Supported") == []
+
+
+@pytest.mark.requirement("UAC-7.2-02", "UAC-7.2-04", "UAC-7.2-06", "UAC-7.2-07", "UAC-7.2-14")
+@pytest.mark.parametrize(
+    ("expires", "interval", "refresher"),
+    [
+        ("Session-Expires: 600;refresher=uas", 600, Side.REMOTE),
+        ("x: 600 ; refresher = UAC", 600, Side.LOCAL),
+        ("Session-Expires: 600", 600, Side.LOCAL),
+        ("Session-Expires: 90;foo;refresher=uas", 90, Side.REMOTE),
+    ],
+)
+def test_the_answer_decides(edge: Edge, expires: str, interval: int, refresher: Side) -> None:
+    handled = edge.send(from_us=True)
+    edge.ksr.now += 3
+    rows = (expires, "Require: timer", "k: timer, path", "Allow: INVITE, UPDATE", "X-Session-Timer: 1;v=1")
+    answer = edge.sure(edge.answer(handled, 200, rows))
+    assert answer.all(*TIMER_HEADERS) == ["Supported: path"]
+    told = f'{interval};refresher={refresher};allow=UPDATE;rpc="udp:192.0.2.10:8090";peer="carrier";v=1'
+    assert answer.value("X-Session-Timer") == told
+    record = edge.known()
+    assert record.dialog.agreement is not None
+    assert (record.dialog.agreement.interval, record.dialog.agreement.refresher) == (interval, refresher)
+    assert (record.local_tag, record.at, record.last) == (OURS, 1003.0, "local:1")
+    assert record.dialog.peer_allows_update
+
+
+@pytest.mark.requirement("UAC-7.2-08")
+def test_a_peer_without_support_is_refreshed_by_us_alone(edge: Edge) -> None:
+    answer = edge.call(from_us=True)
+    assert answer.value("X-Session-Timer") == (
+        '1800;refresher=local;one-sided;allow=INVITE;rpc="udp:192.0.2.10:8090";peer="carrier";v=1'
+    )
+
+
+@pytest.mark.requirement("UAC-7.2-09")
+def test_without_one_sided_there_is_no_timer(make_edge: MakeEdge) -> None:
+    edge = make_edge(config={**CONFIG, "session_timer": {"one_sided": False}})
+    assert (edge.call(from_us=True).value("X-Session-Timer") or "").startswith("0;refresher=none;")
+    assert edge.known().dialog.agreement is None
+    assert edge.count("without") == 1
+
+
+@pytest.mark.requirement("UAC-7.2-10", "G-06")
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_answered_without_timer_ends_it(edge: Edge, method: str) -> None:
+    edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))
+    edge.answer(edge.send(method=method, from_us=True, within=True))
+    assert edge.known().dialog.agreement is None
+    assert len(edge.ksr.tables["session_timer_changes"]) == 1
+
+
+@pytest.mark.requirement("UAC-7.2-03", "G-02")
+@pytest.mark.parametrize(
+    "bad", ["Session-Expires: soon", "x:", "Session-Expires: 0", "Session-Expires: \u00ff"]
+)
+def test_a_malformed_answer_counts_as_none_and_is_told(edge: Edge, bad: str) -> None:
+    edge.call(from_us=True, answer=(bad, "Require: timer"))
+    assert edge.known().dialog.agreement is None
+    (line,) = edge.ksr.lines("warn")
+    assert line.startswith("session timer: call-1: ignored in a 200: Session-Expires: ")
+
+
+@pytest.mark.requirement("UAC-7.3-01", "UAC-7.4-03", "UAC-7.4-05", "UAC-7.4-06")
+def test_422_is_retried_while_min_se_grows(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert handled.last.all(*TIMER_HEADERS) == ["Supported: timer", "Session-Expires: 3600", "Min-SE: 3600"]
+    assert edge.answer(handled, 422, ("Min-SE: 4000;x=y",)) is None
+    assert handled.last.all("Session-Expires", "Min-SE") == ["Session-Expires: 4000", "Min-SE: 4000"]
+    answer = edge.sure(edge.answer(handled, 200, ("Session-Expires: 4000;refresher=uac", "Require: timer")))
+    assert (answer.value("X-Session-Timer") or "").startswith("4000;refresher=local;")
+    record = edge.known()
+    assert record.failure is None
+    assert record.dialog.min_se is None, "the Min-SE from before the dialog is forgotten with it"
+    assert [edge.count(name) for name in ("422_received", "422_retried")] == [2, 2]
+    assert edge.ksr.lines("info")[:2] == [
+        "session timer: call-1: peer=carrier 422 retried with Min-SE 3600",
+        "session timer: call-1: peer=carrier 422 retried with Min-SE 4000",
+    ]
+
+
+@pytest.mark.requirement("UAC-7.3-01", "REF-10-06")
+@pytest.mark.parametrize(
+    "rows",
+    [(), ("Min-SE: nonsense",), ("Min-SE:",), ("Min-SE: 2000\u00ff",)],
+)
+def test_422_that_brings_nothing_new_reaches_asterisk(edge: Edge, rows: tuple[str, ...]) -> None:
+    handled = edge.send(from_us=True)
+    answer = edge.sure(edge.answer(handled, 422, rows))
+    assert answer.code == 422
+    assert len(handled.branches) == 1
+    assert [edge.count(name) for name in ("422_received", "422_retried")] == [1, 0]
+    assert edge.ksr.lines("info")[-1].startswith(
+        "session timer: call-1: peer=carrier 422 not retried, Min-SE "
+    )
+    assert edge.record() is None
+
+
+@pytest.mark.requirement("REF-10-06")
+@pytest.mark.parametrize("again", [3600, 3599, 90])
+def test_a_min_se_that_does_not_grow_ends_the_retries(edge: Edge, again: int) -> None:
+    handled = edge.send(from_us=True)
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert edge.sure(edge.answer(handled, 422, (f"Min-SE: {again}",))).code == 422
+    assert len(handled.branches) == 2
+
+
+@pytest.mark.requirement("REF-10-06")
+def test_a_min_se_that_grows_for_ever_is_given_up(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    for grown in range(1, 6):
+        assert edge.answer(handled, 422, (f"Min-SE: {2000 + grown}",)) is None
+    assert edge.sure(edge.answer(handled, 422, ("Min-SE: 9000",))).code == 422
+    assert len(handled.branches) == 6
+
+
+def test_a_retry_that_is_taken_for_a_loop_is_explained(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert edge.sure(edge.answer(handled, 482, ())).code == 482
+    assert len(handled.branches) == 2
+    assert edge.ksr.lines("warn") == [
+        "session timer: call-1: peer=carrier took the retry after its 422 for a loop and answered 482; "
+        "set default_expires: 3600 in its profile, so that no call meets a 422"
+    ]
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True).sent.value("Session-Expires") == "3600"
+
+
+def test_a_482_without_a_retry_is_not_explained(edge: Edge) -> None:
+    assert edge.sure(edge.answer(edge.send(from_us=True), 482, ())).code == 482
+    assert edge.ksr.lines("warn") == []
+
+
+@pytest.mark.parametrize("code", [302, 404, 407, 486, 503])
+def test_other_refusals_are_not_ours(edge: Edge, code: int) -> None:
+    handled = edge.send(from_us=True)
+    answer = edge.sure(edge.answer(handled, code, ("Min-SE: 3600", "Supported: timer")))
+    assert answer.without("From", "To", "Call-ID", "CSeq") == ("Min-SE: 3600", "Supported: timer")
+    assert len(handled.branches) == 1
+    assert edge.ksr.tables["session_timer"] == {}
+
+
+@pytest.mark.parametrize("target", [CARRIER, "203.0.113.99", "trunk.example"])
+def test_what_a_destination_told_is_known_to_the_next_call(make_edge: MakeEdge, target: str) -> None:
+    edge = make_edge(config={**CONFIG, "edge": {"learned_min_se": 60}})
+    edge.answer(edge.send(from_us=True, target=target), 422, ("Min-SE: 3600",))
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True, target=target).sent.all("Session-Expires", "Min-SE") == [
+        "Session-Expires: 3600",
+        "Min-SE: 3600",
+    ]
+    assert edge.send(from_us=True, target="elsewhere.example").sent.all("Min-SE") == []
+    edge.ksr.now += 61
+    assert edge.send(from_us=True, target=target).sent.all("Min-SE") == [], "it has an age"
+
+
+def test_what_a_next_hop_told_is_known_to_the_next_call(edge: Edge) -> None:
+    """The script sends by a destination URI, to another host than the request URI names."""
+
+    class ByOutboundProxy(Script):
+        def request(self) -> None:
+            edge.ksr.setdsturi("sip:203.0.113.200:5080")
+            super().request()
+
+    edge.script_class = ByOutboundProxy
+    handled = edge.send(from_us=True, target="trunk.example")
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert handled.branches[-1].destination_uri == "sip:203.0.113.200:5080"
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True, target="trunk.example").sent.value("Min-SE") == "3600"
+
+
+def test_a_422_after_a_failover_is_retried_at_the_gateway_that_sent_it(make_edge: MakeEdge) -> None:
+    """Kamailio starts each failure route from the Request-URI that the first try had."""
+
+    class ToTheNextGateway(Script):
+        def failure(self) -> None:
+            if self._timers.on_failure():
+                self._ksr.tm.t_relay()
+            elif self._ksr.pv.gete("$T_reply_code") == 503:
+                self._ksr.seturi("sip:100@second.example")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=ToTheNextGateway)
+    handled = edge.send(from_us=True, target="first.example")
+    assert edge.answer(handled, 503) is None
+    assert edge.answer(handled, 422, ("Min-SE: 3600",)) is None
+    assert handled.last.start == "INVITE sip:100@second.example SIP/2.0"
+    assert handled.last.value("Min-SE") == "3600"
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True, target="second.example").sent.value("Min-SE") == "3600"
+    assert edge.send(from_us=True, target="first.example").sent.value("Min-SE") is None
+
+
+@pytest.mark.requirement("UAC-7.3-01")
+@pytest.mark.parametrize(("refuses", "declines"), [(0, 1), (1, 0)])
+def test_of_two_that_are_called_at_once_the_one_that_answered_422_is_tried_again(
+    make_edge: MakeEdge, refuses: int, declines: int
+) -> None:
+    class AtOnce(Script):
+        def request(self) -> None:
+            if self._timers.on_request():
+                return
+            for host in ("first.example", "second.example"):
+                self._ksr.seturi(f"sip:100@{host}")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=AtOnce)
+    handled = edge.send(from_us=True)
+    edge.answer(handled, 422, ("Min-SE: 3600",), branch=refuses)
+    assert edge.answer(handled, 486, branch=declines) is None
+    host = ("first.example", "second.example")[refuses]
+    assert handled.last.start == f"INVITE sip:100@{host} SIP/2.0"
+    assert handled.last.all("Session-Expires", "Min-SE") == ["Session-Expires: 3600", "Min-SE: 3600"]
+    assert edge.sure(edge.answer(handled, 486)).start.startswith("SIP/2.0 486")
+
+
+@pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04", "REF-10-02", "REF-10-03")
+def test_422_to_a_refresh_is_retried_and_remembered_in_the_dialog(edge: Edge) -> None:
+    edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))
+    edge.ksr.now += 900
+    handled = edge.send(from_us=True, within=True, method="UPDATE")
+    assert edge.answer(handled, 422, ("Min-SE: 2500",)) is None
+    record = edge.known()
+    assert (record.at, record.dialog.min_se) == (1000.0, 2500)
+    # The retry is on its way: who reads the record must not try too.
+    assert record.failure is None
+    assert handled.last.all("Session-Expires", "Min-SE") == [
+        "Session-Expires: 2500;refresher=uac",
+        "Min-SE: 2500",
+    ]
+    edge.answer(handled, 200, ("Session-Expires: 2500;refresher=uac", "Supported: timer"))
+    record = edge.known()
+    assert record.failure is None
+    assert (record.at, record.dialog.min_se) == (1900.0, 2500)
+    later = edge.send(from_us=True, within=True).sent
+    assert later.all("Session-Expires", "Min-SE") == ["Session-Expires: 2500;refresher=uac", "Min-SE: 2500"]
+
+
+@pytest.mark.requirement("UAC-7.4-11", "UAS-9-14")
+@pytest.mark.parametrize(("shown", "refresher"), [("uac", Side.LOCAL), ("uas", Side.REMOTE)])
+def test_roles_are_translated_when_the_peer_refreshes(edge: Edge, shown: str, refresher: Side) -> None:
+    edge.call(from_us=True, answer=(f"Session-Expires: 1800;refresher={shown}", "Supported: timer"))
+    turned = {"uac": "uas", "uas": "uac"}[shown]
+    edge.ksr.now += 5
+    handled = edge.send((f"Session-Expires: 1800;refresher={turned}", "Supported: timer"), within=True)
+    assert (handled.sent.value("X-Session-Timer") or "").startswith(f"1800;refresher={refresher};")
+    answer = edge.sure(edge.answer(handled))
+    assert answer.value("Session-Expires") == f"1800;refresher={turned}"
+    record = edge.known()
+    assert record.dialog.agreement is not None
+    assert record.dialog.agreement.refresher is refresher
+    assert (record.local_tag, record.at, record.refreshes) == (OURS, 1005.0, 1)
+
+
+@pytest.mark.requirement("UAC-7.4-11", "UAS-9-14")
+def test_a_hold_without_timer_headers_keeps_the_role(edge: Edge) -> None:
+    edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))
+    answer = edge.sure(edge.answer(edge.send(("Supported: timer",), within=True)))
+    assert answer.value("Session-Expires") == "1800;refresher=uas"
+
+
+@pytest.mark.requirement("G-08")
+def test_a_retransmitted_2xx_is_the_same_again_and_moves_nothing(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    rows = ("Session-Expires: 600;refresher=uas", "Require: timer")
+    first = edge.answer(handled, 200, rows)
+    before = edge.known()
+    edge.ksr.now += 4
+    assert edge.answer(handled, 200, rows) == first
+    assert edge.known() == before
+
+
+@pytest.mark.requirement("UAC-7.2-01", "UAC-7.2-12")
+def test_two_answers_of_a_fork_are_two_sessions(edge: Edge) -> None:
+    handled = edge.send(from_us=True)
+    edge.answer(handled, 200, ("Session-Expires: 600;refresher=uas",), to_tag="one")
+    edge.answer(handled, 200, ("Session-Expires: 90;refresher=uac",), to_tag="two")
+    edge.answer(handled, 200, ("Supported: timer",), to_tag="three")
+    agreed = [edge.known(OURS, tag).dialog.agreement for tag in ("one", "two", "three")]
+    assert [a and (a.interval, a.refresher) for a in agreed] == [
+        (600, Side.REMOTE),
+        (90, Side.LOCAL),
+        None,
+    ]
+
+
+@pytest.mark.requirement("REF-10-02")
+@pytest.mark.parametrize("code", [408, 481, 491, 405, 501, 500, 503])
+def test_a_refused_refresh_is_on_record_with_its_code(edge: Edge, code: int) -> None:
+    edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uac", "Supported: timer"))
+    before = edge.known()
+    edge.ksr.now += 900
+    handled = edge.send(from_us=True, within=True, method="UPDATE")
+    edge.answer(handled, code, ("Retry-After: 3 (overload);duration=60",))
+    record = edge.known()
+    assert record.failure is not None
+    assert (record.failure.code, record.failure.sender, record.failure.retry_after) == (code, Side.LOCAL, 3)
+    assert (record.at, record.dialog) == (before.at, before.dialog)
+
+
+@pytest.mark.requirement("UAC-7.4-11")
+def test_an_early_update_is_negotiated_too(edge: Edge) -> None:
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 183, ("Session-Expires: 90;refresher=uas", "Supported: timer"))
+    assert edge.record() is None
+    update = edge.send(method="UPDATE", from_us=True, within=True)
+    edge.answer(update, 200, ("Session-Expires: 1200;refresher=uas", "Supported: timer"))
+    edge.answer(invite, 200, ("Session-Expires: 600;refresher=uac", "Supported: timer"))
+    agreement = edge.known().dialog.agreement
+    assert agreement is not None
+    assert (agreement.interval, agreement.refresher) == (600, Side.LOCAL)
+
+
+@pytest.mark.parametrize("rows", [(), ("Supported: timer", "X-Session-Timer: 1800;refresher=remote;v=1")])
+def test_between_two_asterisks_nothing_happens_but_the_header_goes(
+    make_edge: MakeEdge, rows: tuple[str, ...]
+) -> None:
+    edge = make_edge(peer="192.0.2.21", config={**CONFIG, "asterisk": [ASTERISK, "192.0.2.21"]})
+    handled = edge.send(rows, from_us=True)
+    assert handled.sent.without("From", "To", "Call-ID", "CSeq") == rows[:1]
+    edge.answer(handled)
+    assert edge.ksr.tables["session_timer"] == {}
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "OPTIONS"])
+def test_to_another_asterisk_no_support_is_said(make_edge: MakeEdge, method: str) -> None:
+    edge = make_edge(peer="192.0.2.21", config={**CONFIG, "asterisk": [ASTERISK, "192.0.2.21"]})
+    assert edge.send(method=method, from_us=True, within=True).sent.all("Supported") == []
+
+
+def test_the_record_tells_who_is_who_when_an_address_does_not(edge: Edge) -> None:
+    """A peer's request by another of its addresses, which matches no profile, is the same peer's."""
+    edge.call(from_us=True, answer=("Session-Expires: 1800;refresher=uas", "Supported: timer"))
+    handled = edge.send(("Supported: timer",), within=True, source="198.51.100.7")
+    edge.answer(handled)
+    assert edge.known(OURS, THEIRS).peer == "carrier"

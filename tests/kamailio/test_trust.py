@@ -1,0 +1,220 @@
+"""What passes untouched, and what nobody outside may say."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kamailio.fakes.edge import (
+    ASTERISK,
+    CARRIER,
+    CONFIG,
+    OFF,
+    OURS,
+    OUTSIDER,
+    PASSING,
+    THEIRS,
+    Edge,
+    MakeEdge,
+)
+
+OUR_IDS = ("From", "To", "Call-ID", "CSeq")
+
+TIMER_ROWS = (
+    "x : 5;refresher=nobody",
+    "Min-SE: a",
+    "k: timer,,",
+    "Supported: \u00ff",
+    "Require: timer",
+    "Proxy-Require: timer",
+)
+
+
+@pytest.mark.parametrize("peer", [CARRIER, PASSING, OFF, OUTSIDER])
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "BYE", "OPTIONS", "ACK", "INFO"])
+def test_the_internal_header_is_removed_in_every_direction(
+    make_edge: MakeEdge, *, peer: str, from_us: bool, method: str
+) -> None:
+    edge = make_edge(peer=peer)
+    forged = ("X-Session-Timer: 5;refresher=local;v=1", "x-session-TIMER: 6", "X-Other: 1")
+    handled = edge.send(forged, method=method, from_us=from_us, within=method not in ("INVITE", "OPTIONS"))
+    if method not in ("INVITE", "UPDATE") or from_us:
+        assert handled.sent.all("X-Session-Timer") == []
+    assert not {"X-Session-Timer: 5;refresher=local;v=1", "x-session-TIMER: 6"} & set(handled.sent.rows)
+    for code in (183, 200, 486):
+        answer = edge.sure(edge.answer(handled, code, forged))
+        assert not {"X-Session-Timer: 5;refresher=local;v=1", "x-session-TIMER: 6"} & set(answer.rows)
+        assert "X-Other: 1" in answer.rows
+
+
+@pytest.mark.parametrize("code", [200, 486])
+def test_the_internal_header_goes_even_where_kamailio_cannot_parse_the_answer(edge: Edge, code: int) -> None:
+    handled = edge.send(from_us=True)
+    rows = (
+        "X-Session-Timer: 5;refresher=local;v=1",
+        "Retry-After: soon",
+        "x-session-timer : 6",
+        "X-Other: 1",
+    )
+    answer = edge.sure(edge.answer(handled, code, rows))
+    assert answer.all("X-Session-Timer") == []
+    assert answer.all("X-Other") == ["X-Other: 1"]
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        "X-Other: 1\rX-Session-Timer: 5;v=1",
+        "X-Other: 1\rX-Session-Timer\r\n : 5;v=1",
+        "x-session-timer : 5\rX-SESSION-TIMER: 6",
+    ],
+)
+def test_the_internal_header_goes_even_behind_a_lone_cr(edge: Edge, hiding: str) -> None:
+    """To Kamailio a CR without LF is part of a value; Asterisk's parser ends the row there."""
+    rows = ("Supported: timer", hiding, "X-Next: 1")
+    handled = edge.send(rows)
+    answered = edge.sure(edge.answer(edge.send((), from_us=True), 200, rows))
+    for sent in (handled.sent.rows, answered.rows):
+        names = [row.partition(":")[0].strip().lower() for each in sent for row in each.split("\r")]
+        assert names.count("x-session-timer") == 1, "ours"
+        assert "x-next" in names, "what stands behind it stays whole"
+
+
+@pytest.mark.parametrize("hiding", ["X-Session-Timer: 5;v=1", "X-Other: 1\rX-Session-Timer: 5;v=1"])
+def test_the_internal_header_goes_out_of_any_mass_of_what_is_no_utf_8(edge: Edge, hiding: str) -> None:
+    """Such a text comes from Kamailio in pieces, for it makes none of more than 32,767 bytes."""
+    rows = ("X-Padding: \u00ff" + "a" * 64_000, hiding)
+    handled = edge.send(("Supported: timer", *rows))
+    answered = edge.sure(edge.answer(edge.send((), from_us=True), 200, rows))
+    for sent in (handled.sent, answered):
+        assert not [row for row in sent.rows if "X-Session-Timer: 5" in row]
+        assert len([row for row in sent.rows if row.startswith("X-Session-Timer:")]) == 1, "ours"
+
+
+@pytest.mark.parametrize("name", ["X-Session-Timer", "X-Edge"])
+def test_the_header_has_the_name_that_the_configuration_gives(make_edge: MakeEdge, name: str) -> None:
+    edge = make_edge(config={**CONFIG, "edge": {"header": name}})
+    sent = edge.send(("Supported: timer", "Session-Expires: 1800")).sent
+    assert sent.value(name) == '1800;refresher=remote;allow=INVITE;peer="carrier";v=1'
+
+
+@pytest.mark.parametrize("peer", [OFF, CARRIER])
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "BYE", "OPTIONS", "INFO", "PRACK", "ACK"])
+def test_switched_off_everything_passes_byte_for_byte(
+    make_edge: MakeEdge, *, peer: str, from_us: bool, method: str
+) -> None:
+    config = CONFIG if peer == OFF else {"session_timer": {"enabled": False}, "asterisk": [ASTERISK]}
+    edge = make_edge(peer=peer, config=config)
+    handled = edge.send(TIMER_ROWS, method=method, from_us=from_us)
+    assert handled.answered is None
+    assert handled.sent.without(*OUR_IDS) == TIMER_ROWS
+    for code in (180, 200, 422, 500):
+        answer = edge.sure(edge.answer(handled, code, TIMER_ROWS))
+        assert answer.without(*OUR_IDS) == TIMER_ROWS
+    assert edge.ksr.tables["session_timer"] == {}
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "OPTIONS", "INFO", "UPDATE"])
+def test_to_a_switched_off_peer_not_even_support_is_said(
+    make_edge: MakeEdge, *, method: str, within: bool
+) -> None:
+    edge = make_edge(peer=OFF)
+    assert edge.send(method=method, from_us=True, within=within).sent.without(*OUR_IDS) == ()
+
+
+def test_a_proxys_requests_are_not_marked(make_edge: MakeEdge) -> None:
+    """Support for timers is said by the ends themselves, where both have their own."""
+    edge = make_edge(peer=PASSING)
+    edge.call("Supported: timer")
+    assert edge.send(method="INFO", from_us=True, within=True).sent.all("Supported") == []
+
+
+def test_a_request_within_the_dialog_has_the_profile_that_the_call_began_with(make_edge: MakeEdge) -> None:
+    edge = make_edge(peer=OUTSIDER, names={"session_timer_peer": "named-strict"})
+    edge.call("Supported: timer", "Session-Expires: 600")
+    assert edge.known().peer == "strict"
+    edge.names = {}
+    handled = edge.send(("Supported: timer", "Session-Expires: 200"), within=True)
+    assert handled.answered is not None
+    assert (handled.answered.code, handled.answered.rows) == (422, ("Min-SE: 300",))
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_an_early_update_that_nobody_named_leaves_the_call_its_profile(
+    make_edge: MakeEdge, *, from_us: bool
+) -> None:
+    edge = make_edge(peer=OUTSIDER, names={"session_timer_peer": "named-strict"})
+    timer = ("Supported: timer", "Session-Expires: 600;refresher=uac")
+    invite = edge.send(timer, from_us=from_us)
+    edge.answer(invite, 183)
+    edge.names = {}
+    edge.answer(edge.send(timer, method="UPDATE", within=True))
+    edge.answer(invite, 200, timer)
+    assert edge.known().peer == "strict"
+
+
+def test_a_call_is_switched_off_by_name_as_long_as_each_request_is_named(make_edge: MakeEdge) -> None:
+    off = {"name": "untimed", "match": {"name": ["untimed"]}, "session_timer": {"enabled": False}}
+    edge = make_edge(config={**CONFIG, "peers": [off]}, names={"session_timer_peer": "untimed"})
+    timer = ("Supported: timer", "Session-Expires: 600")
+    for within in (False, True):
+        edge.answer(edge.send(timer, within=within))
+        assert edge.record() is None
+    edge.names = {}
+    edge.answer(edge.send(timer, within=True))
+    assert edge.record() is not None
+
+
+@pytest.mark.parametrize("bad", ["Session-Expires: soon", "Min-SE: soon"])
+def test_malformed_within_a_named_peers_dialog_is_no_fault(make_edge: MakeEdge, bad: str) -> None:
+    """By its address it would be switched off; the call began under a name."""
+    edge = make_edge(peer=OFF, names={"session_timer_peer": "strict"})
+    edge.call("Supported: timer", "Session-Expires: 600")
+    edge.names = {}
+    handled = edge.send((bad, "Supported: timer"), within=True)
+    assert handled.answered is not None
+    assert handled.answered.code == 400
+
+
+def test_a_name_that_no_profile_has_falls_back_to_the_address(make_edge: MakeEdge) -> None:
+    edge = make_edge(names={"session_timer_peer": "nobody"})
+    edge.call("Supported: timer", "Session-Expires: 600")
+    assert edge.known().peer == "carrier"
+
+
+def test_an_outsiders_bye_needs_the_tags(edge: Edge) -> None:
+    edge.call("Supported: timer", "Session-Expires: 600")
+    for tags in ((THEIRS, ""), ("guess", OURS), (THEIRS, "guess"), ("", ""), (f"{THEIRS};{OURS}", "")):
+        edge.send(method="BYE", tags=tags, source=OUTSIDER)
+    assert edge.record() is not None
+
+
+def test_a_stranger_within_the_dialog_moves_nothing_unless_it_is_answered(edge: Edge) -> None:
+    edge.call("Supported: timer", "Session-Expires: 600")
+    before = edge.known()
+    edge.ksr.now += 9
+    handled = edge.send(("Supported: timer",), within=True, source=OUTSIDER)
+    edge.answer(handled, 401)
+    after = edge.known()
+    assert (after.at, after.dialog) == (before.at, before.dialog)
+
+
+@pytest.mark.parametrize("written", ["2001:db8::20", "[2001:db8::20]", "2001:DB8:0:0::20"])
+@pytest.mark.parametrize("seen", ["2001:db8::20", "[2001:db8::20]", "2001:DB8:0:0:0:0:0:20"])
+def test_asterisk_has_one_ipv6_address_however_it_is_written(
+    make_edge: MakeEdge, written: str, seen: str
+) -> None:
+    """Kamailio's `ipv6_hex_style` says how it writes the address a message came from."""
+    edge = make_edge(config={**CONFIG, "asterisk": [written]})
+    assert edge.timers._directory.find("", seen, "").is_asterisk
+    assert not edge.timers._directory.find("", "2001:db8::21", "").is_asterisk
+
+
+def test_who_somebody_is_is_looked_up_for_any_number_of_strangers(edge: Edge) -> None:
+    for number in range(5000):
+        edge.timers._directory.find("", f"198.51.{number // 250}.{number % 250}", "far.example")
+    assert len(edge.timers._directory._known) <= 4096
+    assert edge.timers._directory.find("", ASTERISK, "").is_asterisk
+    assert edge.timers._directory.find("", CARRIER, "").peer.name == "carrier"

@@ -1,0 +1,41 @@
+"""Parts of the stack that die by kill -9 and are started again."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.lab.parts.native_edge import tell_gateway
+from tests.lab.stack import Stack
+from tests.lab.together import Stage
+from tests.lab.waiting import NotInTimeError, wait_until
+
+
+def kill(stack: Stack, service: str) -> None:
+    subprocess.run(
+        ["docker", "kill", "-s", "KILL", stack.container(service)], check=True, capture_output=True
+    )
+
+
+def start(stack: Stack, service: str) -> None:
+    subprocess.run(["docker", "start", stack.container(service)], check=True, capture_output=True)
+
+
+def restart_edge(stage: Stage) -> None:
+    """Kamailio starts anew; its table is empty."""
+    kill(stage.stack, "edge")
+    start_edge(stage)
+
+
+def start_edge(stage: Stage) -> None:
+    """Kamailio starts where it was killed, and has its part in the tests again."""
+    start(stage.stack, "edge")
+    wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
+    tell_gateway(stage.edge, stage.stack)
+    stage.wire.begin()
+
+
+def _answers(stage: Stage) -> bool:
+    try:
+        return "result" in stage.edge.rpc("core.uptime")
+    except NotInTimeError:
+        return False
