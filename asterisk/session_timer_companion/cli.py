@@ -136,7 +136,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
 @url_option
 @json_option
 def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
-    """The calls under watch, most urgent first."""
+    """The tracked calls, most urgent first."""
     from session_timer_companion.terminal import tables  # noqa: PLC0415
 
     found = _asked(config, url, lambda client: client.sessions())
@@ -145,7 +145,7 @@ def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
         return
     if found:
         tables.terminal(tables.WIDE).print(tables.sessions_table(found))
-    click.echo(f"{len(found)} call{'s' * (len(found) != 1)} under watch")
+    click.echo(f"{len(found)} call{'s' * (len(found) != 1)} tracked")
 
 
 @main.command()

@@ -10,7 +10,7 @@ from session_timer.session import Method, Reason
 from session_timer_companion import __version__, logs
 
 
-class Outcome(StrEnum):
+class RefreshOutcome(StrEnum):
     """How a refresh of ours can end."""
 
     CONFIRMED = "confirmed"
@@ -31,7 +31,7 @@ ACTIONS = ("hung up", "reported")
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Measures:
+class Metrics:
     """Every metric of the companion. Labels are few and bounded: never a Call-ID."""
 
     def __init__(self) -> None:
@@ -42,13 +42,11 @@ class Measures:
         ).set(1)
         self.sessions = Gauge(
             "session_timer_sessions",
-            "Calls under watch.",
+            "Calls tracked.",
             ["asterisk", "refresher", "state"],
             registry=registry,
         )
-        self.armed = Counter(
-            "session_timer_armed", "Calls taken under watch.", ["asterisk"], registry=registry
-        )
+        self.armed = Counter("session_timer_armed", "Calls tracked.", ["asterisk"], registry=registry)
         self.foreign = Counter(
             "session_timer_foreign",
             "Answered calls without our internal header: not ours.",
@@ -62,7 +60,7 @@ class Measures:
             registry=registry,
         )
         for method in Method:
-            for outcome in Outcome:
+            for outcome in RefreshOutcome:
                 self._refreshes.labels(str(method), str(outcome))
         self.suppressed = Counter(
             "session_timer_refreshes_suppressed",
@@ -113,6 +111,6 @@ class Measures:
             registry=registry,
         )
 
-    def ended(self, method: Method, outcome: Outcome) -> None:
+    def ended(self, method: Method, outcome: RefreshOutcome) -> None:
         """A refresh of ours is over."""
         self._refreshes.labels(str(method), str(outcome)).inc()

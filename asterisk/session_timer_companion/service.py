@@ -19,7 +19,7 @@ from session_timer_companion.config import Configuration
 from session_timer_companion.http.sockets import HttpError, listening
 
 PATIENCE = 1.0
-"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is under watch."""
+"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is tracked."""
 
 TELL_EVERY = 5.0
 """Seconds between two words to systemd, where its watchdog wants no more."""
@@ -65,7 +65,7 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
             await companion.wait_until_ready(PATIENCE)
             await _notify(f"READY=1\nSTATUS={companion.standing()}")
             tasks.append(asyncio.create_task(_tell_systemd(companion)))
-            log.info("started", asterisks=len(companion.keepers))
+            log.info("started", asterisks=len(companion.trackers))
             await stopping
         systemd.notify("STOPPING=1")
         log.info("stopping: calls go on, and are found again at the next start")
@@ -78,7 +78,7 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 async def _serve(companion: Companion, doors: list[socket.socket]) -> None:
-    """Serve HTTP, once every call is under watch or one of the Asterisks keeps us waiting."""
+    """Serve HTTP, once every call is tracked or one of the Asterisks keeps us waiting."""
     await companion.wait_until_ready(PATIENCE)
     try:
         # In a thread: nobody's turn is late for it.

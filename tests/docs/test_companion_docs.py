@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from session_timer.session import Method, Reason, State
 from session_timer_companion.cli import main
 from session_timer_companion.config import AmiServer, CompanionSettings, Http, Log, Tls
-from session_timer_companion.metrics import ACTIONS, Measures, Outcome
+from session_timer_companion.metrics import ACTIONS, Metrics, RefreshOutcome
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
@@ -78,7 +78,7 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     documented = {
         name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows(table)
     }
-    assert documented == families(Measures().registry)
+    assert documented == families(Metrics().registry)
 
 
 def test_every_value_of_a_label_is_documented() -> None:
@@ -90,7 +90,7 @@ def test_every_value_of_a_label_is_documented() -> None:
         "refresher": {"local", "remote", "none"},
         "state": set(State),
         "method": set(Method),
-        "outcome": set(Outcome),
+        "outcome": set(RefreshOutcome),
         "action": set(ACTIONS),
         "reason": set(Reason),
     }
@@ -190,7 +190,7 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
 
 def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
     known = set()
-    for name, (kind, _) in families(Measures().registry).items():
+    for name, (kind, _) in families(Metrics().registry).items():
         known |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
     dashboard = json.loads((ROOT / "asterisk/dashboards/session-timer.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

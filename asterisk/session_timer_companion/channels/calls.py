@@ -78,7 +78,7 @@ class Call:
     """What the edge says of its timer; None: this call did not come through our edge."""
     malformed: str = ""
     """Why an internal header could not be read."""
-    outbound: bool = False
+    placed_by_us: bool = False
     """Asterisk placed the call, so its side made the Call-ID (RFC 3261 14.1)."""
     number: str = ""
     """To be set as the connected number before a refresh by it; empty where Asterisk has one."""
@@ -122,18 +122,18 @@ def media(codecs: str, t38: str, video: str, digits: str) -> Media:
     return Media(audio, t38 == "ENABLED", bool(video), digits)
 
 
-def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str) -> Call | None:
+def read(channel: Channel, dialog: tuple[str, ...], inbound: str, placed_by_us: str) -> Call | None:
     """The call of a channel, from Call-ID, tags and internal headers; None where there is no dialog."""
     call_id, local_tag, remote_tag = dialog
     if not (call_id and local_tag and remote_tag):
         return None
-    internal, malformed = _internal(inbound or outbound)
+    internal, malformed = _internal(inbound or placed_by_us)
     return Call(
         channel=channel.name,
         key=record.key(call_id, local_tag, remote_tag),
         header=internal,
         malformed=malformed,
-        outbound=bool(outbound) and not inbound,
+        placed_by_us=bool(placed_by_us) and not inbound,
         number="" if channel.connected else channel.number,
     )
 

@@ -46,11 +46,11 @@ async def these(ami: Ami, channels: Sequence[Channel], header: str) -> list[Call
     received, placed = calls.header_functions(header)
     first = await ami.values([(channel.name, (received, *calls.DIALOG)) for channel in channels])
     unread = [channel for channel, (value, *_) in zip(channels, first, strict=True) if not value]
-    outbound = dict(
+    placed_by_us = dict(
         zip(unread, await ami.values([(channel.name, (placed,)) for channel in unread]), strict=True)
     )
     found = (
-        calls.read(channel, tuple(dialog), value, *outbound.get(channel, ("",)))
+        calls.read(channel, tuple(dialog), value, *placed_by_us.get(channel, ("",)))
         for channel, (value, *dialog) in zip(channels, first, strict=True)
     )
     return [call for call in found if call is not None]

@@ -39,7 +39,7 @@ class StuckChannels:
         self._names: set[str] = set()
         self._ami = ami
         self._on_answer = on_answer
-        self._beside = beside
+        self._background = beside
         self._log = log
         self._chance = chance
 
@@ -71,7 +71,7 @@ class StuckChannels:
             if error.channel:
                 if error.channel not in self._names:
                     self._names.add(error.channel)
-                    self._beside.spawn(self._ask_apart(error.channel))
+                    self._background.spawn(self._ask_apart(error.channel))
                     self._log.warning(
                         "channel does not answer; the others go on without", channel=error.channel
                     )

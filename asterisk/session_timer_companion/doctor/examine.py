@@ -19,8 +19,8 @@ from session_timer_companion.doctor.asterisk import OPTIONS, AsteriskFacts, of_a
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
 from session_timer_companion.doctor.edge import FAULTS, EdgeFacts, of_edge
 from session_timer_companion.doctor.finding import Finding
-from session_timer_companion.edge.client import Changes, Edge, Missing, Told, Unreachable
-from session_timer_companion.edge.pool import Edges
+from session_timer_companion.edge.client import Changes, EdgeClient, Missing, Told, Unreachable
+from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.http.client import Client, ClientError, address
 
 LISTEN = 2.5
@@ -42,7 +42,7 @@ async def examine(
 
     `listen` is how long events and clocks are watched, in seconds.
     """
-    edges = Edges(configuration.shared.edge.rpc, configuration.settings.rpc_timeout)
+    edges = EdgePool(configuration.shared.edge.rpc, configuration.settings.rpc_timeout)
     named = tuple(endpoints)
     try:
         asterisks = await asyncio.gather(
@@ -74,7 +74,7 @@ class _Visit:
 
     account: AmiAccount
     header: str
-    edges: Edges
+    edges: EdgePool
     named: tuple[str, ...]
     """Endpoints, beside those of our calls."""
     listen: float
@@ -143,7 +143,7 @@ async def _looks(ami: Ami, listen: float) -> list[frozenset[str]]:
     return seen
 
 
-async def _unrecorded(calls: Iterable[Call], edges: Edges) -> list[Call]:
+async def _unrecorded(calls: Iterable[Call], edges: EdgePool) -> list[Call]:
     """The calls with our header that their edge knows nothing of."""
     ours = [(call, call.header) for call in calls if call.header is not None]
     unrecorded: list[Call] = []
@@ -168,7 +168,7 @@ async def _endpoints(ami: Ami, names: Iterable[str]) -> dict[str, dict[str, str]
     return options
 
 
-async def _edge(edge: Edge, listen: float) -> EdgeFacts:
+async def _edge(edge: EdgeClient, listen: float) -> EdgeFacts:
     facts = EdgeFacts(edge.address)
     version = await edge.ask("core.version")
     if isinstance(version, Unreachable) and not edge.up:
@@ -198,7 +198,7 @@ def _names(answer: Told | Unreachable) -> frozenset[str] | None:
     return frozenset(str(one.get("name")) if isinstance(one, dict) else str(one) for one in answer.value)
 
 
-async def _faults(edge: Edge) -> int:
+async def _faults(edge: EdgeClient) -> int:
     answer = await edge.ask("stats.fetchn", FAULTS)
     if isinstance(answer, Told) and isinstance(answer.value, dict):
         counted = [value for name, value in answer.value.items() if str(name).endswith(FAULTS)]

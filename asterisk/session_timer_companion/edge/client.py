@@ -1,6 +1,6 @@
 """What the companion asks an edge, and what the answers mean; they come and go by `edge_wire.py`.
 
-edge = Edge("udp:198.18.0.10:8090")
+edge = EdgeClient("udp:198.18.0.10:8090")
 answers = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception
 """
 
@@ -38,7 +38,7 @@ class Unreachable:
     reason: str
 
 
-Answer = Found | Missing | Unreachable
+RecordReply = Found | Missing | Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _NoAnswer(Exception):  # noqa: N818  # a fact, and named for it
         """Kamailio itself said no: it is there."""
 
 
-class Edge:
+class EdgeClient:
     """One Kamailio. `address` is ``udp:<host>:<port>`` or ``unix:<path>``; times are in seconds."""
 
     def __init__(self, address: str, timeout: float = 1.0) -> None:
@@ -84,11 +84,11 @@ class Edge:
         """How often nothing at all came back: each may hide that changes were missed."""
         return self._wire.losses
 
-    async def record(self, key: str) -> Answer:
+    async def record(self, key: str) -> RecordReply:
         """Ask for one dialog's record."""
         return (await self.records([key]))[0]
 
-    async def records(self, keys: Sequence[str]) -> list[Answer]:
+    async def records(self, keys: Sequence[str]) -> list[RecordReply]:
         """Ask for the records of any number of dialogs; the answers in the same order."""
         requests = [("htable.get", RECORDS, key) for key in keys]
         return [self._record(answer) for answer in await self._wire.call(requests)]
@@ -118,7 +118,7 @@ class Edge:
         """Let go of the socket; what is under way counts as unanswered."""
         self._wire.failed(OSError("closed"))
 
-    def _record(self, answer: bytes | str) -> Answer:
+    def _record(self, answer: bytes | str) -> RecordReply:
         try:
             return Found(Record.decode(_text(_result(answer), "item", "value")))
         except _NoAnswer as error:

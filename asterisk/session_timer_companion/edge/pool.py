@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from session_timer import is_rpc_address
 
-from session_timer_companion.edge.client import Answer, Edge, Found, Unreachable
+from session_timer_companion.edge.client import EdgeClient, Found, RecordReply, Unreachable
 from session_timer_companion.edge.clocks import Clocks
 
 
@@ -17,7 +17,7 @@ class Copy(Found):
     """Another edge's copy, where the one that was asked is silent. Later refreshes may be missing in it."""
 
 
-class Edges:
+class EdgePool:
     """Opened when first needed. `default` is the configuration's `edge.rpc`; `timeout` is in seconds.
 
     `clocks` learn of each clock by which a record was written, before anybody is told of the record.
@@ -27,10 +27,10 @@ class Edges:
         self._default = default
         self._timeout = timeout
         self._clocks = Clocks() if clocks is None else clocks
-        self._open: dict[str, Edge] = {}
+        self._open: dict[str, EdgeClient] = {}
         self.at(default)
 
-    def at(self, address: str) -> Edge | None:
+    def at(self, address: str) -> EdgeClient | None:
         """The edge at `address`; the default one if a call names none, or none that can be one.
 
         None: there is no default either.
@@ -41,13 +41,13 @@ class Edges:
             return None
         edge = self._open.get(address)
         if edge is None:
-            edge = self._open[address] = Edge(address, self._timeout)
+            edge = self._open[address] = EdgeClient(address, self._timeout)
         return edge
 
-    def all(self) -> tuple[Edge, ...]:
+    def all(self) -> tuple[EdgeClient, ...]:
         return tuple(self._open.values())
 
-    async def records(self, edge: Edge | None, keys: Sequence[str]) -> list[Answer]:
+    async def records(self, edge: EdgeClient | None, keys: Sequence[str]) -> list[RecordReply]:
         """Ask `edge` for records; where it cannot be reached, the others, which may hold a `Copy` (DMQ).
 
         That another edge has no such record says nothing. None: there is no edge that could know.
@@ -68,7 +68,7 @@ class Edges:
                         answers[index] = Copy(copy.record)
         return answers
 
-    async def _learn_clocks(self, edge: Edge, answers: Sequence[Answer]) -> None:
+    async def _learn_clocks(self, edge: EdgeClient, answers: Sequence[RecordReply]) -> None:
         """Ask for what no list of changes has told: the edge is new to us, or its list is too long."""
         written_by = {answer.record.clock for answer in answers if isinstance(answer, Found)}
         for name in written_by.difference(self._clocks.names):

@@ -35,7 +35,7 @@ class Client:
     timeout: float = TIMEOUT
 
     def sessions(self) -> list[ShownSession]:
-        """Every call under watch."""
+        """Every tracked call."""
         return cast("list[ShownSession]", self._calls("GET", "/sessions"))
 
     def session(self, call_id: str) -> list[ShownSession]:

@@ -1,4 +1,4 @@
-"""`session-timer watch`: the calls under watch, drawn anew every second."""
+"""`session-timer watch`: the tracked calls, drawn anew every second."""
 
 from __future__ import annotations
 

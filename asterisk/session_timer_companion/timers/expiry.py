@@ -13,11 +13,11 @@ from session_timer.session import SELF_ENDING, Expire
 
 from session_timer_companion.ami.client import AmiError, AmiMessage
 from session_timer_companion.channels import refresh_actions
-from session_timer_companion.edge.client import Answer, Found
-from session_timer_companion.metrics import Measures, Outcome
-from session_timer_companion.timers.due import RETRY, Due
-from session_timer_companion.timers.evidence import Verdicts, why_not
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.edge.client import Found, RecordReply
+from session_timer_companion.metrics import Metrics, RefreshOutcome
+from session_timer_companion.timers.due import RETRY, PendingAction
+from session_timer_companion.timers.evidence import Evidence, why_not
+from session_timer_companion.timers.tracked_call import TrackedCall
 
 
 class Asterisk(Protocol):
@@ -25,7 +25,7 @@ class Asterisk(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Its calls are the ones that are under watch."""
+        """Its calls are the ones that are tracked."""
 
     async def pipelined(self, actions: Sequence[refresh_actions.Action]) -> list[AmiMessage]:
         """Carry out actions in their order. Raises AmiError."""
@@ -41,30 +41,30 @@ class Expiry:
         self,
         asterisk: Asterisk,
         *,
-        records: Callable[[list[Watch]], Awaitable[list[Answer]]],
-        verdicts: Verdicts,
-        measures: Measures,
+        records: Callable[[list[TrackedCall]], Awaitable[list[RecordReply]]],
+        evidence: Evidence,
+        metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self._asterisk = asterisk
         self._records = records
-        self._verdicts = verdicts
-        self._measures = measures
+        self._evidence = evidence
+        self._metrics = metrics
         self._log = log
         self._now = asyncio.get_running_loop().time
 
-    async def together(self, due: Sequence[Due]) -> None:
+    async def together(self, due: Sequence[PendingAction]) -> None:
         """End what has expired, if a last look shows nothing new: since the verdict others had their turn."""
-        hang_up: list[tuple[Due, Expire]] = []
+        hang_up: list[tuple[PendingAction, Expire]] = []
         for each in due:
             assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
-            if each.watch.active is not each.before:
+            if each.tracked.active is not each.before:
                 continue  # a refresh was heard of since
             if each.action.hang_up:
                 hang_up.append((each, each.action))
             else:
-                self._report(each.watch, each.action)
-        answers = await self._records([each.watch for each, _ in hang_up])
+                self._report(each.tracked, each.action)
+        answers = await self._records([each.tracked for each, _ in hang_up])
         ends = [
             self._end(each, expired, answer) for (each, expired), answer in zip(hang_up, answers, strict=True)
         ]
@@ -72,58 +72,60 @@ class Expiry:
             if outcome is not None:
                 raise outcome
 
-    async def _end(self, each: Due, expired: Expire, answer: Answer) -> None:
-        watch = each.watch
+    async def _end(self, each: PendingAction, expired: Expire, answer: RecordReply) -> None:
+        tracked = each.tracked
         refusal = await self._hung_up(each, expired, answer)
-        if refusal and not watch.gone:
-            self._asterisk.look_at(watch.channel)
-            if watch.active is each.before:
-                watch.active = replace(each.before, wake=self._now() + RETRY)
-            self._log.warning("not hung up yet", call_id=watch.call_id, reason=refusal)
+        if refusal and not tracked.gone:
+            self._asterisk.look_at(tracked.channel)
+            if tracked.active is each.before:
+                tracked.active = replace(each.before, wake=self._now() + RETRY)
+            self._log.warning("not hung up yet", call_id=tracked.call_id, reason=refusal)
         if refusal:
             return
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
-        watch.active = replace(each.before, wake=self._now() + SELF_ENDING)
-        self._count_unanswered(watch)
-        self._measures.expiries.labels(str(expired.reason), "hung up").inc()
+        tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
+        self._count_unanswered(tracked)
+        self._metrics.expiries.labels(str(expired.reason), "hung up").inc()
         self._log.error(
             "session expired: hung up",
-            call_id=watch.call_id,
-            channel=watch.channel,
+            call_id=tracked.call_id,
+            channel=tracked.channel,
             reason=str(expired.reason),
         )
 
-    async def _hung_up(self, each: Due, expired: Expire, answer: Answer) -> str:
+    async def _hung_up(self, each: PendingAction, expired: Expire, answer: RecordReply) -> str:
         """Hang up, if record and channel still are what the verdict stands on; else what is against it."""
-        watch = each.watch
-        if not self._verdicts.is_evidence(answer):
+        tracked = each.tracked
+        if not self._evidence.is_evidence(answer):
             return why_not(answer)
-        if isinstance(answer, Found) and self._verdicts.news(watch, answer.record) is not None:
+        if isinstance(answer, Found) and self._evidence.news(tracked, answer.record) is not None:
             return "the record has changed"
         try:
-            told = await self._asterisk.pipelined(refresh_actions.ask_dialog(watch.channel))
-            if record.key(*[value.text("value") for value in told]) != watch.key:
+            told = await self._asterisk.pipelined(refresh_actions.ask_dialog(tracked.channel))
+            if record.key(*[value.text("value") for value in told]) != tracked.key:
                 return "the channel has another call, or none"
-            if watch.gone or watch.active is not each.before or not self._asterisk.ready:
+            if tracked.gone or tracked.active is not each.before or not self._asterisk.ready:
                 return "the call has moved on"
-            *_, last = await self._asterisk.pipelined(refresh_actions.hang_up(watch.channel, expired.reason))
+            *_, last = await self._asterisk.pipelined(
+                refresh_actions.hang_up(tracked.channel, expired.reason)
+            )
         except AmiError as error:
             return str(error)
         return "" if last.ok else last.reason or "Asterisk refused"
 
-    def _report(self, watch: Watch, expired: Expire) -> None:
-        self._count_unanswered(watch)
-        watch.since = self._now()
-        watch.active = None
-        self._measures.expiries.labels(str(expired.reason), "reported").inc()
+    def _report(self, tracked: TrackedCall, expired: Expire) -> None:
+        self._count_unanswered(tracked)
+        tracked.since = self._now()
+        tracked.active = None
+        self._metrics.expiries.labels(str(expired.reason), "reported").inc()
         self._log.error(
             "session expired; the profile says only to report it",
-            call_id=watch.call_id,
+            call_id=tracked.call_id,
             reason=str(expired.reason),
         )
 
-    def _count_unanswered(self, watch: Watch) -> None:
-        attempt, watch.attempt = watch.attempt, None
+    def _count_unanswered(self, tracked: TrackedCall) -> None:
+        attempt, tracked.attempt = tracked.attempt, None
         if attempt is not None:
-            self._measures.ended(attempt.method, Outcome.UNANSWERED)
+            self._metrics.ended(attempt.method, RefreshOutcome.UNANSWERED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from session_timer.session import PROBE_TIME, Method
 
-from session_timer_companion.timers.tracked_call import Attempt, Watch
+from session_timer_companion.timers.tracked_call import Attempt, TrackedCall
 
 
 def left(attempt: Attempt | None) -> float | None:
@@ -19,12 +19,12 @@ def left(attempt: Attempt | None) -> float | None:
     return attempt.other_form if attempt.method is Method.UPDATE else attempt.sent
 
 
-def second_due(watch: Watch, attempt: Attempt) -> float | None:
+def second_due(tracked: TrackedCall, attempt: Attempt) -> float | None:
     """When to send a refresh with SDP too; None where none is needed, or the session can try one later.
 
     In seconds of our clock: half-way to the verdict, so that it can still be answered.
     """
-    standing = watch.session
+    standing = tracked.session
     if attempt.second_tried or left(attempt) is not None:
         return None
     if standing.wake is None or standing.deadline is None or standing.deadline - standing.wake >= PROBE_TIME:

@@ -1,4 +1,4 @@
-"""One call under watch, and what a record that was read means for it."""
+"""One tracked call, and what a record that was read means for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, se
 from session_timer.session import Method, Session
 
 from session_timer_companion.channels import calls
-from session_timer_companion.edge.client import Edge
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.clocks import Clocks
 
 UNKNOWN = -1
@@ -40,7 +40,7 @@ class Attempt:
 
 
 @dataclass(slots=True, eq=False)
-class Watch:
+class TrackedCall:
     """A call, its timer, and what was last read of its record.
 
     There may be 100,000. So a session that merely waits for its time is not kept: it is made again from
@@ -51,10 +51,10 @@ class Watch:
     """Asterisk's name for it. Transfers may change it."""
     key: str
     """Of the record. It stays."""
-    edge: Edge | None
+    edge: EdgeClient | None
     """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
     policy: Policy
-    outbound: bool
+    placed_by_us: bool
     """Our side placed the call."""
     dialog: DialogTimer
     since: float
@@ -63,7 +63,7 @@ class Watch:
     number: str = ""
     """To be set as connected number before the first UPDATE; empty where Asterisk has one."""
     wake: int | None = None
-    """The agenda's: when it wakes this call."""
+    """The scheduler's: when it wakes this call."""
     failure_at: float | None = None
     """Of the last failure that was dealt with, on the record's clock."""
     hindrance: str = ""
@@ -94,7 +94,7 @@ class Watch:
         if self.active is not None:
             return self.active
         return session.begin(
-            self.dialog, self.since, self.policy, owns_call_id=self.outbound, spread=self.spread
+            self.dialog, self.since, self.policy, owns_call_id=self.placed_by_us, spread=self.spread
         )
 
     @property
@@ -124,13 +124,13 @@ class Refused:
     answer: RefreshResponse
 
 
-def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
-    """What `record` tells beyond what the watch knows; None for nothing."""
+def news(tracked: TrackedCall, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
+    """What `record` tells beyond what the companion knows; None for nothing."""
     at = clocks.ours(record.clock, record.at)
-    counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
-    sent = watch.active.sent if watch.active is not None else None
-    known = watch.since + TOLERANCE
-    if watch.refreshes == UNKNOWN and sent is not None:
+    counted = tracked.refreshes != UNKNOWN and record.refreshes > tracked.refreshes
+    sent = tracked.active.sent if tracked.active is not None else None
+    known = tracked.since + TOLERANCE
+    if tracked.refreshes == UNKNOWN and sent is not None:
         # How old the call is was a guess, perhaps made the moment before our refresh left.
         known = min(known, sent)
     # An edge that lost its table counts anew, and may come to any number again; its time still tells.
@@ -138,7 +138,7 @@ def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed 
     if counted or later:
         return Refreshed(now if at is None else min(now, at))
     failure = record.failure
-    if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
+    if failure is None or failure.sender is not Side.LOCAL or failure.at == tracked.failure_at:
         return None
     failed_at = clocks.ours(failure.clock or record.clock, failure.at)
     if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):

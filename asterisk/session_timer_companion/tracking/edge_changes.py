@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.edge.client import Changes, Edge, Missing
+from session_timer_companion.edge.client import Changes, EdgeClient, Missing
 from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
-from session_timer_companion.metrics import Measures
-from session_timer_companion.timers.tracked_call import Watch
-from session_timer_companion.tracking.tracker import Keeper, at_edge
+from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.tracking.tracker import CallTracker, at_edge
 
 STUDY, STUDY_STEP = 1.2, 0.05
 """Seconds for which a clock that is new to us is read, and between two readings: it ticks once a second."""
@@ -30,20 +30,20 @@ SWEEP_RATE = 500
 
 
 class ChangesReader:
-    """Reads each edge's list of changes every `interval` seconds, and hands what it finds to the keepers."""
+    """Reads each edge's list of changes every `interval` seconds, and hands what it finds to the trackers."""
 
     def __init__(
         self,
-        edges: Edges,
+        edges: EdgePool,
         clocks: Clocks,
-        keepers: Callable[[], Iterable[Keeper]],
-        measures: Measures,
+        trackers: Callable[[], Iterable[CallTracker]],
+        metrics: Metrics,
         interval: float,
     ) -> None:
         self._edges = edges
         self._clocks = clocks
-        self._keepers = keepers
-        self._measures = measures
+        self._trackers = trackers
+        self._metrics = metrics
         self._interval = interval
         self._at_once = max(1, int(SWEEP_RATE * interval))
         self._was_up: dict[str, bool] = {}
@@ -51,7 +51,7 @@ class ChangesReader:
         self._read_at: dict[str, float] = {}
         self._position: dict[str, int] = {}
         self._studied: set[str] = set()
-        self._beside = BackgroundTasks(self._fault)
+        self._background = BackgroundTasks(self._fault)
         self._log = structlog.get_logger(__name__)
 
     async def run(self) -> None:
@@ -64,7 +64,7 @@ class ChangesReader:
 
     async def aclose(self) -> None:
         """Stop whatever is still being read."""
-        await self._beside.aclose()
+        await self._background.aclose()
 
     async def read_all(self) -> None:
         """One round with every edge. A fault with one of them stops neither the others nor the next round."""
@@ -74,10 +74,10 @@ class ChangesReader:
                 self._fault(outcome)
 
     def _fault(self, error: BaseException) -> None:
-        self._measures.faults.inc()
+        self._metrics.faults.inc()
         self._log.error("a fault of ours; the edges are read again", exc_info=error)
 
-    async def _read(self, edge: Edge) -> None:
+    async def _read(self, edge: EdgeClient) -> None:
         found = await edge.changes()
         now = asyncio.get_running_loop().time()
         if isinstance(found, Changes):
@@ -85,10 +85,10 @@ class ChangesReader:
             for name in found.clocks:
                 if name not in self._studied:
                     self._studied.add(name)
-                    self._beside.spawn(self._study(edge, name))
-            for keeper in self._keepers():
+                    self._background.spawn(self._study(edge, name))
+            for tracker in self._trackers():
                 for key, record in found.records.items():
-                    keeper.changed(key, record)
+                    tracker.changed(key, record)
             before, self._read_at[edge.address] = self._read_at.get(edge.address, now), now
             self._note(edge, up=True, late=now - before > LISTED)
             return
@@ -105,7 +105,7 @@ class ChangesReader:
                     self._clocks.learn({name: reading}, asyncio.get_running_loop().time())
             await self._sweep_some(edge)
 
-    async def _study(self, edge: Edge, name: str) -> None:
+    async def _study(self, edge: EdgeClient, name: str) -> None:
         """Catch a clock's next reading soon after it is published: the fresher, the nearer to the truth."""
         loop = asyncio.get_running_loop()
         end = loop.time() + STUDY
@@ -117,10 +117,10 @@ class ChangesReader:
             self._clocks.learn({name: reading}, loop.time())
             await asyncio.sleep(STUDY_STEP)
 
-    def _note(self, edge: Edge, *, up: bool, late: bool = False, reason: str = "") -> None:
+    def _note(self, edge: EdgeClient, *, up: bool, late: bool = False, reason: str = "") -> None:
         was = self._was_up.get(edge.address)
         self._was_up[edge.address] = up
-        self._measures.rpc_up.labels(edge.address).set(up)
+        self._metrics.rpc_up.labels(edge.address).set(up)
         if not up and was is not False:
             self._log.error("edge does not answer", edge=edge.address, reason=reason)
         if up and was is False:
@@ -129,23 +129,25 @@ class ChangesReader:
             # What changed meanwhile may be off its list already, or never was on it. We may have been away
             # too: a process is stopped, a machine is moved.
             self._losses[edge.address] = edge.losses
-            self._beside.spawn(self._sweep_all(edge))
+            self._background.spawn(self._sweep_all(edge))
 
-    async def _sweep_all(self, edge: Edge) -> None:
+    async def _sweep_all(self, edge: EdgeClient) -> None:
         """Read the records of all calls that this edge has now, whichever of them end meanwhile."""
-        mine = at_edge(self._keepers(), edge)
+        mine = at_edge(self._trackers(), edge)
         for start in range(0, len(mine), self._at_once):
             await self._reread(edge, mine[start : start + self._at_once])
             await asyncio.sleep(self._interval)
 
-    async def _sweep_some(self, edge: Edge) -> None:
+    async def _sweep_some(self, edge: EdgeClient) -> None:
         """Read the next records of this edge's calls; after the last comes the first."""
-        mine = at_edge(self._keepers(), edge)
+        mine = at_edge(self._trackers(), edge)
         start = self._position.get(edge.address, 0)
         end = start + self._at_once
         await self._reread(edge, mine[start:end])
         self._position[edge.address] = end if end < len(mine) else 0
 
-    async def _reread(self, edge: Edge, some: list[tuple[Keeper, Watch]]) -> None:
-        for keeper in {keeper for keeper, _ in some}:
-            await keeper.reread(edge, [watch for owner, watch in some if owner is keeper and not watch.gone])
+    async def _reread(self, edge: EdgeClient, some: list[tuple[CallTracker, TrackedCall]]) -> None:
+        for tracker in {tracker for tracker, _ in some}:
+            await tracker.reread(
+                edge, [tracked for owner, tracked in some if owner is tracker and not tracked.gone]
+            )

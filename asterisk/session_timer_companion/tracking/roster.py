@@ -1,25 +1,25 @@
-"""Who is under watch: found by dialog and by channel, through every change of channel, to the end."""
+"""Who is tracked: found by dialog and by channel, through every change of channel, to the end."""
 
 from __future__ import annotations
 
 import structlog
 
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.timers.tracked_call import TrackedCall
 
 
 class Roster:
-    """The calls of one Asterisk that are under watch."""
+    """The calls of one Asterisk that are tracked."""
 
     def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
-        self.by_key: dict[str, Watch] = {}
-        self._by_channel: dict[str, Watch] = {}
+        self.by_key: dict[str, TrackedCall] = {}
+        self._by_channel: dict[str, TrackedCall] = {}
         self._log = log
 
-    def add(self, watch: Watch) -> None:
-        self.by_key[watch.key] = watch
-        self._by_channel[watch.channel] = watch
+    def add(self, tracked: TrackedCall) -> None:
+        self.by_key[tracked.key] = tracked
+        self._by_channel[tracked.channel] = tracked
 
-    def on(self, channel: str) -> Watch | None:
+    def on(self, channel: str) -> TrackedCall | None:
         """The call that this channel carries."""
         return self._by_channel.get(channel)
 
@@ -27,19 +27,19 @@ class Roster:
         """This channel no longer carries the call that it did."""
         del self._by_channel[channel]
 
-    def move(self, watch: Watch, channel: str) -> None:
+    def move(self, tracked: TrackedCall, channel: str) -> None:
         """A call is carried by this channel, from now on or as before."""
-        if watch.channel == channel and self.on(channel) is watch:
+        if tracked.channel == channel and self.on(channel) is tracked:
             return
-        if self.on(watch.channel) is watch:
-            self.leave(watch.channel)
-        self._log.info("dialog has moved", call_id=watch.call_id, channel=channel, was=watch.channel)
-        watch.channel = channel
-        self._by_channel[channel] = watch
+        if self.on(tracked.channel) is tracked:
+            self.leave(tracked.channel)
+        self._log.info("dialog has moved", call_id=tracked.call_id, channel=channel, was=tracked.channel)
+        tracked.channel = channel
+        self._by_channel[channel] = tracked
 
-    def remove(self, watch: Watch, why: str) -> None:
-        watch.gone = True
-        self.by_key.pop(watch.key, None)
-        if self.on(watch.channel) is watch:
-            self.leave(watch.channel)
-        self._log.info("no longer under watch", call_id=watch.call_id, channel=watch.channel, why=why)
+    def remove(self, tracked: TrackedCall, why: str) -> None:
+        tracked.gone = True
+        self.by_key.pop(tracked.key, None)
+        if self.on(tracked.channel) is tracked:
+            self.leave(tracked.channel)
+        self._log.info("no longer tracked", call_id=tracked.call_id, channel=tracked.channel, why=why)

@@ -1,4 +1,4 @@
-"""The calls of one Asterisk: which are under watch, through restarts, reconnects and transfers."""
+"""The calls of one Asterisk: which are tracked, through restarts, reconnects and transfers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels import calls, queries, refresh_actions, stuck
 from session_timer_companion.channels.calls import Call, Channel, Media
 from session_timer_companion.channels.stuck import StuckChannels
-from session_timer_companion.edge.client import Edge, Found
+from session_timer_companion.edge.client import EdgeClient, Found
 from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
-from session_timer_companion.metrics import Measures
-from session_timer_companion.timers.driver import Turns
+from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import UNKNOWN, Watch
+from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall
 from session_timer_companion.tracking.roster import Roster
 
 EVENTS = ("Newstate", "Rename", "Hangup")
@@ -39,7 +39,7 @@ SETTLE = 0.02
 """Seconds that events are gathered before Asterisk is asked about their channels."""
 
 TOGETHER = 250
-"""Channels that are read in one go while many calls are taken under watch."""
+"""Channels that are read in one go while many calls are tracked."""
 
 GOES = 4
 """How many of them are under way: Asterisk answers for some while an edge does for others."""
@@ -51,7 +51,7 @@ _NO_ANSWER = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
 _MASQUERADE = ("<MASQ>", "<ZOMBIE>")
 
 
-class Keeper:
+class CallTracker:
     """One Asterisk and its calls. Runs on one event loop, until `aclose`."""
 
     def __init__(  # noqa: PLR0913  # its surroundings, each by name
@@ -60,9 +60,9 @@ class Keeper:
         *,
         config: Config,
         alone: bool = False,
-        edges: Edges,
+        edges: EdgePool,
         clocks: Clocks,
-        measures: Measures,
+        metrics: Metrics,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.name = account.name
@@ -70,51 +70,53 @@ class Keeper:
         """May be replaced at any time: calls that come later are held to it."""
         self.alone = alone
         """This Asterisk faces its peers itself: its calls have no internal header and no record."""
-        self.in_step = asyncio.Event()
-        """Logged in, and every call that Asterisk has is under watch."""
+        self.in_sync = asyncio.Event()
+        """Logged in, and every call that Asterisk has is tracked."""
         self._edges = edges
-        self._measures = measures
+        self._metrics = metrics
         self._now = asyncio.get_running_loop().time
         self._chance = chance
-        self._beside = BackgroundTasks(self._fault)
+        self._background = BackgroundTasks(self._fault)
         self._resync: asyncio.Task[None] | None = None
         self._to_look: dict[str, Channel | None] = {}
         self._readers = 0
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
-        self._unseen: dict[str, Watch] = {}
+        self._unseen: dict[str, TrackedCall] = {}
         """Calls from before this connection that were not found on it yet, while all channels are read."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self._roster = Roster(self._log)
         self.by_key = self._roster.by_key
         self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
-        self._stuck = StuckChannels(self.ami, self.look_at, beside=self._beside, log=self._log, chance=chance)
+        self._stuck = StuckChannels(
+            self.ami, self.look_at, beside=self._background, log=self._log, chance=chance
+        )
         self._dialogs = SharedDialogs()
-        self.turns = Turns(
+        self.driver = TimerDriver(
             self,
             edges=edges,
             clocks=clocks,
             dialogs=self._dialogs,
-            measures=measures,
+            metrics=metrics,
             log=self._log,
             chance=chance,
         )
 
     @property
     def ready(self) -> bool:
-        return self.in_step.is_set()
+        return self.in_sync.is_set()
 
     async def aclose(self) -> None:
         """Stop watching: no call is touched any more."""
-        await self.turns.aclose()
+        await self.driver.aclose()
         await self.ami.aclose()
-        await self._beside.aclose()
+        await self._background.aclose()
 
     def changed(self, key: str, record: Record) -> None:
         """The edge lists this dialog's record as changed."""
-        watch = self.by_key.get(key)
-        if watch is not None:
-            self.turns.changed(watch, record)
+        tracked = self.by_key.get(key)
+        if tracked is not None:
+            self.driver.changed(tracked, record)
 
     # What a turn needs of Asterisk
 
@@ -141,26 +143,26 @@ class Keeper:
         `answered`: it was answered this moment, so that its record need not be read.
         """
         if not self._to_look:
-            self._beside.spawn(self._look())
+            self._background.spawn(self._look())
         self._to_look[channel] = answered if self._to_look.get(channel, answered) else None
 
     # Asterisk comes and goes
 
     def _up(self) -> None:
-        self._measures.ami_up.labels(self.name).set(1)
-        self._measures.logins.labels(self.name).inc()
+        self._metrics.ami_up.labels(self.name).set(1)
+        self._metrics.logins.labels(self.name).inc()
         if self._resync is not None:
             self._resync.cancel()
-        self._resync = self._beside.spawn(self._get_in_step())
+        self._resync = self._background.spawn(self._resync_until_done())
 
     def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the adapter has logged it
-        self._measures.ami_up.labels(self.name).set(0)
-        self.in_step.clear()
-        self.turns.agenda.pause()
+        self._metrics.ami_up.labels(self.name).set(0)
+        self.in_sync.clear()
+        self.driver.scheduler.pause()
         if self._resync is not None:
             self._resync.cancel()
 
-    async def _get_in_step(self) -> None:
+    async def _resync_until_done(self) -> None:
         """Read everything; while the connection stands, again and again until that has succeeded."""
         read: set[str] = set()
         absent: list[Channel] = []
@@ -182,26 +184,26 @@ class Keeper:
                 return  # the connection is gone; the next one brings the next resync
             except Exception as error:  # noqa: BLE001  # calls must not die of our faults
                 self._fault(error)
-                # What is under watch already is kept: one call that cannot be read must not cost the others.
-                self.turns.agenda.resume()
+                # What is tracked already is kept: one call that cannot be read must not cost the others.
+                self.driver.scheduler.resume()
             else:
                 await self._look_later(absent)
                 return
             await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance()))
 
     def _fault(self, error: BaseException) -> None:
-        self._measures.faults.inc()
+        self._metrics.faults.inc()
         self._log.error("a fault of ours; it is tried again", exc_info=error)
 
     async def _read_all(self, read: set[str], absent: list[Channel]) -> None:
-        """Bring what is under watch in line with the channels that Asterisk has. Raises AmiError.
+        """Bring what is tracked in line with the channels that Asterisk has. Raises AmiError.
 
         `read` has those that were read on this connection already; whatever is read now is added.
         `absent` gets those whose internal header may be readable only in a moment.
         """
         began = self._now()
-        self._unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
-        found: list[Watch] = []
+        self._unseen = {key: tracked for key, tracked in self.by_key.items() if tracked.channel not in read}
+        found: list[TrackedCall] = []
         gate = asyncio.Semaphore(GOES)
         try:
             listed = await queries.answered(self.ami)
@@ -215,14 +217,14 @@ class Keeper:
             for outcome in await asyncio.gather(*goes, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            for watch in self._unseen.values():
-                if not watch.gone and watch.channel not in self._stuck:
-                    self._forget(watch, "ended while we were away")
+            for tracked in self._unseen.values():
+                if not tracked.gone and tracked.channel not in self._stuck:
+                    self._forget(tracked, "ended while we were away")
         finally:
-            for watch in found:
-                watch.busy = False
-        self.in_step.set()
-        self.turns.agenda.resume()
+            for tracked in found:
+                tracked.busy = False
+        self.in_sync.set()
+        self.driver.scheduler.resume()
         self._log.info(
             "in step with Asterisk",
             sessions=len(self.by_key),
@@ -235,62 +237,67 @@ class Keeper:
         self,
         listed: list[Channel],
         gate: asyncio.Semaphore,
-        found: list[Watch],
+        found: list[TrackedCall],
         absent: list[Channel],
         read: set[str],
     ) -> None:
-        """Take the calls of some channels under watch, and start each timer that does not run yet.
+        """Track the calls of some channels, and start each timer that does not run yet.
 
         Not only new calls have none: a reading may have been broken off between the channels and the records.
         """
         async with gate:
-            fresh: list[Watch] = []
+            fresh: list[TrackedCall] = []
             named = {channel.name: channel for channel in listed}
             for call in await queries.these(self.ami, listed, self.config.edge.header):
                 if call.channel in self._ended:
                     continue
                 self._unseen.pop(call.key, None)
-                watch = self.by_key.get(call.key)
-                if watch is not None:
-                    self._roster.move(watch, call.channel)
+                tracked = self.by_key.get(call.key)
+                if tracked is not None:
+                    self._roster.move(tracked, call.channel)
                 elif self._may_be_late(call):
                     absent.append(named[call.channel])
                 else:
-                    watch = self._watch(call, refreshes=UNKNOWN)
-                if watch is not None and not watch.begun:
-                    watch.busy = True
-                    fresh.append(watch)
+                    tracked = self._track(call, refreshes=UNKNOWN)
+                if tracked is not None and not tracked.begun:
+                    tracked.busy = True
+                    fresh.append(tracked)
             found += fresh
             await self._settle(fresh)
             read.update(channel.name for channel in listed)
 
     # Records
 
-    async def _settle(self, watches: list[Watch]) -> None:
+    async def _settle(self, tracked_calls: list[TrackedCall]) -> None:
         """Start the timers of calls that were up before we knew of them: their records tell since when."""
-        edges = {watch.edge for watch in watches}
+        edges = {tracked.edge for tracked in tracked_calls}
         await asyncio.gather(
-            *[self._settle_at(edge, [watch for watch in watches if watch.edge is edge]) for edge in edges]
+            *[
+                self._settle_at(edge, [tracked for tracked in tracked_calls if tracked.edge is edge])
+                for edge in edges
+            ]
         )
 
-    async def _settle_at(self, edge: Edge | None, watches: list[Watch]) -> None:
-        answers = await self._edges.records(edge, [watch.key for watch in watches])
-        for watch, answer in zip(watches, answers, strict=True):
-            watch.busy = False
-            if not watch.gone:
-                self.turns.begin(watch, answer)
+    async def _settle_at(self, edge: EdgeClient | None, tracked_calls: list[TrackedCall]) -> None:
+        answers = await self._edges.records(edge, [tracked.key for tracked in tracked_calls])
+        for tracked, answer in zip(tracked_calls, answers, strict=True):
+            tracked.busy = False
+            if not tracked.gone:
+                self.driver.begin(tracked, answer)
 
-    async def reread(self, edge: Edge, watches: list[Watch]) -> None:
+    async def reread(self, edge: EdgeClient, tracked_calls: list[TrackedCall]) -> None:
         """Read records because changes may have been missed; take what they tell."""
-        unsettled = [watch for watch in watches if watch.refreshes == UNKNOWN and not watch.busy]
-        settled = [watch for watch in watches if watch.refreshes != UNKNOWN]
-        answers = await edge.records([watch.key for watch in [*unsettled, *settled]])
-        for watch, answer in zip([*unsettled, *settled], answers, strict=True):
-            if isinstance(answer, Found) and not watch.gone:
-                if watch.refreshes == UNKNOWN and watch.attempt is None and not watch.busy:
-                    self.turns.begin(watch, answer)
+        unsettled = [
+            tracked for tracked in tracked_calls if tracked.refreshes == UNKNOWN and not tracked.busy
+        ]
+        settled = [tracked for tracked in tracked_calls if tracked.refreshes != UNKNOWN]
+        answers = await edge.records([tracked.key for tracked in [*unsettled, *settled]])
+        for tracked, answer in zip([*unsettled, *settled], answers, strict=True):
+            if isinstance(answer, Found) and not tracked.gone:
+                if tracked.refreshes == UNKNOWN and tracked.attempt is None and not tracked.busy:
+                    self.driver.begin(tracked, answer)
                 else:
-                    self.turns.changed(watch, answer.record)
+                    self.driver.changed(tracked, answer.record)
 
     # Events
 
@@ -313,9 +320,9 @@ class Keeper:
                     self._ended.add(channel)
                 self._stuck.forget(channel)
                 self._to_look.pop(channel, None)
-                watch = self._roster.on(channel)
-                if watch is not None:
-                    self._forget(watch, "ended")
+                tracked = self._roster.on(channel)
+                if tracked is not None:
+                    self._forget(tracked, "ended")
 
     @contextlib.contextmanager
     def _noting_ends(self) -> Iterator[None]:
@@ -357,7 +364,7 @@ class Keeper:
 
     async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
         """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
-        lost: list[Watch] = []
+        lost: list[TrackedCall] = []
         for name, answered in asked.items():
             if name in self._ended:
                 continue
@@ -366,13 +373,13 @@ class Keeper:
             except Exception as error:  # noqa: BLE001  # the others must not be lost with it
                 self._fault(error)
         # The dialog of a channel that is gone may have moved to another one, which was looked at too.
-        for watch in lost:
-            if self._roster.on(watch.channel) is not watch and not watch.gone:
-                self._forget(watch, "ended")
+        for tracked in lost:
+            if self._roster.on(tracked.channel) is not tracked and not tracked.gone:
+                self._forget(tracked, "ended")
 
-    async def _bind(self, channel: str, call: Call | None, answered: Channel | None) -> list[Watch]:
+    async def _bind(self, channel: str, call: Call | None, answered: Channel | None) -> list[TrackedCall]:
         """Take note of what is on a channel; the call that has lost its channel by that, if any."""
-        lost: list[Watch] = []
+        lost: list[TrackedCall] = []
         held = self._roster.on(channel)
         if held is not None and (call is None or call.key != held.key):
             self._roster.leave(channel)
@@ -380,16 +387,16 @@ class Keeper:
         if call is None:
             return lost
         self._unseen.pop(call.key, None)
-        watch = self.by_key.get(call.key)
-        if watch is not None:
-            self._roster.move(watch, channel)
+        tracked = self.by_key.get(call.key)
+        if tracked is not None:
+            self._roster.move(tracked, channel)
         elif answered and self._may_be_late(call):
-            self._beside.spawn(self._look_later([answered]))
-        elif (watch := self._watch(call, refreshes=0 if answered else UNKNOWN)) is not None:
+            self._background.spawn(self._look_later([answered]))
+        elif (tracked := self._track(call, refreshes=0 if answered else UNKNOWN)) is not None:
             if answered:
-                self.turns.begin(watch, None)
+                self.driver.begin(tracked, None)
             else:
-                await self._settle_at(watch.edge, [watch])
+                await self._settle_at(tracked.edge, [tracked])
         return lost
 
     def _may_be_late(self, call: Call) -> bool:
@@ -414,39 +421,39 @@ class Keeper:
                     asked = dict.fromkeys(each.name for each in some)
                     await self._take_note(asked, {call.channel: call for call in present})
 
-    # Under watch, and no more
+    # Tracked, and no more
 
-    def _watch(self, call: Call, refreshes: int) -> Watch | None:
-        """A new watch on `call`, its timer not running yet; None for a call that is not ours to refresh."""
+    def _track(self, call: Call, refreshes: int) -> TrackedCall | None:
+        """Track `call`, its timer not running yet; None for a call that is not ours to refresh."""
         if call.malformed:
             self._log.warning("unreadable internal header", call_id=call.call_id, reason=call.malformed)
         header = call.header
         if header is not None and header.rpc and not is_rpc_address(header.rpc):
             self._log.warning("internal header names no edge", call_id=call.call_id, rpc=header.rpc)
         if header is None and not self.alone:
-            self._measures.foreign.labels(self.name).inc()
+            self._metrics.foreign.labels(self.name).inc()
             return None
         policy = self.config.peer(name=call.endpoint if header is None else header.peer).policy
         if policy.mode is not Mode.ANCHOR or not policy.enabled:
             return None
-        watch = Watch(
+        tracked = TrackedCall(
             channel=call.channel,
             key=call.key,
             edge=None if header is None else self._edges.at(header.rpc),
             policy=policy,
-            outbound=call.outbound,
+            placed_by_us=call.placed_by_us,
             dialog=self._dialogs.one(_private(policy) if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
             number=call.number,
         )
-        self._roster.add(watch)
-        self._measures.armed.labels(self.name).inc()
-        return watch
+        self._roster.add(tracked)
+        self._metrics.armed.labels(self.name).inc()
+        return tracked
 
-    def _forget(self, watch: Watch, why: str) -> None:
-        self.turns.agenda.put(watch, None)
-        self._roster.remove(watch, why)
+    def _forget(self, tracked: TrackedCall, why: str) -> None:
+        self.driver.scheduler.put(tracked, None)
+        self._roster.remove(tracked, why)
 
 
 def _private(policy: Policy) -> DialogTimer:
@@ -457,6 +464,11 @@ def _private(policy: Policy) -> DialogTimer:
     return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True))
 
 
-def at_edge(keepers: Iterable[Keeper], edge: Edge) -> list[tuple[Keeper, Watch]]:
-    """Every call of all keepers whose record is at this edge."""
-    return [(keeper, watch) for keeper in keepers for watch in keeper.by_key.values() if watch.edge is edge]
+def at_edge(trackers: Iterable[CallTracker], edge: EdgeClient) -> list[tuple[CallTracker, TrackedCall]]:
+    """Every call of all trackers whose record is at this edge."""
+    return [
+        (tracker, tracked)
+        for tracker in trackers
+        for tracked in tracker.by_key.values()
+        if tracked.edge is edge
+    ]

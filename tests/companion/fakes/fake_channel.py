@@ -41,7 +41,7 @@ class Channel:
     headers: dict[str, str] = field(default_factory=dict)
     """Of the INVITE, for an inbound channel."""
     response_headers: dict[str, str] = field(default_factory=dict)
-    """Of the 2xx, for an outbound channel."""
+    """Of the 2xx, for an placed_by_us channel."""
     variables: dict[str, str] = field(default_factory=dict)
     offer: str = ""
     connected_tag: str = ""

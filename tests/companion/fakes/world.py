@@ -17,8 +17,8 @@ import yaml
 from session_timer import Agreement, InternalHeader, Side, record
 from session_timer_companion.companion import Companion
 from session_timer_companion.config import Configuration, load
-from session_timer_companion.timers.tracked_call import Watch
-from session_timer_companion.tracking.tracker import Keeper
+from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.tracking.tracker import CallTracker
 
 from tests.companion.fakes.fake_asterisk import FakeAsterisk
 from tests.companion.fakes.fake_channel import Channel, Refresh
@@ -82,19 +82,19 @@ class World:
         return asyncio.get_running_loop().time()
 
     @property
-    def keeper(self) -> Keeper:
+    def tracker(self) -> CallTracker:
         assert self.companion is not None
-        return self.companion.keepers[0]
+        return self.companion.trackers[0]
 
-    def keeper_of(self, asterisk: FakeAsterisk) -> Keeper:
+    def tracker_of(self, asterisk: FakeAsterisk) -> CallTracker:
         assert self.companion is not None
-        return self.companion.keepers[asterisk is self.beside]
+        return self.companion.trackers[asterisk is self.beside]
 
-    def watch(self, channel: Channel) -> Watch:
-        return self.keeper.by_key[key(channel)]
+    def tracked(self, channel: Channel) -> TrackedCall:
+        return self.tracker.by_key[key(channel)]
 
-    def watched(self, channel: Channel) -> bool:
-        return self.companion is not None and key(channel) in self.keeper.by_key
+    def is_tracked(self, channel: Channel) -> bool:
+        return self.companion is not None and key(channel) in self.tracker.by_key
 
     def configuration(self) -> Configuration:
         asterisks = [self.asterisk, *([self.beside] if self.beside else [])]
@@ -128,7 +128,7 @@ class World:
         self.companion = Companion(self.configuration())
         await self.companion.connect()
         self._reading = asyncio.create_task(self.companion.changes.run())
-        await self.until(lambda: self.keeper.ready)
+        await self.until(lambda: self.tracker.ready)
         return self.companion
 
     async def stop(self) -> None:
@@ -144,7 +144,7 @@ class World:
         call_id: str,
         agreement: Agreement | None,
         *,
-        outbound: bool = False,
+        placed_by_us: bool = False,
         update: bool = True,
         age: float = 0.0,
         known: bool = True,
@@ -160,7 +160,7 @@ class World:
         )
         channel.peer_allows_update = update
         header = InternalHeader(agreement, update, self.edge.address, peer).encode()
-        (channel.response_headers if outbound else channel.headers)["X-Session-Timer"] = header
+        (channel.response_headers if placed_by_us else channel.headers)["X-Session-Timer"] = header
         if known:
             self.edge.write(key(channel), agreement, update=update, age=age, peer=peer)
         asterisk.add(channel)
@@ -180,8 +180,8 @@ class World:
 
     def confirmed(self, channel: Channel) -> int:
         """How many refreshes of this call the companion knows to have taken place."""
-        watch = self.keeper.by_key.get(key(channel))
-        return watch.refreshes if watch is not None else 0
+        tracked = self.tracker.by_key.get(key(channel))
+        return tracked.refreshes if tracked is not None else 0
 
     def refreshes(self, channel: Channel) -> list[Sent]:
         return [sent for sent in self.sent if sent.call_id == channel.call_id]

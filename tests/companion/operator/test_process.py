@@ -19,7 +19,7 @@ from tests.companion.fakes.world import Agreement, Side, World, key, world
 
 OURS = Agreement(4, Side.LOCAL)
 WRONG = "not the password"
-STANDING = b"STATUS=1 call under watch"
+STANDING = b"STATUS=1 call tracked"
 
 
 def config(it: World, *, secret: str = "s3cret", port: int | None = None, **more: object) -> Path:  # noqa: S107

@@ -59,7 +59,7 @@ class Companion:
             return status, body
 
     def sessions(self) -> dict[str, dict[str, Any]]:
-        """What it has under watch, by Call-ID."""
+        """What it has tracked, by Call-ID."""
         status, body = self.get("/sessions")
         return {each["call_id"]: each for each in json.loads(body)} if status == 200 else {}
 
