@@ -89,7 +89,7 @@ def check_config(config: Path) -> None:
     peers = len(configuration.shared.peers)
     click.echo(
         f"{config}: valid: {peers} peer profile{'s' * (peers != 1)}, "
-        + ", ".join(f"Asterisk {account.address}" for account in configuration.accounts)
+        + ", ".join(f"Asterisk {account.address}" for account in configuration.settings.ami)
     )
 
 
@@ -113,7 +113,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
     from session_timer_companion import logs  # noqa: PLC0415
     from session_timer_companion.doctor import examine as doctors  # noqa: PLC0415
     from session_timer_companion.doctor.finding import Level  # noqa: PLC0415
-    from session_timer_companion.terminal import tables  # noqa: PLC0415
+    from session_timer_companion.terminal import findings, tables  # noqa: PLC0415
 
     configuration = read_or_exit(config)
     # What the connections log is among the findings.
@@ -127,7 +127,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     elif found:
-        tables.terminal().print(tables.findings_text(found), soft_wrap=True)
+        tables.terminal().print(findings.findings_text(found), soft_wrap=True)
     sys.exit(bool(problems))
 
 

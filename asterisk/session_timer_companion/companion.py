@@ -31,12 +31,11 @@ class Companion:
             CallTracker(
                 account,
                 config=configuration.shared,
-                alone=server.alone,
                 edges=self.edges,
                 clocks=self.clocks,
                 metrics=self.metrics,
             )
-            for account, server in zip(configuration.accounts, settings.ami, strict=True)
+            for account in settings.ami
         ]
         self.changes = ChangesReader(
             self.edges, self.clocks, lambda: self.trackers, self.metrics, settings.poll_interval

@@ -5,13 +5,51 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Literal, TextIO, cast
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from prometheus_client import Counter
 from structlog.typing import Processor
 
 from session_timer_companion.printable import printable
+
+SENTENCES = {
+    "agreement_changed": "A 2xx has changed the session interval or the refresher.",
+    "armed": "The timer of this call runs.",
+    "call_moved": "The dialog is on another channel now.",
+    "call_untracked": "The call is over, or no longer ours.",
+    "channel_stuck": "The channel does not reply. The others go on without it.",
+    "edge_down": "The edge does not reply.",
+    "edge_up": "The edge replies again.",
+    "expiry_reported": "The session expired. The profile says only to report it.",
+    "hangup_put_off": "The call was to be hung up, and is not yet.",
+    "header_names_no_edge": "The internal header names no edge that is known here.",
+    "header_unreadable": "The internal header cannot be read.",
+    "http_not_served": "HTTP is not served. Calls are kept all the same.",
+    "hung_up": "The session expired, and the call was hung up.",
+    "in_sync": "Every call that Asterisk has is tracked.",
+    "internal_error": "An error in our code. The calls go on, and what was due is tried again.",
+    "no_evidence": "Nobody can say whether a refresh took place. No call is hung up for that.",
+    "refresh_asked_for": "An operator has asked for this refresh.",
+    "refresh_confirmed": "The record shows the 2xx to our refresh.",
+    "refresh_not_sent": "Asterisk could not be made to send the refresh. It is tried again.",
+    "refresh_outlived": "The call has outlived its refresh, so the peer has answered it.",
+    "refresh_refused": "The peer has refused our refresh.",
+    "refresh_seen": "The record shows a refresh of the peer, or one that was not ours.",
+    "refresh_sent": "Asterisk was made to send a refresh.",
+    "refresh_unknown": "No record tells what came of the refresh. The call still stands.",
+    "reload_refused": "The configuration was not reloaded. What was in force stays in force.",
+    "reloaded": "The configuration was reloaded. It holds for calls that come from now on.",
+    "second_form_not_sent": "The other form of the refresh could not be sent.",
+    "second_form_sent": "There is no sign that the refresh left Asterisk: the other form was sent.",
+    "started": "The companion has started.",
+    "stopping": "The companion stops. Calls go on, and are found again at the next start.",
+    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call, and then "
+    "`manager reload`. That holds for new logins, so we log in again.",
+    "sync_retried": "Not every channel has been read yet. Reading goes on.",
+}
+"""What each event means, for a person. The events do not change when a sentence is polished."""
 
 LOST = Counter("session_timer_log_lines_lost", "Log lines that could not be written.", registry=None)
 
@@ -35,6 +73,7 @@ def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None
     """Write every log line, ours and those of the standard `logging`, to `stream` (standard error)."""
     out = cast("TextIO", _Lossy(stream or sys.stderr))
     shared: list[Processor] = [
+        _explained,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -67,6 +106,14 @@ def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None
     root.setLevel(least)
     # panoramisk tells of every frame.
     logging.getLogger("panoramisk").setLevel(max(least, logging.WARNING))
+
+
+def _explained(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give each event its sentence, as a field of its own at the end."""
+    sentence = SENTENCES.get(line.get("event", ""))
+    if sentence is not None:
+        line["text"] = sentence
+    return line
 
 
 def silence() -> None:

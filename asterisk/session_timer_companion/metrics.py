@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from session_timer.session import Method, Reason
 
 from session_timer_companion import __version__, logs
+from session_timer_companion.api import RefreshOutcome
 
-
-class RefreshOutcome(StrEnum):
-    """How a refresh of ours can end."""
-
-    CONFIRMED = "confirmed"
-    REFUSED = "refused"
-    UNANSWERED = "unanswered"
-    """The call was given up for it."""
-    OUTLIVED = "outlived"
-    """No record told, and the call stood longer than it could have without an answer."""
-    UNKNOWN = "unknown"
-    """No record told, and the next refresh was due before anything else could."""
-    NOT_SENT = "not sent"
-
-
-ACTIONS = ("hung up", "reported")
+ACTIONS = ("hung_up", "reported")
 """What may follow when a session has expired."""
 
 # Each counter would bring a second series with the time of its birth.
@@ -61,22 +45,22 @@ class Metrics:
         )
         for method in Method:
             for outcome in RefreshOutcome:
-                self._refreshes.labels(str(method), str(outcome))
-        self.suppressed = Counter(
-            "session_timer_refreshes_suppressed",
-            "Refreshes that Asterisk called a success, and only another form brought an answer.",
+                self._refreshes.labels(method.name, str(outcome))
+        self.swallowed = Counter(
+            "session_timer_refreshes_swallowed",
+            "Refreshes that AMI reported as Success but Asterisk never sent; another form was answered.",
             ["method"],
             registry=registry,
         )
         self.seen = Counter(
-            "session_timer_peer_refreshes", "Refreshes that the record told of.", registry=registry
+            "session_timer_peer_refreshes", "Refreshes that the record showed.", registry=registry
         )
         self.expiries = Counter(
             "session_timer_expiries", "Sessions that expired.", ["reason", "action"], registry=registry
         )
         for reason in Reason:
             for action in ACTIONS:
-                self.expiries.labels(str(reason), action)
+                self.expiries.labels(reason.name.lower(), action)
         self.saved = Counter(
             "session_timer_hangups_avoided",
             "Silent peers that a probe showed to be alive.",
@@ -113,4 +97,4 @@ class Metrics:
 
     def ended(self, method: Method, outcome: RefreshOutcome) -> None:
         """A refresh of ours is over."""
-        self._refreshes.labels(str(method), str(outcome)).inc()
+        self._refreshes.labels(method.name, str(outcome)).inc()

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from session_timer import record
+
 from session_timer_companion.ami.client import Ami, AmiEntry, AmiRefused
 from session_timer_companion.channels import calls
 from session_timer_companion.channels.calls import Call, Channel, Media
@@ -65,6 +67,12 @@ async def media(ami: Ami, name: str) -> Media:
     """What is negotiated on one channel. Raises AmiError."""
     (told,) = await ami.values([(name, calls.MEDIA)])
     return calls.media(*told)
+
+
+async def dialog_key(ami: Ami, name: str) -> str:
+    """The key of the record of the dialog that one channel has now. Raises AmiError."""
+    (told,) = await ami.values([(name, calls.DIALOG)])
+    return record.key(*told)
 
 
 async def connected_number(ami: Ami, name: str) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from session_timer.session import Method, Reason
 
-from session_timer_companion.channels import calls
 from session_timer_companion.channels.calls import Media
 
 Action = tuple[str, Mapping[str, str]]
@@ -85,11 +84,6 @@ def by_repetition(channel: str, media: Media) -> list[Action]:
     if other is None:
         raise CannotRefresh(f"how Asterisk sends digits in this call is not known: {media.digits!r}")
     return [_set(channel, "PJSIP_DTMF_MODE()", mode) for mode in (other, media.digits)]
-
-
-def ask_dialog(channel: str) -> list[Action]:
-    """Which dialog a channel has: its Call-ID, our tag, the peer's tag."""
-    return [("Getvar", {"Channel": channel, "Variable": name}) for name in calls.DIALOG]
 
 
 def hang_up(channel: str, reason: Reason) -> list[Action]:

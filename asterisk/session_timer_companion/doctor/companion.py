@@ -72,8 +72,8 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             "companion: {http: {host: 127.0.0.1}}",
             file,
         )
-    for server in settings.ami:
-        yield from _secret(server.name, server.secret_file, server.secret is not None, path)
+    for server, holder in zip(settings.ami, configuration.password_holders, strict=True):
+        yield from _readable_by_all(server.name, holder)
         if server.tls is None and not _loopback(server.host):
             yield Finding(
                 Level.NOTE,
@@ -85,8 +85,7 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             )
 
 
-def _secret(name: str, secret_file: str | None, inline: bool, path: Path) -> Iterator[Finding]:  # noqa: FBT001
-    holder = path if inline else path.parent / secret_file if secret_file else None
+def _readable_by_all(name: str, holder: Path | None) -> Iterator[Finding]:
     if holder is None:
         return
     try:
@@ -143,7 +142,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             about,
             f"{facts.swallowed} refreshes since its start: Asterisk said Success, and sent nothing",
             "the endpoint swallows UPDATE: time is lost until the companion refreshes with SDP",
-            "the endpoint's options (above); the log names each call: `no sign that the refresh left`",
+            "the endpoint's options (above); the log names each call: `second_form_sent`",
             PJSIP,
         )
     if facts.faults:
@@ -152,7 +151,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             about,
             f"{facts.faults} errors in our code since its start (session_timer_faults_total)",
             "the calls went on; what was due was tried again",
-            "journalctl -u session-timer-companion | grep fault   and report what it says",
+            "journalctl -u session-timer-companion | grep internal_error   and report what it says",
         )
 
 

@@ -32,7 +32,7 @@ LOOK = 1.0
 RECORDS_AT_MOST = 200
 """Calls whose records are asked for: a sample is enough to see whether the edge has them."""
 
-_SWALLOWED = "session_timer_refreshes_suppressed"
+_SWALLOWED = "session_timer_refreshes_swallowed"
 
 
 async def examine(
@@ -47,10 +47,8 @@ async def examine(
     try:
         asterisks = await asyncio.gather(
             *[
-                _asterisk(
-                    _Visit(account, configuration.shared.edge.header, edges, named, listen, server.alone)
-                )
-                for account, server in zip(configuration.accounts, configuration.settings.ami, strict=True)
+                _asterisk(_Visit(account, configuration.shared.edge.header, edges, named, listen))
+                for account in configuration.settings.ami
             ]
         )
         # After the calls have named their edges, beside the configured one.
@@ -58,8 +56,8 @@ async def examine(
     finally:
         edges.close()
     found = list(of_configuration(configuration, path))
-    for facts, server in zip(asterisks, configuration.settings.ami, strict=True):
-        found += of_asterisk(facts, configuration.shared, alone=server.alone)
+    for facts, account in zip(asterisks, configuration.settings.ami, strict=True):
+        found += of_asterisk(facts, configuration.shared, alone=account.alone)
     for kamailio in kamailios:
         found += of_edge(kamailio)
     if configuration.settings.http.enabled:
@@ -78,8 +76,6 @@ class _Visit:
     named: tuple[str, ...]
     """Endpoints, beside those of our calls."""
     listen: float
-    alone: bool
-    """There is no edge in front: every call is ours."""
 
 
 async def _asterisk(visit: _Visit) -> AsteriskFacts:
@@ -96,7 +92,7 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
             return facts
         before = await _channels(ami)
         calls = await queries.these(ami, await queries.answered(ami), visit.header)
-        ours = [call for call in calls if call.header is not None or visit.alone]
+        ours = [call for call in calls if call.header is not None or account.alone]
         unrecorded = await _unrecorded(calls, visit.edges)
         facts = replace(
             facts,

@@ -1,4 +1,4 @@
-"""What the companion asks an edge, and what the answers mean; they come and go by `edge_wire.py`.
+"""What the companion asks an edge, and what the answers mean; they come and go by `rpc.py`.
 
 edge = EdgeClient("udp:198.18.0.10:8090")
 answers = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception

@@ -1,4 +1,4 @@
-"""Datagrams to one Kamailio and back: its JSON-RPC, without what the answers mean (`edge.py`).
+"""Datagrams to one Kamailio and back: its JSON-RPC, without what the answers mean (`client.py`).
 
 Kamailio answers in one datagram. Where the answer would not fit into one it sends none at all.
 """

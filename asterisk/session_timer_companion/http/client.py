@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
-from session_timer_companion.config import Http
-from session_timer_companion.http.views import NO_CALL, ShownSession
+from session_timer_companion.api import NO_CALL, RefreshReport, ShownSession
 from session_timer_companion.printable import printable
-from session_timer_companion.timers.manual_refresh import RefreshReport
+
+if TYPE_CHECKING:
+    from session_timer_companion.config import Http
 
 TIMEOUT = 10.0
 """Seconds for one answer; a refresh by hand may take more than half of them."""

@@ -12,8 +12,9 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from session_timer_companion import __version__
+from session_timer_companion.api import NO_CALL
 from session_timer_companion.companion import Companion
-from session_timer_companion.http.views import NO_CALL, shown, standings
+from session_timer_companion.http.views import shown, standings
 from session_timer_companion.timers import manual_refresh
 from session_timer_companion.timers.tracked_call import TrackedCall
 from session_timer_companion.tracking.tracker import CallTracker
@@ -29,7 +30,7 @@ _COMPANION: web.AppKey[Companion] = web.AppKey("companion")
 
 @asynccontextmanager
 async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIterator[None]:
-    """Serve whoever comes to these sockets (`http_doors.py`) until the end of the block."""
+    """Serve whoever comes to these sockets (`sockets.py`) until the end of the block."""
     app = web.Application()
     app[_COMPANION] = companion
     app.add_routes(

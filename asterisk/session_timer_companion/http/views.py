@@ -4,44 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import TypedDict
 
 from session_timer.session import State
 
+from session_timer_companion.api import ShownSession
 from session_timer_companion.timers.tracked_call import TrackedCall
-
-NO_CALL = "no call with the Call-ID"
-"""How the answer begins that there is none: 404 alone any program says."""
-
-
-class ShownSession(TypedDict):
-    """A tracked call. Times are seconds from the moment of asking; below zero is gone by."""
-
-    asterisk: str
-    call_id: str
-    channel: str
-    edge: str | None
-    """The address its record is asked from; null where Asterisk faces the carrier itself."""
-    state: str
-    refresher: str
-    """`local`: we refresh; `remote`: the peer does; `none`: no timer runs."""
-    interval: int
-    since: float
-    """When the last 2xx passed that is known."""
-    due: float | None
-    """What comes next: our refresh, or a look at the record. Null: nothing."""
-    deadline: float | None
-    """When the call is given up if no refresh comes. Null: never."""
-    refreshes: int
-    method: str
-    refused: list[int]
-    last: str
-    """What happened last, in a few words; empty: nothing since the call was answered."""
 
 
 def shown(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
     """`tracked` at `now`, seconds of the event loop's clock."""
-    session = tracked.session
+    session = tracked.current_session()
     agreed = session.dialog.agreement
     return {
         "asterisk": asterisk,
@@ -55,7 +27,7 @@ def shown(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
         "due": None if session.wake is None else round(session.wake - now, 3),
         "deadline": None if session.deadline is None else round(session.deadline - now, 3),
         "refreshes": max(tracked.refreshes, 0),
-        "method": str(session.method),
+        "method": session.method.name,
         "refused": list(session.refused),
         "last": _last(tracked),
     }
@@ -82,12 +54,12 @@ def standings(tracked_calls: Collection[TrackedCall]) -> Counter[tuple[str, str]
 
 
 def _standing(tracked: TrackedCall) -> tuple[str, str]:
-    return refresher(tracked), str(tracked.session.state)
+    return refresher(tracked), str(tracked.current_session().state)
 
 
 def _last(tracked: TrackedCall) -> str:
     if tracked.attempt is not None:
-        return f"{tracked.attempt.method} sent"
+        return f"{tracked.attempt.method.name} sent"
     if tracked.active is not None and tracked.active.refused:
         return "refused: " + ", ".join(str(code) for code in tracked.active.refused)
     if tracked.active is not None and tracked.active.state in (State.ASKING, State.PROBING):

@@ -1,6 +1,6 @@
-"""A call's turn: its time has come, or its refresh wants to be confirmed.
+"""Does what calls have to do when their time has come, and follows their refreshes to the outcome.
 
-Calls whose turn comes together are served together: what is sent to Asterisk and what is asked of an edge
+Calls whose time comes together are served together: what is sent to Asterisk and what is asked of an edge
 goes out in one go.
 """
 
@@ -10,67 +10,82 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 from session_timer import Record, session
-from session_timer.session import Ask, Expire, Send, State
+from session_timer.session import Ask, Expire, Method, Send, State
 
+from session_timer_companion.ami.client import AmiError
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.channels.refresh_actions import CannotRefresh
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.metrics import Metrics
-from session_timer_companion.timers import expiry, forms, refresh
-from session_timer_companion.timers.due import RETRY, PendingAction
-from session_timer_companion.timers.evidence import Evidence
+from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.expiry import Expiry
 from session_timer_companion.timers.refresh import RefreshSender
 from session_timer_companion.timers.scheduler import Scheduler
-from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.timers.tracked_call import (
+    RETRY,
+    Attempt,
+    PendingAction,
+    TrackedCall,
+    second_form_due,
+    shared,
+)
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
 
-TOGETHER = 64
+CALLS_PER_BATCH = 64
 """Calls that are served together at most."""
 
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
 
+OPERATOR_WAITS = 6.0
+"""Seconds that an operator is kept waiting for the outcome of a refresh."""
+
+_HANDS_OFF = 0.05
+"""Seconds between two looks whether a call that somebody has in hand is free."""
+
 _Thing = TypeVar("_Thing")
 
 
-class Asterisk(refresh.Asterisk, expiry.Asterisk, Protocol):
-    """What a turn needs of Asterisk."""
-
-
 class TimerDriver:
-    """Does what sessions want done, and tells them what came of it."""
+    """Carries out what sessions want done, and tells them what came of it."""
 
     def __init__(  # noqa: PLR0913  # its surroundings, each by name
         self,
-        asterisk: Asterisk,
+        channels: AsteriskChannels,
         *,
         edges: EdgePool,
         clocks: Clocks,
-        dialogs: SharedDialogs,
         metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
+        look_at: Callable[[str], None],
+        ready: Callable[[], bool],
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.scheduler = Scheduler(self._woken)
-        self.sender = RefreshSender(asterisk, metrics, log)
-        self.evidence = Evidence(
-            clocks=clocks, dialogs=dialogs, metrics=metrics, log=log, chance=chance, moved=self._moved
-        )
+        """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
+        self.scheduler = Scheduler(self._woken, self._fault)
+        self._sender = RefreshSender(channels, metrics, log, look_at)
+        self.evidence = Evidence(clocks=clocks, metrics=metrics, log=log, chance=chance, moved=self._moved)
         self._expiry = Expiry(
-            asterisk, records=self._records, evidence=self.evidence, metrics=metrics, log=log
+            channels,
+            records=self._records,
+            evidence=self.evidence,
+            metrics=metrics,
+            log=log,
+            look_at=look_at,
+            ready=ready,
         )
         self._edges = edges
         self._clocks = clocks
-        self._dialogs = dialogs
         self._metrics = metrics
         self._log = log
         self._now = asyncio.get_running_loop().time
@@ -81,28 +96,28 @@ class TimerDriver:
         self.scheduler.pause()
         await self._tasks.aclose()
 
-    def begin(self, tracked: TrackedCall, answer: RecordReply | None) -> None:
+    def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
         now = self._now()
-        since: float | None = now if answer is None else None
-        if isinstance(answer, Found):
-            record = answer.record
+        since: float | None = now if reply is None else None
+        if isinstance(reply, Found):
+            record = reply.record
             at = self._clocks.ours(record.clock, record.at)
             since = None if at is None else min(now, at)
             tracked.refreshes = record.refreshes
             tracked.failure_at = record.failure.at if record.failure else None
-            tracked.dialog = self._dialogs.one(record.dialog)
+            tracked.dialog = shared(record.dialog)
         tracked.since = now if since is None else since
         tracked.active = None
-        begun = tracked.session
+        begun = tracked.current_session()
         if since is None and begun.state is State.OURS:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
             tracked.active = begun = replace(begun, wake=now + tracked.spread * OVERDUE_SPREAD)
         self.scheduler.put(tracked, begun.wake)
         agreed = begun.dialog.agreement
-        # Calls that are found at a start come by the thousand and are told of together.
-        tell = self._log.info if answer is None else self._log.debug
-        tell(
+        # Calls that are found at a start come by the thousand and are logged together.
+        log = self._log.info if reply is None else self._log.debug
+        log(
             "armed",
             call_id=tracked.call_id,
             channel=tracked.channel,
@@ -115,11 +130,73 @@ class TimerDriver:
         """This record was read without asking for it; take what is new in it."""
         self.evidence.apply_refresh(tracked, record)
 
-    async def record(self, tracked: TrackedCall) -> RecordReply:
-        """The record of one call, asked now."""
-        return (await self._records([tracked]))[0]
+    def drop(self, tracked: TrackedCall) -> None:
+        """The call is no longer tracked: nothing is sent for it any more."""
+        tracked.gone = True
+        self.scheduler.put(tracked, None)
+        if tracked.attempt is not None and tracked.attempt.reported is not None:
+            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
 
-    # Whose turn it is
+    async def refresh_now(self, tracked: TrackedCall) -> tuple[Method, RefreshOutcome, str]:
+        """Refresh one call because an operator asks for it; the form, the outcome and its reason.
+
+        It is followed and counted as any other, and stands for the automatic one that becomes due meanwhile.
+        """
+        while tracked.busy:
+            await asyncio.sleep(_HANDS_OFF)
+        standing = tracked.current_session()
+        method = standing.method
+        if tracked.gone:
+            return method, RefreshOutcome.NOT_SENT, "the call has ended"
+        if tracked.attempt is not None or standing.sent is not None:
+            return method, RefreshOutcome.NOT_SENT, "another refresh of this call is under way"
+        reported: asyncio.Future[tuple[RefreshOutcome, str]] = asyncio.get_running_loop().create_future()
+        tracked.busy = True
+        try:
+            (before,) = await self._records([tracked])
+            if isinstance(before, Found):
+                self.evidence.apply_refresh(tracked, before.record)
+                tracked.failure_at = before.record.failure.at if before.record.failure else None
+            await self._sender.send(tracked, method)
+            tracked.attempt = Attempt(method, self._now(), reported=reported)
+        except (AmiError, CannotRefresh) as error:
+            self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+            return method, RefreshOutcome.NOT_SENT, str(error)
+        finally:
+            tracked.busy = False
+            if not tracked.gone:
+                self._schedule(tracked)
+        self._log.info("refresh_asked_for", call_id=tracked.call_id, method=method.name)
+        if tracked.edge is None:
+            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
+        return (method, *await self._outcome(tracked, reported))
+
+    async def _outcome(
+        self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
+    ) -> tuple[RefreshOutcome, str]:
+        """What came of an operator's refresh, as far as can be said while the operator waits."""
+        await asyncio.wait({reported}, timeout=OPERATOR_WAITS)
+        if reported.done():
+            return reported.result()
+        (reply,) = await self._records([tracked])
+        if reported.done():
+            return reported.result()
+        outcome, reason = RefreshOutcome.UNKNOWN, f"the edge cannot say more: {why_not(reply)}"
+        if self.evidence.is_evidence(reply):
+            outcome, reason = (
+                RefreshOutcome.UNANSWERED,
+                "the record shows neither a 2xx nor an error: the peer is silent, or Asterisk sent nothing "
+                "(`session-timer doctor` looks at the endpoint's options)",
+            )
+        attempt = tracked.attempt
+        if attempt is not None and attempt.reported is reported:
+            if tracked.current_session().sent is None:
+                self.evidence.close_attempt(tracked, outcome, reason)
+            else:
+                attempt.reported = None  # the session follows it to its end
+        return outcome, reason
+
+    # Calls whose time has come
 
     def _woken(self, tracked_calls: list[TrackedCall], lag: float) -> None:
         now = self._now()
@@ -129,7 +206,7 @@ class TimerDriver:
             self._metrics.lag.observe(lag)
             if tracked.busy or tracked.gone:
                 continue
-            standing = tracked.session
+            standing = tracked.current_session()
             if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
                 polls.append(tracked)
                 continue
@@ -138,9 +215,9 @@ class TimerDriver:
                 self._schedule(tracked)
             else:
                 due.append(PendingAction(tracked, standing, action))
-        for some in _some(due):
+        for some in _batches(due):
             self._tasks.spawn(self._serve(some, []))
-        for few in _some(polls):
+        for few in _batches(polls):
             self._tasks.spawn(self._serve([], few))
 
     async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
@@ -150,7 +227,7 @@ class TimerDriver:
             tracked.busy = True
         try:
             while due or polls:
-                await self.sender.together([each for each in due if isinstance(each.action, Send)])
+                await self._sender.together([each for each in due if isinstance(each.action, Send)])
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
@@ -160,11 +237,11 @@ class TimerDriver:
                 if isinstance(each.action, Send) and each.tracked.attempt is None:
                     each.take_back(self._now() + RETRY)
             for tracked in tracked_calls:
-                standing = tracked.session
+                standing = tracked.current_session()
                 if standing.wake is not None:  # else it is off or over, and nothing makes it due
                     tracked.active = replace(standing, wake=self._now() + RETRY)
             self._metrics.faults.inc()
-            self._log.exception("a fault of ours; these calls are tried again", calls=len(tracked_calls))
+            self._log.exception("internal_error", calls=len(tracked_calls))
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
@@ -176,41 +253,39 @@ class TimerDriver:
             self._schedule(tracked)
 
     def _schedule(self, tracked: TrackedCall) -> None:
-        wake = tracked.session.wake
+        wake = tracked.current_session().wake
         attempt = tracked.attempt
         if attempt is not None and tracked.edge is not None:
             now = self._now()
             poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            second = forms.second_due(tracked, attempt)
+            second = second_form_due(tracked, attempt)
             # One whose time went by is seen to at the next poll.
             times = (wake, poll, second if second is not None and second > now else None)
             wake = min(time for time in times if time is not None)
         self.scheduler.put(tracked, wake)
 
     async def _read(self, asks: list[TrackedCall], polls: list[TrackedCall]) -> list[PendingAction]:
-        """Read records: a verdict for those who ask, news for those whose refresh is under way."""
-        answers = await self._records([*asks, *polls])
+        """Read records: a verdict for those that ask, news for those whose refresh is under way."""
+        replies = await self._records([*asks, *polls])
         due: list[PendingAction] = []
         evidence = self.evidence
-        for place, (tracked, answer) in enumerate(zip([*asks, *polls], answers, strict=True)):
+        for index, (tracked, reply) in enumerate(zip([*asks, *polls], replies, strict=True)):
             if tracked.gone:
                 continue
-            before = tracked.session
+            before = tracked.current_session()
             asked = before.state is State.ASKING
             attempt = tracked.attempt
-            # Who asked once is read again at each poll, and need not be told of each time.
-            tell = self._log.warning if place < len(asks) else self._log.debug
-            action = (
-                evidence.decide(tracked, answer, tell) if asked else evidence.apply_record(tracked, answer)
-            )
+            # A call that asked once is read again at each poll: one line at level warning is enough.
+            log = self._log.warning if index < len(asks) else self._log.debug
+            action = evidence.decide(tracked, reply, log) if asked else evidence.apply_record(tracked, reply)
             if action is not None:
                 due.append(PendingAction(tracked, before, action))
                 if isinstance(action, Expire):
-                    # It is over once it is ended: until then a refresh counts of which we hear.
+                    # It is over once it is ended: a refresh that is seen until then counts.
                     tracked.active = before
             elif not asked and attempt is not None and attempt is tracked.attempt:
                 attempt.polls += 1
-                await self.sender.second_form(tracked, attempt)
+                await self._sender.second_form(tracked, attempt)
         return due
 
     async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
@@ -219,23 +294,20 @@ class TimerDriver:
         for tracked in tracked_calls:
             by_edge.setdefault(tracked.edge, []).append(tracked)
         found = await asyncio.gather(
-            *[
-                self._edges.records(edge, [tracked.key for tracked in group])
-                for edge, group in by_edge.items()
-            ]
+            *[self._edges.records(edge, [each.key for each in group]) for edge, group in by_edge.items()]
         )
         of = {
-            id(tracked): answer
-            for group, answers in zip(by_edge.values(), found, strict=True)
-            for tracked, answer in zip(group, answers, strict=True)
+            id(tracked): reply
+            for group, replies in zip(by_edge.values(), found, strict=True)
+            for tracked, reply in zip(group, replies, strict=True)
         }
         return [of[id(tracked)] for tracked in tracked_calls]
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("a fault of ours", exc_info=error)
+        self._log.error("internal_error", exc_info=error)
 
 
-def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:
-    for start in range(0, len(things), TOGETHER):
-        yield things[start : start + TOGETHER]
+def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:
+    for start in range(0, len(things), CALLS_PER_BATCH):
+        yield things[start : start + CALLS_PER_BATCH]

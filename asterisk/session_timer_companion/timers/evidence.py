@@ -1,6 +1,6 @@
-"""What a record means for a call: a refresh that took place, a refusal, silence, or that nobody can say.
+"""What a record proves about a call: a refresh that took place, a refusal, silence, or nothing.
 
-Only the edge's record says that a refresh took place, or that none did.
+Only the edge's record shows that a refresh took place, or that none did.
 """
 
 from __future__ import annotations
@@ -12,31 +12,35 @@ import structlog
 from session_timer import Agreement, Record, Side, session
 from session_timer.session import Expire, Session, State
 
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.edge.client import Found, Missing, RecordReply
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import Copy
-from session_timer_companion.metrics import Metrics, RefreshOutcome
-from session_timer_companion.timers import forms
-from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import Refreshed, Refused, TrackedCall, news
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.tracked_call import (
+    Attempt,
+    Refreshed,
+    Refused,
+    TrackedCall,
+    news,
+    shared,
+)
 
 
 class Evidence:
-    """Tells sessions what records say, and what follows."""
+    """Tells sessions what records show, and returns what follows."""
 
-    def __init__(  # noqa: PLR0913  # its surroundings, each by name
+    def __init__(
         self,
         *,
         clocks: Clocks,
-        dialogs: SharedDialogs,
         metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
         chance: Callable[[], float],
         moved: Callable[[TrackedCall], None],
     ) -> None:
-        """`chance` is uniform in [0, 1); `moved` is told of each call that a refresh has moved on."""
+        """`chance` is uniform in [0, 1); `moved` gets each call that a refresh has moved on."""
         self._clocks = clocks
-        self._dialogs = dialogs
         self._metrics = metrics
         self._log = log
         self._chance = chance
@@ -44,59 +48,61 @@ class Evidence:
         self._now = asyncio.get_running_loop().time
 
     def news(self, tracked: TrackedCall, record: Record) -> Refreshed | Refused | None:
-        """What a record tells beyond what the companion knows."""
+        """What a record shows beyond what is known of the call."""
         return news(tracked, record, self._clocks, self._now())
 
-    def is_evidence(self, answer: RecordReply) -> bool:
-        """Whether a refresh that this answer does not tell of did not take place."""
-        if not isinstance(answer, Found) or isinstance(answer, Copy):
+    def is_evidence(self, reply: RecordReply) -> bool:
+        """True if this reply is proof: where it shows no refresh, there was none.
+
+        A copy from another edge, or a record whose clock is unknown, is not proof.
+        """
+        if not isinstance(reply, Found) or isinstance(reply, Copy):
             return False
-        return self._clocks.ours(answer.record.clock, answer.record.at) is not None
+        return self._clocks.ours(reply.record.clock, reply.record.at) is not None
 
     def apply_refresh(self, tracked: TrackedCall, record: Record) -> None:
-        """Take the refresh that this record tells of, if any; a refusal is for whoever has sent."""
-        told = self.news(tracked, record)
-        if isinstance(told, Refreshed):
-            self._take(tracked, record, told.since)
+        """Take the refresh that this record shows, if any; a refusal is left to whoever has sent."""
+        found = self.news(tracked, record)
+        if isinstance(found, Refreshed):
+            self._take(tracked, record, found.since)
 
-    def apply_record(self, tracked: TrackedCall, answer: RecordReply) -> session.Action | None:
-        """Take what a record tells; what follows from it."""
-        if not isinstance(answer, Found):
+    def apply_record(self, tracked: TrackedCall, reply: RecordReply) -> session.Action | None:
+        """Take what a record shows; returns what follows from it."""
+        if not isinstance(reply, Found):
             return None
-        record = answer.record
-        told = self.news(tracked, record)
-        if isinstance(told, Refreshed):
-            self._take(tracked, record, told.since)
-        elif isinstance(told, Refused):
+        record = reply.record
+        found = self.news(tracked, record)
+        if isinstance(found, Refreshed):
+            self._take(tracked, record, found.since)
+        elif isinstance(found, Refused):
             tracked.failure_at = record.failure.at if record.failure else None
-            attempt, tracked.attempt = tracked.attempt, None
-            if attempt is not None:
-                self._metrics.ended(attempt.method, RefreshOutcome.REFUSED)
+            code = found.response.code
+            self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {code}")
             tracked.active, action = session.answered(
-                tracked.session, self._now(), told.answer, self._chance()
+                tracked.current_session(), self._now(), found.response, self._chance()
             )
-            self._log.warning("refresh refused", call_id=tracked.call_id, code=told.answer.code)
+            self._log.warning("refresh_refused", call_id=tracked.call_id, code=code)
             return action
         return None
 
     def decide(
-        self, tracked: TrackedCall, answer: RecordReply, tell: Callable[..., object]
+        self, tracked: TrackedCall, reply: RecordReply, log: Callable[..., object]
     ) -> session.Action | None:
-        """The verdict that a session asked for; `tell` logs why there is none."""
-        action = self.apply_record(tracked, answer)
-        asking, attempt = tracked.session, tracked.attempt
+        """The verdict that a session asked for; `log` is called with why there is none."""
+        action = self.apply_record(tracked, reply)
+        asking, attempt = tracked.current_session(), tracked.attempt
         if action is not None or asking.state is not State.ASKING:
             return action
-        left = forms.left(attempt)
-        if self.is_evidence(answer):
+        left = attempt.surely_left_at if attempt else None
+        if self.is_evidence(reply):
             other_form = attempt.other_form if attempt else None
             after, action = session.silent(asking, self._now(), other_form=other_form)
             if not isinstance(action, Expire) or asking.sent is None or left is not None:
                 tracked.active = after
                 return action
-            tell("no sign that any refresh left Asterisk", call_id=tracked.call_id)
+            log("no_evidence", call_id=tracked.call_id, reason="no sign that any refresh left Asterisk")
         elif tracked.edge is not None:
-            tell("the edge cannot say", call_id=tracked.call_id, reason=why_not(answer))
+            log("no_evidence", call_id=tracked.call_id, reason=why_not(reply))
         after, action = session.unknown(asking, self._now(), left=left)
         if after.state in (State.OURS, State.THEIRS):
             self._go_on(tracked, after)
@@ -104,27 +110,37 @@ class Evidence:
             tracked.active = after
         return action
 
+    def close_attempt(
+        self, tracked: TrackedCall, outcome: RefreshOutcome, reason: str = ""
+    ) -> Attempt | None:
+        """The refresh under way is over: count it, and tell the operator who asked for it, if one did."""
+        attempt, tracked.attempt = tracked.attempt, None
+        if attempt is not None:
+            self._metrics.ended(attempt.method, outcome)
+            if attempt.reported is not None and not attempt.reported.done():
+                attempt.reported.set_result((outcome, reason))
+        return attempt
+
     def _go_on(self, tracked: TrackedCall, after: Session) -> None:
         """Nobody could say what came of our refresh, and the call still stands."""
-        attempt, tracked.attempt = tracked.attempt, None
+        left = tracked.attempt.surely_left_at if tracked.attempt else None
         self._rest(tracked, after)
-        left = forms.left(attempt)
-        if attempt is None or left is None:
+        if left is None:
+            tracked.attempt = None
             return
-        outlived = self._now() >= left + session.SELF_ENDING
-        self._metrics.ended(attempt.method, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
         # Asterisk would have ended it, had the peer not answered.
-        told = "call has outlived its refresh" if outlived else "nobody could say what came of the refresh"
-        self._log.info(told, call_id=tracked.call_id)
+        outlived = self._now() >= left + session.SELF_ENDING
+        self.close_attempt(tracked, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
+        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call_id=tracked.call_id)
 
     def _take(self, tracked: TrackedCall, record: Record, since: float) -> None:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
-        old = tracked.session
-        attempt, tracked.attempt = tracked.attempt, None
+        old = tracked.current_session()
         tracked.refreshes = record.refreshes
         tracked.failure_at = None
-        fresh = session.refreshed(old, self._dialogs.one(record.dialog), since)
+        fresh = session.refreshed(old, shared(record.dialog), since)
         self._rest(tracked, fresh)
+        attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)
         self._moved(tracked)
         metrics = self._metrics
         metrics.seen.inc()
@@ -132,19 +148,20 @@ class Evidence:
             metrics.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
             if attempt.other_form is not None:
-                metrics.suppressed.labels(str(attempt.method)).inc()
-            metrics.ended(attempt.method, RefreshOutcome.CONFIRMED)
+                metrics.swallowed.labels(attempt.method.name).inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
                 metrics.saved.inc()
         if old.dialog.agreement != fresh.dialog.agreement:
-            now = _told(fresh.dialog.agreement)
             self._log.info(
-                "agreement changed", call_id=tracked.call_id, was=_told(old.dialog.agreement), now=now
+                "agreement_changed",
+                call_id=tracked.call_id,
+                was=_written(old.dialog.agreement),
+                now=_written(fresh.dialog.agreement),
             )
         self._log.info(
-            "refresh confirmed" if attempt else "refreshed",
+            "refresh_confirmed" if attempt else "refresh_seen",
             call_id=tracked.call_id,
-            method=str(attempt.method) if attempt else None,
+            method=attempt.method.name if attempt else None,
             refreshes=record.refreshes,
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
         )
@@ -157,18 +174,18 @@ class Evidence:
             tracked.active = fresh
 
 
-def why_not(answer: RecordReply) -> str:
-    """Why an answer of the edge is no evidence."""
-    match answer:
+def why_not(reply: RecordReply) -> str:
+    """Why a reply of the edge is no evidence."""
+    match reply:
         case Copy():
-            return "it does not answer, and another edge has only a copy of the record"
+            return "the edge does not reply, and another edge has only a copy of the record"
         case Found():
             return "the record's time is by a clock that is not known yet"
         case Missing():
-            return "it has no record of this call"
+            return "the edge has no record of this call"
         case _:
-            return answer.reason
+            return reply.reason
 
 
-def _told(agreement: Agreement | None) -> str:
+def _written(agreement: Agreement | None) -> str:
     return f"{agreement.interval};refresher={agreement.refresher}" if agreement else "off"

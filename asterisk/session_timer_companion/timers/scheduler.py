@@ -12,6 +12,9 @@ from session_timer_companion.timers.tracked_call import TrackedCall
 TICK = 0.05
 """Seconds. Calls whose time comes within one tick are woken together, at its end."""
 
+AFTER_A_FAULT = 1.0
+"""Seconds after which calls are woken again that a fault of ours kept from what was due."""
+
 SPARE = 1_000
 """Ticks that nobody waits for any more, and that are kept until there are more of them."""
 
@@ -21,12 +24,17 @@ _NOBODY: tuple[int, list[TrackedCall]] = (0, [])
 class Scheduler:
     """Wakes each tracked call at its time, in seconds of the event loop's clock, and not before `resume`.
 
-    `on_wake` gets those whose time has come, and the seconds by which they are late beyond the tick; it must
-    not raise.
+    `on_wake` gets those whose time has come, and the seconds by which they are late beyond the tick. What it
+    raises goes to `on_fault`, and the same calls are woken again.
     """
 
-    def __init__(self, on_wake: Callable[[list[TrackedCall], float], None]) -> None:
+    def __init__(
+        self,
+        on_wake: Callable[[list[TrackedCall], float], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
         self._on_wake = on_wake
+        self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._ticks: list[int] = []
         self._of: dict[int, tuple[int, list[TrackedCall]]] = {}
@@ -87,6 +95,12 @@ class Scheduler:
             for tracked in waiting:
                 tracked.wake = None
             if waiting:
-                self._on_wake(waiting, now - tick * TICK)
+                try:
+                    self._on_wake(waiting, now - tick * TICK)
+                except Exception as error:  # noqa: BLE001  # the others must be woken all the same
+                    self._on_fault(error)
+                    for tracked in waiting:
+                        if tracked.wake is None and not tracked.gone:
+                            self.put(tracked, now + AFTER_A_FAULT)
         if self._running:
             self._arm()

@@ -1,13 +1,16 @@
-"""One tracked call, and what a record that was read means for it."""
+"""One tracked call, and what a record that was read says about it."""
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, session
-from session_timer.session import Method, Session
+from session_timer.session import PROBE_TIME, Method, Session
 
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import calls
 from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.clocks import Clocks
@@ -18,12 +21,21 @@ UNKNOWN = -1
 TOLERANCE = 1.5
 """Seconds by which another host's time may be read too late: readings are published each second."""
 
+RETRY = 1.0
+"""Seconds before a refresh or a hang-up is tried again that Asterisk could not be told of."""
+
 _PLACES = tuple(place / 256 for place in range(256))
 
 
 def place(key: str) -> float:
     """A call's constant place in [0, 1); of few values, so that many calls share one number."""
     return _PLACES[zlib.crc32(key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+
+
+@lru_cache(maxsize=10_000)
+def shared(dialog: DialogTimer) -> DialogTimer:
+    """One object for all calls that agreed on the same: thousands of calls have few agreements."""
+    return dialog
 
 
 @dataclass(slots=True)
@@ -37,6 +49,18 @@ class Attempt:
     second_tried: bool = False
     other_form: float | None = None
     """When a refresh with SDP was sent too, because nothing shows that the first form ever left."""
+    reported: asyncio.Future[tuple[RefreshOutcome, str]] | None = None
+    """Gets the outcome and its reason, where an operator asked for this refresh."""
+
+    @property
+    def surely_left_at(self) -> float | None:
+        """When this refresh left Asterisk for sure, so that silence is the peer's; None: perhaps never.
+
+        Asterisk drops an UPDATE by connected line, yet reports Success, where the endpoint has no `send_pai`,
+        where the number is hidden, and where it has gone. So one answered UPDATE does not prove that the next
+        one leaves. A refresh with SDP, as `refresh_actions` makes Asterisk send it, leaves.
+        """
+        return self.other_form if self.method is Method.UPDATE else self.sent
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +79,7 @@ class TrackedCall:
     """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
     policy: Policy
     placed_by_us: bool
-    """Our side placed the call."""
+    """Our side sent the initial INVITE."""
     dialog: DialogTimer
     since: float
     """When the last 2xx that we know of passed, on our clock."""
@@ -88,9 +112,8 @@ class TrackedCall:
         """Its record has been read, or its timer runs without."""
         return self.refreshes != UNKNOWN or self.wake is not None or self.active is not None
 
-    @property
-    def session(self) -> Session:
-        """The session as it stands."""
+    def current_session(self) -> Session:
+        """The session as it stands; made anew where it only waits, so keep what this returns."""
         if self.active is not None:
             return self.active
         return session.begin(
@@ -109,9 +132,36 @@ class TrackedCall:
         self.active = waiting if waiting.failed else None
 
 
+@dataclass(slots=True)
+class PendingAction:
+    """What one call is to do now; `before` is its session as it stood, for where Asterisk cannot be told."""
+
+    tracked: TrackedCall
+    before: Session
+    action: session.Action
+
+    def take_back(self, wake: float) -> None:
+        """Nothing left: the session is as it was, unless a refresh of the peer has moved it on."""
+        if self.tracked.active is not None and self.tracked.active.sent is not None:
+            self.tracked.active = replace(self.before, wake=wake)
+
+
+def second_form_due(tracked: TrackedCall, attempt: Attempt) -> float | None:
+    """When to send a refresh with SDP too; None where none is needed, or the session can try one later.
+
+    In seconds of our clock: half-way to the verdict, so that it can still be answered.
+    """
+    standing = tracked.current_session()
+    if attempt.second_tried or attempt.surely_left_at is not None or standing.sent is None:
+        return None
+    if standing.wake is None or standing.deadline is None or standing.deadline - standing.wake >= PROBE_TIME:
+        return None
+    return (attempt.sent + standing.wake) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The record tells of a 2xx that the session does not know yet."""
+    """The record shows a 2xx that the session does not know yet."""
 
     since: float
     """When it passed, in seconds on our clock."""
@@ -119,16 +169,18 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The record tells of a non-2xx to a refresh of ours."""
+    """The record shows a non-2xx to a refresh of ours."""
 
-    answer: RefreshResponse
+    response: RefreshResponse
 
 
 def news(tracked: TrackedCall, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
-    """What `record` tells beyond what the companion knows; None for nothing."""
+    """What `record` shows beyond what is known of the call; None for nothing."""
     at = clocks.ours(record.clock, record.at)
     counted = tracked.refreshes != UNKNOWN and record.refreshes > tracked.refreshes
     sent = tracked.active.sent if tracked.active is not None else None
+    if sent is None and tracked.attempt is not None:
+        sent = tracked.attempt.sent
     known = tracked.since + TOLERANCE
     if tracked.refreshes == UNKNOWN and sent is not None:
         # How old the call is was a guess, perhaps made the moment before our refresh left.
@@ -143,5 +195,7 @@ def news(tracked: TrackedCall, record: Record, clocks: Clocks, now: float) -> Re
     failed_at = clocks.ours(failure.clock or record.clock, failure.at)
     if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
         return None
-    answer = RefreshResponse(code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after)
-    return Refused(answer)
+    response = RefreshResponse(
+        code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after
+    )
+    return Refused(response)

@@ -75,7 +75,7 @@ class ChangesReader:
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("a fault of ours; the edges are read again", exc_info=error)
+        self._log.error("internal_error", exc_info=error)
 
     async def _read(self, edge: EdgeClient) -> None:
         found = await edge.changes()
@@ -122,9 +122,9 @@ class ChangesReader:
         self._was_up[edge.address] = up
         self._metrics.rpc_up.labels(edge.address).set(up)
         if not up and was is not False:
-            self._log.error("edge does not answer", edge=edge.address, reason=reason)
+            self._log.error("edge_down", edge=edge.address, reason=reason)
         if up and was is False:
-            self._log.info("edge answers again", edge=edge.address)
+            self._log.info("edge_up", edge=edge.address)
         if up and (late or edge.losses != self._losses.get(edge.address, 0)):
             # What changed meanwhile may be off its list already, or never was on it. We may have been away
             # too: a process is stopped, a machine is moved.

@@ -109,4 +109,4 @@ async def test_without_a_record_a_dead_peer_is_found_by_asterisk_and_never_calle
             await it.until(lambda: not it.alive(call), 300)
             await it.until(lambda: not it.is_tracked(call))
             assert not it.asterisk.seen("Hangup")
-    assert not [line for line in logged if line["event"] == "call has outlived its refresh"]
+    assert not [line for line in logged if line["event"] == "refresh_outlived"]

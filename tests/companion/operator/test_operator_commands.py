@@ -337,7 +337,7 @@ async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:
             it.peer = answers(488)
             status, out, _ = await typed("refresh", CALL_ID, "--config", str(file))
             assert status == 1
-            assert "refused: the answer was 488" in out
+            assert "refused: the response was 488" in out
 
 
 async def test_a_companion_that_does_not_run_is_one_clear_line(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         call = it.call("call-1", THEIRS)
         reported = (
             "session_timer_expiries_total",
-            {"reason": "the peer sent no refresh", "action": "reported"},
+            {"reason": "silent", "action": "reported"},
         )
         assert it.companion is not None
         registry = it.companion.metrics.registry
@@ -99,8 +99,8 @@ async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(t
             call = it.call("call-1", THEIRS)
             await it.until(lambda: it.is_tracked(call))
             it.edge.silent = True
-            await it.until(lambda: any(line["event"] == "call has outlived its refresh" for line in logged))
-    asked = [line for line in logged if line["event"] == "the edge cannot say"]
+            await it.until(lambda: any(line["event"] == "refresh_outlived" for line in logged))
+    asked = [line for line in logged if line["event"] == "no_evidence"]
     # Before the probe, and when nothing was heard of it.
     assert sum(line["log_level"] == "warning" for line in asked) == 2
     assert len(asked) > 4  # it was asked at each poll after that

@@ -49,7 +49,7 @@ async def test_a_refresh_that_a_fault_of_ours_held_back_is_no_silence_of_the_pee
         call = it.call("call-1", OURS, update=False)
         await it.until(lambda: it.is_tracked(call))
         with monkeypatch.context() as patched:
-            patched.setattr(it.tracker, "media", broken)
+            patched.setattr(it.tracker.channels, "media", broken)
             began = it.now
             await it.until_after(began + 30)
             assert it.alive(call)
@@ -61,7 +61,7 @@ async def test_a_refresh_that_a_fault_of_ours_held_back_is_no_silence_of_the_pee
 @pytest.mark.requirement("REF-10-02")
 @in_virtual_time
 async def test_what_could_not_be_sent_is_so_although_it_cannot_be_logged(tmp_path: Path) -> None:
-    with no_log_of("refresh could not be sent"):
+    with no_log_of("refresh_not_sent"):
         async with world(tmp_path) as it:
             call = it.call("call-1", OURS)
             refuse = b"Response: Error\r\n{id}Message: Internal error\r\n\r\n"
@@ -99,7 +99,7 @@ async def test_a_call_that_cannot_be_refreshed_is_said_once_and_tried_with_patie
             assert 4 < len(asked) < 10
             call.dtmf_mode = "rfc4733"
             await it.until(lambda: bool(it.refreshes(call)), 12)
-    told = [line for line in logged if line["event"] == "refresh could not be sent"]
+    told = [line for line in logged if line["event"] == "refresh_not_sent"]
     assert [line["log_level"] for line in told].count("warning") == 1
 
 

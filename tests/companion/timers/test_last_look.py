@@ -17,7 +17,7 @@ THEIRS = Agreement(12, Side.REMOTE)
 
 def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
     """Let it happen right after the record was read that the verdict stands on."""
-    deadline = it.tracked(call).session.deadline
+    deadline = it.tracked(call).current_session().deadline
     assert deadline is not None
 
     def asked(_method: str, params: list[str]) -> None:

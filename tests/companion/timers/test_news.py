@@ -34,7 +34,7 @@ def tracked(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None 
         refreshes=refreshes,
     )
     if sent is not None:
-        it.active, _ = session.due(replace(it.session, wake=sent), sent)
+        it.active, _ = session.due(replace(it.current_session(), wake=sent), sent)
     return it
 
 
@@ -98,7 +98,7 @@ def test_a_refusal_of_our_refresh_is_news_once() -> None:
     refused = record(failure=failed(500, wait=3))
     told = news(it, refused, clocks(), NOW)
     assert isinstance(told, Refused)
-    assert (told.answer.code, told.answer.retry_after) == (500, 3)
+    assert (told.response.code, told.response.retry_after) == (500, 3)
     it.failure_at = refused.failure.at if refused.failure else None
     assert news(it, refused, clocks(), NOW) is None
 
@@ -107,7 +107,7 @@ def test_a_422_brings_the_min_se_that_the_edge_remembers() -> None:
     refused = record(failure=failed(422))
     told = news(tracked(sent=NOW - 1), replace(refused, dialog=replace(OURS, min_se=3600)), clocks(), NOW)
     assert isinstance(told, Refused)
-    assert told.answer.min_se == 3600
+    assert told.response.min_se == 3600
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_a_2xx_outweighs_the_failure_before_it() -> None:
 def test_a_watch_that_rests_makes_the_same_session_again() -> None:
     it = tracked(sent=NOW - 1)
     assert it.active is not None
-    fresh = session.refreshed(it.session, OURS, NOW)
+    fresh = session.refreshed(it.current_session(), OURS, NOW)
     it.rest(fresh)
     assert it.active is None
-    assert it.session == fresh
+    assert it.current_session() == fresh
 
 
 def test_a_form_that_failed_is_not_forgotten_at_rest() -> None:
@@ -152,7 +152,7 @@ def test_a_form_that_failed_is_not_forgotten_at_rest() -> None:
     assert it.active is not None
     fresh = session.refreshed(replace(it.active, failed=(session.Method.UPDATE,)), OURS, NOW)
     it.rest(fresh)
-    assert it.session == fresh
+    assert it.current_session() == fresh
 
 
 def test_clocks_of_several_hosts_are_kept_apart() -> None:

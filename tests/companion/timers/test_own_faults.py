@@ -23,10 +23,10 @@ def refuses(it: World, call_id: str) -> None:
     driver = it.tracker.driver
     begin = driver.begin
 
-    def faulty(tracked: TrackedCall, answer: RecordReply | None) -> None:
+    def faulty(tracked: TrackedCall, reply: RecordReply | None) -> None:
         if tracked.call_id == call_id:
             raise ZeroDivisionError
-        begin(tracked, answer)
+        begin(tracked, reply)
 
     driver.begin = faulty  # type: ignore[method-assign]
 
@@ -108,11 +108,11 @@ def fault_with(it: World, call: Channel) -> None:
     evidence = it.tracker.driver.evidence
     apply_record = evidence.apply_record
 
-    def faulty(tracked: TrackedCall, answer: RecordReply) -> Action | None:
-        if tracked.key == key(call) and isinstance(answer, Found) and tracked.attempt is not None:
+    def faulty(tracked: TrackedCall, reply: RecordReply) -> Action | None:
+        if tracked.key == key(call) and isinstance(reply, Found) and tracked.attempt is not None:
             del evidence.apply_record
             raise ZeroDivisionError
-        return apply_record(tracked, answer)
+        return apply_record(tracked, reply)
 
     evidence.apply_record = faulty  # type: ignore[method-assign]
 
@@ -135,8 +135,8 @@ async def test_a_fault_with_one_call_does_not_wake_another_that_was_switched_off
         await it.until(lambda: it.is_tracked(off) and it.is_tracked(other))
         fault_with(it, other)
         await it.until(lambda: faults._value.get() == 1)
-        assert str(it.tracked(off).session.state) == "off"
-        assert it.tracked(off).session.wake is None
+        assert str(it.tracked(off).current_session().state) == "off"
+        assert it.tracked(off).current_session().wake is None
         await it.until(lambda: it.confirmed(other) == 2)
 
 
@@ -149,3 +149,35 @@ async def test_a_fault_with_one_call_does_not_keep_another_that_is_dead(tmp_path
         fault_with(it, other)
         await it.until(lambda: not it.alive(dead), 60)
         await it.until(lambda: it.confirmed(other) == 2)
+
+
+@in_virtual_time
+async def test_a_fault_in_what_hears_events_is_counted_where_the_alert_looks(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        faults = it.companion.metrics.faults
+        it.tracker.look_at = lambda *_: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+        call = it.call("call-1", OURS)
+        await it.until(lambda: faults._value.get() == 1)
+        assert it.tracker.ready
+        assert it.alive(call)
+
+
+@in_virtual_time
+async def test_a_fault_in_the_wake_up_of_one_call_wakes_all_others_and_it_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        faults = it.companion.metrics.faults
+        calls = twins(it)
+        await it.until(lambda: all(it.is_tracked(call) for call in calls))
+        metrics = it.companion.metrics
+        lag = metrics.lag
+
+        class Broken:
+            def observe(self, _lag: float) -> None:
+                metrics.lag = lag
+                raise ZeroDivisionError
+
+        metrics.lag = Broken()  # type: ignore[assignment]
+        await it.until(lambda: all(it.confirmed(call) == 2 for call in calls))
+        assert faults._value.get() == 1

@@ -42,7 +42,7 @@ async def test_our_call_is_refreshed_at_half_the_interval_by_update(
         waits = [later - earlier for earlier, later in pairwise(times)]
         assert all(HALF * 0.9 - 0.5 < wait <= HALF + 0.5 for wait in waits), waits
         assert {sent.refresh for sent in it.refreshes(call)} == {UPDATE}
-        assert it.tracked(call).session.owns_call_id is placed_by_us
+        assert it.tracked(call).current_session().owns_call_id is placed_by_us
 
 
 @pytest.mark.requirement("UAC-7.4-17", "UAC-7.4-19")
@@ -160,7 +160,7 @@ async def test_a_peer_that_refuses_every_refresh_is_not_asked_on_and_on_and_live
     async with world(tmp_path, peer=answers(488)) as it:
         call = it.call("call-1", OURS)
         await it.until(lambda: len(it.refreshes(call)) >= 2)
-        deadline = it.tracked(call).session.deadline
+        deadline = it.tracked(call).current_session().deadline
         assert deadline is not None
         await it.until(lambda: it.now > deadline - 0.2)
         assert [sent.refresh.method for sent in it.refreshes(call)] == ["UPDATE", "UPDATE", "INVITE"]
@@ -229,7 +229,7 @@ async def test_the_other_form_has_time_to_be_answered_before_the_deadline(
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", Agreement(interval, Side.LOCAL))
         await it.until(lambda: bool(it.refreshes(call)), interval)
-        deadline = it.tracked(call).session.deadline
+        deadline = it.tracked(call).current_session().deadline
         assert deadline is not None
         await it.until(lambda: not it.alive(call), interval)
         other = next(sent.at for sent in it.refreshes(call) if sent.refresh.sdp)
@@ -255,7 +255,7 @@ async def test_calls_that_began_together_are_not_refreshed_in_the_same_moment(tm
     async with world(tmp_path) as it:
         calls = [it.call(f"call-{n}", Agreement(100, Side.LOCAL)) for n in range(50)]
         await it.until(lambda: all(it.is_tracked(call) for call in calls))
-        wakes = sorted(it.tracked(call).session.wake or 0.0 for call in calls)
+        wakes = sorted(it.tracked(call).current_session().wake or 0.0 for call in calls)
         assert wakes[-1] - wakes[0] > 3.0
         assert all(wake <= it.now + 50 for wake in wakes)
 

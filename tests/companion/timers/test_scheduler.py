@@ -21,7 +21,8 @@ class Woken:
     def __init__(self) -> None:
         self.order: list[str] = []
         self.late: list[float] = []
-        self.scheduler = Scheduler(self._on_wake)
+        self.faults: list[BaseException] = []
+        self.scheduler = Scheduler(self._on_wake, self.faults.append)
 
     def _on_wake(self, tracked_calls: list[TrackedCall], lag: float) -> None:
         self.order += [each.channel for each in tracked_calls]

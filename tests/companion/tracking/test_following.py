@@ -193,9 +193,9 @@ async def test_a_restarted_companion_finds_the_calls_and_how_far_their_intervals
         began = it.now
         await it.start()
         assert it.now - began < 1.0
-        due = it.tracked(ours).session.since
+        due = it.tracked(ours).current_session().since
         assert began - 4.0 - 0.5 <= due <= began - 4.0 + 1.5
-        assert began - 3.5 <= it.tracked(theirs).session.since <= began - 1.5
+        assert began - 3.5 <= it.tracked(theirs).current_session().since <= began - 1.5
         await it.until(lambda: len(it.refreshes(ours)) == 1)
         assert it.now - began < 4.0
 
@@ -325,7 +325,7 @@ async def test_a_role_that_the_peer_hands_us_is_taken_up_within_seconds(tmp_path
         await it.until(lambda: it.is_tracked(call))
         it.edge.refresh(key(call), Agreement(12, Side.LOCAL))
         handed = it.now
-        await it.until(lambda: str(it.tracked(call).session.state) == "ours")
+        await it.until(lambda: str(it.tracked(call).current_session().state) == "ours")
         assert it.now - handed < 3.0
         await it.until(lambda: len(it.refreshes(call)) == 1)
         assert it.now - handed < 7.0
@@ -337,8 +337,8 @@ async def test_a_timer_that_the_peer_switches_off_is_off(tmp_path: Path) -> None
         call = it.call("call-1", THEIRS)
         await it.until(lambda: it.is_tracked(call))
         it.edge.refresh(key(call), None)
-        await it.until(lambda: str(it.tracked(call).session.state) == "off")
-        assert it.tracked(call).session.wake is None
+        await it.until(lambda: str(it.tracked(call).current_session().state) == "off")
+        assert it.tracked(call).current_session().wake is None
 
 
 @in_virtual_time
@@ -349,7 +349,7 @@ async def test_a_list_of_changes_that_outgrew_a_datagram_is_made_up_for(tmp_path
         it.edge.largest = 1000
         it.edge.changes["filler"] = "x" * 2000
         it.edge.refresh(key(call), Agreement(12, Side.LOCAL))
-        await it.until(lambda: str(it.tracked(call).session.state) == "ours", 30)
+        await it.until(lambda: str(it.tracked(call).current_session().state) == "ours", 30)
 
 
 @in_virtual_time
@@ -363,7 +363,7 @@ async def test_a_change_that_was_missed_while_the_edge_was_away_is_found(tmp_pat
         await it.until(lambda: edge.up is False)
         it.edge.refresh(key(call), Agreement(12, Side.LOCAL), listed=False)
         await it.edge.start()
-        await it.until(lambda: str(it.tracked(call).session.state) == "ours", 30)
+        await it.until(lambda: str(it.tracked(call).current_session().state) == "ours", 30)
 
 
 @in_virtual_time
@@ -375,7 +375,7 @@ async def test_a_change_that_was_missed_while_we_were_stopped_is_found(tmp_path:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
         loop.stop_process(120)
-        await it.until(lambda: str(it.tracked(call).session.state) == "ours", 30)
+        await it.until(lambda: str(it.tracked(call).current_session().state) == "ours", 30)
 
 
 @in_virtual_time
@@ -394,7 +394,7 @@ async def test_a_change_that_was_missed_is_found_although_other_calls_end_meanwh
         await it.until(lambda: ("htable.get", "session_timer", key(first)) in it.edge.asked)
         for ended in calls[:300]:
             it.asterisk.hangup(ended)
-        await it.until(lambda: str(it.tracked(changed).session.state) == "ours", 30)
+        await it.until(lambda: str(it.tracked(changed).current_session().state) == "ours", 30)
 
 
 @in_virtual_time

@@ -75,7 +75,7 @@ class Companion:
         )
 
     def ready(self, timeout: float = 30) -> None:
-        """Wait until it is in step with Asterisk."""
+        """Wait until it is in_sync."""
         wait_until(
             lambda: self.get("/readyz"), timeout, "a ready companion", holds=lambda seen: seen[0] == 200
         )
