@@ -156,7 +156,7 @@ async def test_a_fault_in_what_hears_events_is_counted_where_the_alert_looks(tmp
     async with world(tmp_path) as it:
         assert it.companion is not None
         faults = it.companion.metrics.faults
-        it.tracker.look_at = lambda *_: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+        it.tracker.look_at = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
         call = it.call("call-1", OURS)
         await it.until(lambda: faults._value.get() == 1)
         assert it.tracker.ready
