@@ -7,8 +7,12 @@ import contextlib
 
 from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
 from session_timer_companion.config import Configuration
+from session_timer_companion.control.actions import OperatorActions
+from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.history import History
+from session_timer_companion.events.hooks import Hooks
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.tracking.edge_changes import ChangesReader
 from session_timer_companion.tracking.tracker import CallTracker
@@ -25,7 +29,10 @@ class Companion:
         settings = configuration.settings
         self.configuration = configuration
         self.metrics = Metrics()
+        self.metrics.know(peer.name for peer in configuration.shared.peers)
         self.clocks = Clocks()
+        kept = settings.history
+        self.operator = Operator(History(kept.events, kept.ended), Hooks(settings.hooks))
         self.edges = EdgePool(configuration.shared.edge.rpc, settings.rpc_timeout, self.clocks)
         self.trackers = [
             CallTracker(
@@ -34,9 +41,11 @@ class Companion:
                 edges=self.edges,
                 clocks=self.clocks,
                 metrics=self.metrics,
+                operator=self.operator,
             )
             for account in settings.ami
         ]
+        self.actions = OperatorActions(self.trackers, self.operator.holds, self.metrics)
         self.changes = ChangesReader(
             self.edges, self.clocks, lambda: self.trackers, self.metrics, settings.poll_interval
         )
@@ -66,6 +75,7 @@ class Companion:
     def reload(self, configuration: Configuration) -> None:
         """Hold calls that come from now on to new profiles; running timers go on as they are."""
         self.configuration = configuration
+        self.metrics.know(peer.name for peer in configuration.shared.peers)
         for tracker in self.trackers:
             tracker.config = configuration.shared
 
@@ -84,6 +94,8 @@ class Companion:
         calls = sum(len(tracker.by_key) for tracker in self.trackers)
         away = ", ".join(tracker.name for tracker in self.trackers if not tracker.ready)
         told = f"{calls} call{'s' * (calls != 1)} tracked"
+        if self.operator.holds.paused:
+            told += "; paused by an operator"
         return f"{told}; waiting for Asterisk {away}" if away else told
 
     async def aclose(self) -> None:
@@ -91,6 +103,7 @@ class Companion:
         for tracker in self.trackers:
             await tracker.aclose()
         self.edges.close()
+        await self.operator.hooks.aclose()
 
 
 async def _refusal(tracker: CallTracker) -> AmiLoginError | None:

@@ -6,33 +6,28 @@ Every problem is found at once, with the file and the place in it; nothing here 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from session_timer import Config, ConfigError, Problem, validate
-from session_timer.config_file import parse
 
-from session_timer_companion.ami.account import AmiAccount, Host, Port
+from session_timer_companion.ami.account import AmiAccount
 from session_timer_companion.ami.errors import AmiAccountError
-
-ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
-"""`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
-
-_AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
-"""A section without any key, as in the part that the edge shares."""
+from session_timer_companion.events.hook_settings import Hook
+from session_timer_companion.http.settings import Http, http_token
+from session_timer_companion.section import (
+    AS_IF_ABSENT,
+    Section,
+    first_line,
+    overlay,
+    place_of,
+    read_file,
+    reason_of,
+    secret_file,
+)
 
 _ACCOUNT = TypeAdapter(AmiAccount)
 
@@ -40,31 +35,30 @@ SECRETS = ("secret", "secret_file", "secret_credential")
 """The keys of an AMI account that say what its password is, or where."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Http(_Section):
-    """`companion.http`: metrics, health and sessions, for this host only unless said otherwise."""
-
-    enabled: bool = True
-    host: Host = "127.0.0.1"
-    port: Port = 8080
-
-
-class Log(_Section):
+class Log(Section):
     """`companion.log`."""
 
     format: Literal["logfmt", "json"] = "logfmt"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class CompanionSettings(_Section):
+class KeptEvents(Section):
+    """`companion.history`: what is kept of what happened to calls, in memory."""
+
+    events: Annotated[int, Field(ge=0, le=200)] = 16
+    """Of each call, the last ones."""
+    ended: Annotated[int, Field(ge=0, le=100_000)] = 1_000
+    """Calls that are over, the last ones; as many again of those to which something notable happened."""
+
+
+class CompanionSettings(Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiAccount], Field(min_length=1)]
-    http: Annotated[Http, _AsIfAbsent] = Http()
-    log: Annotated[Log, _AsIfAbsent] = Log()
+    http: Annotated[Http, AS_IF_ABSENT] = Http()
+    log: Annotated[Log, AS_IF_ABSENT] = Log()
+    history: Annotated[KeptEvents, AS_IF_ABSENT] = KeptEvents()
+    hooks: list[Hook] = Field(default_factory=list)
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
     rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
@@ -88,17 +82,19 @@ class Configuration:
     settings: CompanionSettings
     password_holders: tuple[Path | None, ...] = ()
     """For each AMI account the file that its password was read from; None: given by systemd."""
+    http_token: str | None = field(default=None, repr=False)
+    """What a request must bring; None: nothing."""
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
     """Read and check the file. Raises `ConfigError` with every problem found."""
     environment = os.environ if environment is None else environment
     source = str(path)
-    data = _read(path)
+    data = read_file(path)
     problems: list[Problem] = []
     shared = Config()
     if isinstance(data, dict):
-        _overlay(data, environment, problems)
+        overlay(data, environment, problems)
     try:
         shared = validate(data, source)
     except ConfigError as error:
@@ -107,69 +103,13 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     holders: tuple[Path | None, ...] = ()
     if isinstance(data, dict):
         settings, holders = _companion(data.get("companion"), path, environment, problems)
+    guard = None
+    if settings is not None:
+        guard = http_token(settings.http, path, environment, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
-    return Configuration(replace(shared, companion={}), settings, holders)
-
-
-def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> Http:
-    """Where the companion of this file is asked, read without any password. Raises `ConfigError`."""
-    environment = os.environ if environment is None else environment
-    data = _read(path)
-    problems: list[Problem] = []
-    section: object = None
-    if isinstance(data, dict):
-        _overlay(data, environment, problems)
-        section = data.get("companion")
-    given = section.get("http") if isinstance(section, dict) else None
-    try:
-        return Http.model_validate(given or {})
-    except ValidationError as error:
-        found = [Problem(_place(("http", *item["loc"])), _reason(item)) for item in error.errors()]
-        raise ConfigError(str(path), tuple(found)) from None
-
-
-def _read(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"cannot be read: {error.strerror}"),)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
-    data = parse(text, str(path))
-    return {} if data is None else data
-
-
-def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """Set what the environment overrides, in place."""
-    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
-        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        if not isinstance(data.get("companion"), dict):
-            data["companion"] = {}
-        try:
-            value = parse(environment[variable], variable)
-        except ConfigError:
-            value = environment[variable]
-        if not _set(data["companion"], steps, value):
-            problems.append(Problem(f"${variable}", "names no place in the companion section"))
-
-
-def _set(inside: object, steps: list[str], value: object) -> bool:
-    first, *rest = steps
-    if isinstance(inside, list) and first.isdecimal() and int(first) < len(inside):
-        if rest:
-            return _set(inside[int(first)], rest, value)
-        inside[int(first)] = value
-        return True
-    if isinstance(inside, dict) and first:
-        if rest:
-            if inside.get(first) is None:
-                inside[first] = {}
-            return _set(inside[first], rest, value)
-        inside[first] = value
-        return True
-    return False
+    return Configuration(replace(shared, companion={}), settings, holders, guard)
 
 
 def _companion(
@@ -192,7 +132,7 @@ def _companion(
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
-        problems += [Problem(_place(item["loc"]), _reason(item)) for item in error.errors()]
+        problems += [Problem(place_of(item["loc"]), reason_of(item)) for item in error.errors()]
         return None, ()
     return settings, tuple(holders)
 
@@ -209,43 +149,14 @@ def _account(
         if account.tls is not None:
             account.tls.context()  # finds a CA file that cannot be read now, not at the first connection
     except ValidationError as error:
-        problems += [Problem(_place(("ami", index, *item["loc"])), _reason(item)) for item in error.errors()]
+        problems += [
+            Problem(place_of(("ami", index, *item["loc"])), reason_of(item)) for item in error.errors()
+        ]
     except AmiAccountError as error:
         problems.append(Problem(place, str(error)))
     else:
         return account, holder, problems
     return None, holder, problems
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    path = "companion"
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return path
-
-
-def _reason(item: ErrorDetails) -> str:
-    """Pydantic's finding in our words; the value itself is left out, it may be a secret."""
-    kind, context = item["type"], item.get("ctx", {})
-    match kind:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return "unknown key"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(context["error"])
-        case "too_short" | "too_long":
-            return f"expected at least {context.get('min_length', 1)} entry"
-        case "literal_error":
-            return f"expected {context['expected']}"
-        case "model_type" | "dataclass_type":
-            return "expected keys and values"
-        case "string_type":
-            return "expected text: put it between quotes"
-        case "string_pattern_mismatch":
-            return "only letters, digits, '.', '_' and '-' can be used"
-    message = str(item["msg"])
-    return re.sub(r"^Input should be (a |an )?", "expected ", message)
 
 
 def _with_password(
@@ -264,38 +175,7 @@ def _with_password(
     if key == "secret":
         return {**rest, "secret": server[key]}, path, []
     try:
-        holder = _holder(key, server[key], path, environment)
+        holder = secret_file(key, server[key], path, environment)
         return {**rest, "secret": first_line(holder, "the password")}, holder, []
     except ValueError as error:
         return unknown, None, [(f".{key}", str(error))]
-
-
-def _holder(key: str, value: object, path: Path, environment: Mapping[str, str]) -> Path:
-    """The file that `secret_file` or `secret_credential` names. Raises `ValueError`."""
-    if not isinstance(value, str):
-        raise ValueError("expected text: put it between quotes")  # noqa: TRY004  # one kind for all that is wrong
-    if not value.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    if key.endswith("_file"):
-        return path.parent / value
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ValueError(
-            "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
-            f"LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
-            f"or use {key.removesuffix('_credential')}_file"
-        )
-    return Path(folder) / value
-
-
-def first_line(file: Path, what: str) -> str:
-    """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not text") from None
-    if not lines or not lines[0].strip():
-        raise ValueError(f"{file} is empty; its first line must be {what}")
-    return lines[0].strip()

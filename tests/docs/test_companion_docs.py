@@ -20,7 +20,9 @@ from session_timer.session import Method, Reason, State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import main
-from session_timer_companion.config import SECRETS, CompanionSettings, Http, Log
+from session_timer_companion.config import SECRETS, CompanionSettings, KeptEvents, Log
+from session_timer_companion.events.hook_settings import Hook
+from session_timer_companion.http.settings import Http
 from session_timer_companion.metrics import ACTIONS, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,8 @@ SECTIONS: dict[str, type[Any]] = {
     "companion.ami[]": AmiAccount,
     "companion.ami[].tls": TlsSettings,
     "companion.http": Http,
+    "companion.history": KeptEvents,
+    "companion.hooks[]": Hook,
     "companion.log": Log,
 }
 PAGES = [
@@ -45,7 +49,7 @@ def defaults(section: type[Any]) -> dict[str, str]:
     """Each key of a section with its default as the page writes it."""
     if issubclass(section, BaseModel):
         given = {
-            name: MISSING if field.is_required() else field.get_default()
+            name: MISSING if field.is_required() else field.get_default(call_default_factory=True)
             for name, field in section.model_fields.items()
         }
     else:
@@ -56,7 +60,7 @@ def defaults(section: type[Any]) -> dict[str, str]:
         name: "required"
         if default is MISSING
         else "none"
-        if default is None
+        if default is None or default == []
         else "below"
         if isinstance(default, BaseModel)
         else str(default)

@@ -65,6 +65,8 @@ class Channel(NamedTuple):
     """Asterisk knows a number of the other party, without which it announces no connected line."""
     number: str
     """The number that was called: what the other party is told where Asterisk knows none."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Call:
     """Asterisk placed the call, so its side made the Call-ID (RFC 3261 14.1)."""
     number: str = ""
     """To be set as the connected number before a refresh by it; empty where Asterisk has one."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them."""
 
     @property
     def call_id(self) -> str:
@@ -113,7 +117,14 @@ def answered(entry: StatusEntry) -> Channel | None:
     if entry.text("ChannelState") != UP or not name.startswith(TECHNOLOGY):
         return None
     connected = entry.text("ConnectedLineNum") not in _NOBODY
-    return Channel(name, connected, intern(entry.text("DNID") or entry.text("Exten") or "unknown"))
+    return Channel(
+        name, connected, intern(entry.text("DNID") or entry.text("Exten") or "unknown"), _numbers(entry)
+    )
+
+
+def _numbers(entry: StatusEntry) -> str:
+    both = (entry.text("CallerIDNum"), entry.text("ConnectedLineNum"))
+    return intern(" ".join(dict.fromkeys(number for number in both if number not in _NOBODY)))
 
 
 def media(codecs: str, t38: str, video: str, digits: str) -> Media:
@@ -135,6 +146,7 @@ def read(channel: Channel, dialog: tuple[str, ...], inbound: str, placed_by_us: 
         malformed=malformed,
         placed_by_us=bool(placed_by_us) and not inbound,
         number="" if channel.connected else channel.number,
+        numbers=channel.numbers,
     )
 
 

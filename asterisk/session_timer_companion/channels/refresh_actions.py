@@ -20,6 +20,9 @@ Action = tuple[str, Mapping[str, str]]
 HANG_UP_CAUSE = 102
 """Q.850: recovery on timer expiry. It shows in the CDR and in the BYE's Reason."""
 
+NORMAL_CLEARING = 16
+"""Q.850: somebody has hung up."""
+
 _SAME_SDP = {
     "rfc4733": "auto_info",
     "auto": "auto_info",
@@ -91,6 +94,14 @@ def hang_up(channel: str, reason: Reason) -> list[Action]:
     return [
         _set(channel, "CDR(userfield)", f"session-timer: {reason}"),
         ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)}),
+    ]
+
+
+def hang_up_as_told(channel: str) -> list[Action]:
+    """End a call because an operator says so; its CDR says that too."""
+    return [
+        _set(channel, "CDR(userfield)", "session-timer: an operator hung up"),
+        ("Hangup", {"Channel": channel, "Cause": str(NORMAL_CLEARING)}),
     ]
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-import structlog
 from session_timer import Record, session
 from session_timer.session import Ask, Expire, Method, Send, State
 
@@ -21,9 +20,11 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.refresh_actions import CannotRefresh
+from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.expiry import Expiry
@@ -66,9 +67,10 @@ class TimerDriver:
         edges: EdgePool,
         clocks: Clocks,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
         ready: Callable[[], bool],
+        holds: Holds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
@@ -83,7 +85,9 @@ class TimerDriver:
             log=log,
             look_at=look_at,
             ready=ready,
+            holds=holds,
         )
+        self._holds = holds
         self._edges = edges
         self._clocks = clocks
         self._metrics = metrics
@@ -119,7 +123,7 @@ class TimerDriver:
         log = self._log.info if reply is None else self._log.debug
         log(
             "armed",
-            call_id=tracked.call_id,
+            call=tracked,
             channel=tracked.channel,
             interval=agreed.interval if agreed else 0,
             refresher=str(agreed.refresher) if agreed else "none",
@@ -148,6 +152,8 @@ class TimerDriver:
         method = standing.method
         if tracked.gone:
             return method, RefreshOutcome.NOT_SENT, "the call has ended"
+        if held := self._holds.why(tracked.key):
+            return method, RefreshOutcome.NOT_SENT, held
         if tracked.attempt is not None or standing.sent is not None:
             return method, RefreshOutcome.NOT_SENT, "another refresh of this call is under way"
         reported: asyncio.Future[tuple[RefreshOutcome, str]] = asyncio.get_running_loop().create_future()
@@ -160,13 +166,13 @@ class TimerDriver:
             await self._sender.send(tracked, method)
             tracked.attempt = Attempt(method, self._now(), reported=reported)
         except (AmiError, CannotRefresh) as error:
-            self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+            self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
             return method, RefreshOutcome.NOT_SENT, str(error)
         finally:
             tracked.busy = False
             if not tracked.gone:
                 self._schedule(tracked)
-        self._log.info("refresh_asked_for", call_id=tracked.call_id, method=method.name)
+        self._log.info("refresh_asked_for", call=tracked, method=method.name)
         if tracked.edge is None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
         return (method, *await self._outcome(tracked, reported))
@@ -204,7 +210,7 @@ class TimerDriver:
         polls: list[TrackedCall] = []
         for tracked in tracked_calls:
             self._metrics.lag.observe(lag)
-            if tracked.busy or tracked.gone:
+            if tracked.busy or tracked.gone or tracked.key in self._holds.excluded:
                 continue
             standing = tracked.current_session()
             if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
@@ -252,7 +258,15 @@ class TimerDriver:
         if not tracked.busy:
             self._schedule(tracked)
 
+    def reschedule(self, tracked: TrackedCall) -> None:
+        """An operator has excluded this call, or takes that back."""
+        if not tracked.busy and not tracked.gone:
+            self._schedule(tracked)
+
     def _schedule(self, tracked: TrackedCall) -> None:
+        if tracked.key in self._holds.excluded:
+            self.scheduler.put(tracked, None)
+            return
         wake = tracked.current_session().wake
         attempt = tracked.attempt
         if attempt is not None and tracked.edge is not None:

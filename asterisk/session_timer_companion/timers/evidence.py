@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from session_timer import Agreement, Record, Side, session
 from session_timer.session import Expire, Session, State
 
@@ -16,7 +15,8 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.edge.client import Found, Missing, RecordReply
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import Copy
-from session_timer_companion.metrics import Metrics
+from session_timer_companion.events.call_log import CallLog
+from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.tracked_call import (
     Attempt,
     Refreshed,
@@ -35,7 +35,7 @@ class Evidence:
         *,
         clocks: Clocks,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         chance: Callable[[], float],
         moved: Callable[[TrackedCall], None],
     ) -> None:
@@ -81,7 +81,7 @@ class Evidence:
             tracked.active, action = session.answered(
                 tracked.current_session(), self._now(), found.response, self._chance()
             )
-            self._log.warning("refresh_refused", call_id=tracked.call_id, code=code)
+            self._log.warning("refresh_refused", call=tracked, code=code, peer=tracked.peer or None)
             return action
         return None
 
@@ -100,9 +100,9 @@ class Evidence:
             if not isinstance(action, Expire) or asking.sent is None or left is not None:
                 tracked.active = after
                 return action
-            log("no_evidence", call_id=tracked.call_id, reason="no sign that any refresh left Asterisk")
+            log("no_evidence", call=tracked, reason="no sign that any refresh left Asterisk")
         elif tracked.edge is not None:
-            log("no_evidence", call_id=tracked.call_id, reason=why_not(reply))
+            log("no_evidence", call=tracked, reason=why_not(reply))
         after, action = session.unknown(asking, self._now(), left=left)
         if after.state in (State.OURS, State.THEIRS):
             self._go_on(tracked, after)
@@ -116,7 +116,7 @@ class Evidence:
         """The refresh under way is over: count it, and tell the operator who asked for it, if one did."""
         attempt, tracked.attempt = tracked.attempt, None
         if attempt is not None:
-            self._metrics.ended(attempt.method, outcome)
+            self._metrics.ended(tracked.peer, attempt.method, outcome)
             if attempt.reported is not None and not attempt.reported.done():
                 attempt.reported.set_result((outcome, reason))
         return attempt
@@ -131,7 +131,7 @@ class Evidence:
         # Asterisk would have ended it, had the peer not answered.
         outlived = self._now() >= left + session.SELF_ENDING
         self.close_attempt(tracked, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
-        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call_id=tracked.call_id)
+        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call=tracked)
 
     def _take(self, tracked: TrackedCall, record: Record, since: float) -> None:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
@@ -142,25 +142,26 @@ class Evidence:
         self._rest(tracked, fresh)
         attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)
         self._moved(tracked)
-        metrics = self._metrics
-        metrics.seen.inc()
+        metrics, peer = self._metrics, tracked.peer or GENERAL
+        metrics.seen.labels(peer).inc()
         if old.deadline is not None:
             metrics.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
+            metrics.response.labels(peer).observe(max(0.0, since - attempt.sent))
             if attempt.other_form is not None:
-                metrics.swallowed.labels(attempt.method.name).inc()
+                metrics.swallowed.labels(peer, attempt.method.name).inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
-                metrics.saved.inc()
+                metrics.saved.labels(peer).inc()
         if old.dialog.agreement != fresh.dialog.agreement:
             self._log.info(
                 "agreement_changed",
-                call_id=tracked.call_id,
+                call=tracked,
                 was=_written(old.dialog.agreement),
                 now=_written(fresh.dialog.agreement),
             )
         self._log.info(
             "refresh_confirmed" if attempt else "refresh_seen",
-            call_id=tracked.call_id,
+            call=tracked,
             method=attempt.method.name if attempt else None,
             refreshes=record.refreshes,
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-import structlog
 from session_timer.session import SELF_ENDING, Expire
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import Found, RecordReply
-from session_timer_companion.metrics import Metrics
+from session_timer_companion.events.call_log import CallLog
+from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
 
@@ -29,9 +30,10 @@ class Expiry:
         records: Callable[[list[TrackedCall]], Awaitable[list[RecordReply]]],
         evidence: Evidence,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
         ready: Callable[[], bool],
+        holds: Holds,
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
         self._channels = channels
@@ -41,6 +43,7 @@ class Expiry:
         self._log = log
         self._look_at = look_at
         self._ready = ready
+        self._holds = holds
         self._now = asyncio.get_running_loop().time
 
     async def together(self, due: Sequence[PendingAction]) -> None:
@@ -70,17 +73,18 @@ class Expiry:
                 self._look_at(tracked.channel)
                 if tracked.active is each.before:
                     tracked.active = replace(each.before, wake=self._now() + RETRY)
-                self._log.warning("hangup_put_off", call_id=tracked.call_id, reason=refusal)
+                self._log.warning("hangup_put_off", call=tracked, reason=refusal)
             return
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
         tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
-        self._metrics.expiries.labels(expired.reason.name.lower(), "hung_up").inc()
+        self._metrics.expiries.labels(tracked.peer or GENERAL, expired.reason.name.lower(), "hung_up").inc()
         self._log.error(
             "hung_up",
-            call_id=tracked.call_id,
+            call=tracked,
             channel=tracked.channel,
+            peer=tracked.peer or None,
             reason=expired.reason.name.lower(),
             because=str(expired.reason),
         )
@@ -97,6 +101,8 @@ class Expiry:
                 return "the channel has another call, or none"
             if tracked.gone or tracked.active is not each.before or not self._ready():
                 return "the call has moved on"
+            if held := self._holds.why(tracked.key):
+                return held
             *_, last = await self._channels.carry_out(
                 refresh_actions.hang_up(tracked.channel, expired.reason)
             )
@@ -108,10 +114,10 @@ class Expiry:
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the session expired")
         tracked.since = self._now()
         tracked.active = None
-        self._metrics.expiries.labels(expired.reason.name.lower(), "reported").inc()
+        self._metrics.expiries.labels(tracked.peer or GENERAL, expired.reason.name.lower(), "reported").inc()
         self._log.error(
             "expiry_reported",
-            call_id=tracked.call_id,
+            call=tracked,
             reason=expired.reason.name.lower(),
             because=str(expired.reason),
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
 from session_timer import session
 from session_timer.answers import OWN_WAIT
 from session_timer.session import Method, Send
@@ -19,6 +18,7 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.refresh_actions import CannotRefresh
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.tracked_call import (
     RETRY,
@@ -41,7 +41,7 @@ class RefreshSender:
         self,
         channels: AsteriskChannels,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
     ) -> None:
         """`look_at` finds out, later, what became of a channel."""
@@ -87,7 +87,7 @@ class RefreshSender:
                 tracked.attempt = Attempt(method, now)
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
             log = self._log.info if tracked.edge is None else self._log.debug
-            log("refresh_sent", call_id=tracked.call_id, method=method.name)
+            log("refresh_sent", call=tracked, method=method.name)
 
     async def second_form(self, tracked: TrackedCall, attempt: Attempt) -> None:
         """Refresh with SDP too, in time to be answered, where the first form may never have left.
@@ -102,10 +102,10 @@ class RefreshSender:
             await self.send(tracked, Method.UPDATE_SDP)
         except (AmiError, CannotRefresh) as error:
             self._look_at(tracked.channel)
-            self._log.warning("second_form_not_sent", call_id=tracked.call_id, reason=str(error))
+            self._log.warning("second_form_not_sent", call=tracked, reason=str(error))
             return
         attempt.other_form = self._now()
-        self._log.warning("second_form_sent", call_id=tracked.call_id, method=attempt.method.name)
+        self._log.warning("second_form_sent", call=tracked, method=attempt.method.name)
 
     @staticmethod
     def _adopted(each: PendingAction) -> bool:
@@ -159,5 +159,5 @@ class RefreshSender:
         tracked = each.tracked
         log = self._log.debug if tracked.hindrance == reason else self._log.warning
         tracked.hindrance = reason
-        self._metrics.ended(method, RefreshOutcome.NOT_SENT)
-        log("refresh_not_sent", call_id=tracked.call_id, method=method.name, reason=reason)
+        self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
+        log("refresh_not_sent", call=tracked, method=method.name, reason=reason)

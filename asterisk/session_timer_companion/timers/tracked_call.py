@@ -83,6 +83,12 @@ class TrackedCall:
     dialog: DialogTimer
     since: float
     """When the last 2xx that we know of passed, on our clock."""
+    peer: str = ""
+    """The profile that it is held to; empty: the general settings."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them, for who searches."""
+    history: bytes = b""
+    """Its last events (`events/history.py`)."""
     refreshes: int = UNKNOWN
     number: str = ""
     """To be set as connected number before the first UPDATE; empty where Asterisk has one."""

@@ -19,9 +19,11 @@ from session_timer_companion.channels import calls
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.calls import Call, Channel
 from session_timer_companion.channels.stuck import StuckChannels
+from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient, Found
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared
@@ -49,6 +51,7 @@ class CallTracker:
         edges: EdgePool,
         clocks: Clocks,
         metrics: Metrics,
+        operator: Operator,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.name = account.name
@@ -70,7 +73,9 @@ class CallTracker:
         self._readers = 0
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
-        self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
+        self._holds = operator.holds
+        self.log = CallLog(structlog.get_logger(__name__), account.name, operator.history, operator.heard)
+        log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self.ami = Ami(
             account,
             events=EVENTS,
@@ -79,21 +84,18 @@ class CallTracker:
             on_down=self._down,
             on_fault=lambda _error: metrics.faults.inc(),  # the connection has logged it
         )
-        stuck = StuckChannels(
-            self.ami, self.look_at, background=self._background, log=self._log, chance=chance
-        )
+        stuck = StuckChannels(self.ami, self.look_at, background=self._background, log=log, chance=chance)
         self.channels = AsteriskChannels(self.ami, stuck)
-        self._resync = Resync(
-            self, self.ami, self.channels, log=self._log, chance=chance, on_fault=self._fault
-        )
+        self._resync = Resync(self, self.ami, self.channels, log=log, chance=chance, on_fault=self._fault)
         self.driver = TimerDriver(
             self.channels,
             edges=edges,
             clocks=clocks,
             metrics=metrics,
-            log=self._log,
+            log=self.log,
             look_at=self.look_at,
             ready=self.in_sync.is_set,
+            holds=operator.holds,
             chance=chance,
         )
 
@@ -140,7 +142,7 @@ class CallTracker:
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("internal_error", exc_info=error)
+        self.log.error("internal_error", exc_info=error)
 
     # Records
 
@@ -296,14 +298,15 @@ class CallTracker:
     def track(self, call: Call, refreshes: int) -> TrackedCall | None:
         """Track `call`, its timer not running yet; None for a call that is not ours to refresh."""
         if call.malformed:
-            self._log.warning("header_unreadable", call_id=call.call_id, reason=call.malformed)
+            self.log.warning("header_unreadable", call_id=call.call_id, reason=call.malformed)
         header = call.header
         if header is not None and header.rpc and not is_rpc_address(header.rpc):
-            self._log.warning("header_names_no_edge", call_id=call.call_id, rpc=header.rpc)
+            self.log.warning("header_names_no_edge", call_id=call.call_id, rpc=header.rpc)
         if header is None and not self.alone:
             self._metrics.foreign.labels(self.name).inc()
             return None
-        policy = self.config.peer(name=call.endpoint if header is None else header.peer).policy
+        profile = self.config.peer(name=call.endpoint if header is None else header.peer)
+        policy = profile.policy
         if policy.mode is not Mode.ANCHOR or not policy.enabled:
             return None
         tracked = TrackedCall(
@@ -316,6 +319,8 @@ class CallTracker:
             since=self._now(),
             refreshes=refreshes,
             number=call.number,
+            peer=profile.name,
+            numbers=call.numbers,
         )
         self.by_key[tracked.key] = tracked
         self._by_channel[tracked.channel] = tracked
@@ -328,7 +333,7 @@ class CallTracker:
             return
         if self._by_channel.get(tracked.channel) is tracked:
             del self._by_channel[tracked.channel]
-        self._log.info("call_moved", call_id=tracked.call_id, channel=channel, was=tracked.channel)
+        self.log.info("call_moved", call=tracked, channel=channel, was=tracked.channel)
         tracked.channel = channel
         self._by_channel[channel] = tracked
 
@@ -338,7 +343,9 @@ class CallTracker:
         self.by_key.pop(tracked.key, None)
         if self._by_channel.get(tracked.channel) is tracked:
             del self._by_channel[tracked.channel]
-        self._log.info("call_untracked", call_id=tracked.call_id, channel=tracked.channel, why=why)
+        self._holds.excluded.pop(tracked.key, None)
+        self.log.info("call_untracked", call=tracked, channel=tracked.channel, why=why)
+        self.log.close(tracked, why)
 
 
 def _private(policy: Policy) -> DialogTimer:

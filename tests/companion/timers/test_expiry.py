@@ -68,7 +68,7 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         call = it.call("call-1", THEIRS)
         reported = (
             "session_timer_expiries_total",
-            {"reason": "silent", "action": "reported"},
+            {"peer": "default", "reason": "silent", "action": "reported"},
         )
         assert it.companion is not None
         registry = it.companion.metrics.registry
