@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+
+import structlog
 
 from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
 from session_timer_companion.config import Configuration
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.brake import HangUpBrake
+from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.tracking.edge_changes import ChangesReader
+from session_timer_companion.tracking.leadership import Leadership
 from session_timer_companion.tracking.tracker import CallTracker
 
 
 class StartError(Exception):
-    """The companion cannot start as it is configured: the reason, for a person."""
+    """The companion cannot start as it is configured: the reason, for a person.
+
+    `for_good`: another start would fail as well, until somebody changes a setting.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 class Companion:
@@ -25,21 +40,48 @@ class Companion:
         settings = configuration.settings
         self.configuration = configuration
         self.metrics = Metrics()
-        self.clocks = Clocks()
-        self.edges = EdgePool(configuration.shared.edge.rpc, settings.rpc_timeout, self.clocks)
+        self.edges = EdgePool(edge_clients(configuration))
+        self.brake = HangUpBrake(
+            lambda: self.configuration.settings.brake.allowed(
+                sum(len(each.by_key) for each in self.trackers)
+            ),
+            self.metrics,
+            structlog.get_logger(__name__),
+        )
         self.trackers = [
             CallTracker(
                 account,
                 config=configuration.shared,
+                key=configuration.key,
                 edges=self.edges,
-                clocks=self.clocks,
+                pace=settings.pace,
+                rules=HangUpRules(self.brake, settings.cdr_field),
                 metrics=self.metrics,
             )
             for account in settings.ami
         ]
-        self.changes = ChangesReader(
-            self.edges, self.clocks, lambda: self.trackers, self.metrics, settings.poll_interval
+        self.leadership = Leadership(
+            self.edges,
+            lambda: self.trackers,
+            by=own_name(configuration),
+            interval=settings.poll_interval,
+            metrics=self.metrics,
         )
+        self.changes = ChangesReader(
+            self.edges,
+            lambda: self.trackers,
+            leadership=self.leadership,
+            digest=lambda: self.configuration.shared.digest(),  # noqa: PLW0108  # it may be reloaded
+            metrics=self.metrics,
+            interval=settings.poll_interval,
+        )
+        for tracker in self.trackers:
+            self.metrics.leading.labels(tracker.name).set(1)
+
+    @property
+    def calls(self) -> int:
+        """How many calls are tracked."""
+        return sum(len(tracker.by_key) for tracker in self.trackers)
 
     @property
     def ready(self) -> bool:
@@ -54,7 +96,7 @@ class Companion:
         await self.changes.read_all()
         refusals = await asyncio.gather(*[_refusal(tracker) for tracker in self.trackers])
         if all(refusals):
-            raise StartError("\n".join(str(refusal) for refusal in refusals))
+            raise StartError("\n".join(str(refusal) for refusal in refusals), for_good=True)
 
     async def wait_until_ready(self, seconds: float) -> None:
         """Wait until every call of every Asterisk is tracked, but no longer than this."""
@@ -81,16 +123,38 @@ class Companion:
 
     def standing(self) -> str:
         """How it stands, in one line."""
-        calls = sum(len(tracker.by_key) for tracker in self.trackers)
+        calls = self.calls
         away = ", ".join(tracker.name for tracker in self.trackers if not tracker.ready)
         told = f"{calls} call{'s' * (calls != 1)} tracked"
+        if self.brake.on:
+            told += "; the brake is on, no call is hung up"
+        if not all(tracker.driver.leading for tracker in self.trackers):
+            told += "; standing by"
         return f"{told}; waiting for Asterisk {away}" if away else told
 
     async def aclose(self) -> None:
         await self.changes.aclose()
+        await self.leadership.give_up()
         for tracker in self.trackers:
             await tracker.aclose()
-        self.edges.close()
+        await self.edges.close()
+
+
+def edge_clients(configuration: Configuration) -> list[EdgeClient]:
+    """The edges of a configuration."""
+    key, wait = configuration.key, configuration.settings.door_timeout
+    if key is None:
+        return []
+    return [
+        EdgeClient(place.name, Door(place.door, key, wait, place.ca_file), place.stand_ins)
+        for place in configuration.edges
+    ]
+
+
+def own_name(configuration: Configuration) -> str:
+    """What this companion calls itself to the edges: the same after a restart, and no other's name."""
+    http = configuration.settings.http
+    return f"{socket.gethostname()}:{http.port if http.enabled else os.getpid()}"
 
 
 async def _refusal(tracker: CallTracker) -> AmiLoginError | None:

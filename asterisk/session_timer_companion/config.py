@@ -5,14 +5,17 @@ Every problem is found at once, with the file and the place in it; nothing here 
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,10 +25,10 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import ErrorDetails
-from session_timer import Config, ConfigError, Problem, validate
+from session_timer import Config, ConfigError, Problem, SharedKey, is_door_address, validate
 from session_timer.config_file import parse
 
-from session_timer_companion.ami.account import AmiAccount, Host, Port
+from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
 from session_timer_companion.ami.errors import AmiAccountError
 
 ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
@@ -33,6 +36,13 @@ ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
+
+
+def _door(text: str) -> str:
+    if not is_door_address(text):
+        raise ValueError("expected http://<host>:<port> or https://<host>:<port>")
+    return text
+
 
 _ACCOUNT = TypeAdapter(AmiAccount)
 
@@ -59,16 +69,52 @@ class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class EdgePlace(_Section):
+    """`companion.edges[]`: one edge, and how its door is reached."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    """As the edge's own `edge.name` has it: internal headers name it."""
+    door: Annotated[str, AfterValidator(_door)]
+    stand_ins: list[str] = []
+    """Names of edges that replicate its records (DMQ)."""
+    ca_file: FilePath | None = None
+    """PEM file with the CA of an https door; none: the system's CAs."""
+
+
+class Brake(_Section):
+    """`companion.brake`: more hang-ups than this are a fault of ours until a person has looked."""
+
+    hangups_a_minute: Annotated[int, Field(ge=0)] = 60
+    """Never more than this; 0 takes the brake off."""
+    percent: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Nor more than this share of the tracked calls within a minute."""
+    least: Annotated[int, Field(ge=1)] = 10
+    """But so many in any case: of few calls a single one is a large share."""
+
+    def allowed(self, calls: int) -> float:
+        """How many hang-ups within a minute are allowed with so many tracked calls."""
+        if not self.hangups_a_minute:
+            return math.inf
+        return min(self.hangups_a_minute, max(self.least, calls * self.percent / 100))
+
+
 class CompanionSettings(_Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiAccount], Field(min_length=1)]
+    edges: list[EdgePlace] = []
+    """None: the one of `edge.name` and `edge.door`."""
     http: Annotated[Http, _AsIfAbsent] = Http()
     log: Annotated[Log, _AsIfAbsent] = Log()
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
-    rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
-    """How long one answer of the edge may take."""
+    door_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """How long one reply of an edge may take."""
+    pace: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Refreshes a second at most that one Asterisk is made to send."""
+    brake: Annotated[Brake, _AsIfAbsent] = Brake()
+    cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
+    """The CDR variable that gets the reason of a hang-up; empty: none."""
 
     @field_validator("ami")
     @classmethod
@@ -79,6 +125,21 @@ class CompanionSettings(_Section):
             raise ValueError(f"two servers are called {twice[0]!r}: names show in logs and metrics")
         return servers
 
+    @field_validator("edges")
+    @classmethod
+    def _edges_differ(cls, edges: list[EdgePlace]) -> list[EdgePlace]:
+        names = [edge.name for edge in edges]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two edges are called {twice[0]!r}: internal headers tell them apart by name")
+        for edge in edges:
+            unknown = [name for name in edge.stand_ins if name not in names or name == edge.name]
+            if unknown:
+                raise ValueError(
+                    f"{unknown[0]!r}, a stand-in of {edge.name!r}, is no other edge of this list"
+                )
+        return edges
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -88,6 +149,9 @@ class Configuration:
     settings: CompanionSettings
     password_holders: tuple[Path | None, ...] = ()
     """For each AMI account the file that its password was read from; None: given by systemd."""
+    key: SharedKey | None = None
+    """That edge and companion share; None where no call comes through an edge."""
+    edges: tuple[EdgePlace, ...] = ()
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -107,10 +171,64 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     holders: tuple[Path | None, ...] = ()
     if isinstance(data, dict):
         settings, holders = _companion(data.get("companion"), path, environment, problems)
+    key: SharedKey | None = None
+    edges: tuple[EdgePlace, ...] = ()
+    if settings is not None:
+        key = _key(shared, settings, path, environment, problems)
+        edges = _edges(shared, settings, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
-    return Configuration(replace(shared, companion={}), settings, holders)
+    return Configuration(replace(shared, companion={}), settings, holders, key, edges)
+
+
+def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem]) -> tuple[EdgePlace, ...]:
+    """Where the edges are. Without any, records are read nowhere and nothing can be judged."""
+    for index, edge in enumerate(settings.edges):
+        try:
+            ssl.create_default_context(cafile=edge.ca_file)
+        except OSError as error:
+            reason = f"{edge.ca_file}: {error.strerror or error}; it must be a PEM file with a certificate"
+            problems.append(Problem(f"companion.edges[{index}].ca_file", reason))
+    if settings.edges or all(account.alone for account in settings.ami):
+        return tuple(settings.edges)
+    if shared.edge.door:
+        return (EdgePlace(name=shared.edge.name, door=shared.edge.door),)
+    wanted = 'is missing: write door: "http://<address of Kamailio>:<its TCP port>", or companion.edges'
+    if not any(problem.path.startswith("edge.") for problem in problems):
+        problems.append(Problem("edge.door", wanted))
+    return ()
+
+
+def _key(
+    shared: Config,
+    settings: CompanionSettings,
+    path: Path,
+    environment: Mapping[str, str],
+    problems: list[Problem],
+) -> SharedKey | None:
+    """The key that edge and companion share, where any call comes through an edge."""
+    given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
+    # Where there is a file too, that is the edge's, and the one of a command in a shell.
+    names = (
+        ("key_credential", "key_file")
+        if environment.get("CREDENTIALS_DIRECTORY")
+        else ("key_file", "key_credential")
+    )
+    name = next((name for name in names if given[name]), "")
+    if not name:
+        if not all(account.alone for account in settings.ami):
+            reason = (
+                "is missing: edge and companion share a key. `session-timer make-key FILE` makes one; the "
+                "edge's copy of the file must be the same"
+            )
+            problems.append(Problem("edge.key_file", reason))
+        return None
+    try:
+        return SharedKey.parse(first_line(_holder(name, given[name], path, environment), "the key"))
+    except ValueError as error:
+        problems.append(Problem(f"edge.{name}", str(error)))
+        return None
 
 
 def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> Http:
@@ -180,6 +298,9 @@ def _companion(
         return None, ()
     if not isinstance(section, dict):
         return None, ()  # `validate` has said so
+    if "rpc_timeout" in section:
+        problems.append(Problem("companion.rpc_timeout", "is of release 0.1: write door_timeout instead"))
+        section = {name: value for name, value in section.items() if name != "rpc_timeout"}
     servers = section.get("ami")
     holders: list[Path | None] = []
     if isinstance(servers, list):

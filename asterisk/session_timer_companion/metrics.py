@@ -8,7 +8,7 @@ from session_timer.session import Method, Reason
 from session_timer_companion import __version__, logs
 from session_timer_companion.api import RefreshOutcome
 
-ACTIONS = ("hung_up", "reported")
+ACTIONS = ("hung_up", "reported", "media_flows")
 """What may follow when a session has expired."""
 
 # Each counter would bring a second series with the time of its birth.
@@ -48,7 +48,7 @@ class Metrics:
                 self._refreshes.labels(method.name, str(outcome))
         self.swallowed = Counter(
             "session_timer_refreshes_swallowed",
-            "Refreshes that AMI reported as Success but Asterisk never sent; another form was answered.",
+            "Refreshes that AMI reported as Success and that never passed the edge.",
             ["method"],
             registry=registry,
         )
@@ -60,7 +60,7 @@ class Metrics:
         )
         for reason in Reason:
             for action in ACTIONS:
-                self.expiries.labels(reason.name.lower(), action)
+                self.expiries.labels(str(reason), action)
         self.saved = Counter(
             "session_timer_hangups_avoided",
             "Silent peers that a probe showed to be alive.",
@@ -87,7 +87,51 @@ class Metrics:
             ["asterisk"],
             registry=registry,
         )
-        self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
+        self.edge_up = Gauge(
+            "session_timer_edge_up", "1 while the edge replies.", ["edge"], registry=registry
+        )
+        self.settings_differ = Gauge(
+            "session_timer_settings_differ",
+            "1 while edge and companion have different settings for the same calls.",
+            ["edge"],
+            registry=registry,
+        )
+        self.paused = Counter(
+            "session_timer_host_paused",
+            "How often this host stood still, as the edge's clock showed.",
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "session_timer_waiting",
+            "Calls that are due and wait for their turn (companion.pace).",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.held = Gauge(
+            "session_timer_held",
+            "Calls whose refresh is held back because their edge is down.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.leading = Gauge(
+            "session_timer_leading",
+            "1 where this companion refreshes and hangs up, 0 where it stands by.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.orders_refused = Gauge(
+            "session_timer_orders_refused",
+            "1 while Asterisk refuses whatever it is told.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.brake = Gauge("session_timer_brake", "1 while the brake stops all hang-ups.", registry=registry)
+        self.refused_headers = Counter(
+            "session_timer_headers_refused",
+            "Rows of the internal header's name that our key has not signed for that call.",
+            ["asterisk"],
+            registry=registry,
+        )
         registry.register(logs.LOST)
         self.faults = Counter(
             "session_timer_faults",

@@ -47,6 +47,13 @@ class Client:
         """Refresh the calls with this Call-ID now. Raises `NotFoundError` for none."""
         return cast("list[RefreshReport]", self._calls("POST", f"{_path(call_id)}/refresh"))
 
+    def resume(self) -> bool:
+        """Release the brake on hang-ups; whether it was on."""
+        report = self._json("POST", "/resume")
+        if not isinstance(report, dict) or "was_on" not in report:
+            raise ClientError(f"{self.url} answers, but is no companion")
+        return bool(report["was_on"])
+
     def readiness(self) -> dict[str, Any]:
         """What the companion says of itself and of what it depends on."""
         report = self._json("GET", "/readyz", accept=(200, 503))

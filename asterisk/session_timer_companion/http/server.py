@@ -41,6 +41,7 @@ async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIt
             web.get("/sessions", _sessions),
             web.get("/sessions/{call_id:.+}", _session),
             web.post("/sessions/{call_id:.+}/refresh", _refresh),
+            web.post("/resume", _resume),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
@@ -58,6 +59,8 @@ async def _metrics(request: web.Request) -> web.Response:
     sessions = companion.metrics.sessions
     sessions.clear()
     for tracker in companion.trackers:
+        companion.metrics.waiting.labels(tracker.name).set(tracker.driver.waiting)
+        companion.metrics.held.labels(tracker.name).set(tracker.driver.held)
         for standing in _USUAL:
             sessions.labels(tracker.name, *standing).set(0)
         for standing, calls in standings(tracker.by_key.values()).items():
@@ -73,18 +76,21 @@ async def _health(request: web.Request) -> web.Response:
 
 async def _readiness(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
-    edges = {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()}
-    if not companion.clocks.names:
-        edges = {
-            address: "publishes no clock" if is_up == "ready" else is_up for address, is_up in edges.items()
-        }
     report = {
         "version": __version__,
         "asterisk": {
             tracker.name: "ready" if tracker.ready else str(tracker.ami.last_error or "starting")
             for tracker in companion.trackers
         },
-        "edge": edges,
+        "edge": {
+            edge.name: "ready" if edge.up else edge.reason or "not asked yet"
+            for edge in companion.edges.all()
+        },
+        "role": {
+            tracker.name: "leading" if tracker.driver.leading else "standing by"
+            for tracker in companion.trackers
+        },
+        "brake": "on" if companion.brake.on else "off",
     }
     return web.json_response(report, status=200 if companion.ready else 503)
 
@@ -113,10 +119,19 @@ async def _session(request: web.Request) -> web.Response:
     return web.json_response([shown(tracker.name, tracked, now) for tracker, tracked in _named(request)])
 
 
-async def _refresh(request: web.Request) -> web.Response:
+async def _resume(request: web.Request) -> web.Response:
+    _refuse_pages(request)
+    return web.json_response({"was_on": request.app[_COMPANION].brake.release()})
+
+
+def _refuse_pages(request: web.Request) -> None:
     if "Origin" in request.headers:
         # A page in somebody's browser is not the operator.
         raise web.HTTPForbidden(text="not from a web page")
+
+
+async def _refresh(request: web.Request) -> web.Response:
+    _refuse_pages(request)
     named = _named(request)
     return web.json_response(
         await asyncio.gather(*[manual_refresh.refresh(tracker, tracked) for tracker, tracked in named])
