@@ -71,15 +71,19 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     return config_option(url_option(token_option(with_client)))
 
 
-def read_or_exit(config: Path) -> Configuration:
-    """The configuration, or every problem of it on standard error and exit status 1."""
+BROKEN = 78
+"""Exit status where a start would fail again and again (EX_CONFIG): systemd does not try it for ever."""
+
+
+def read_or_exit(config: Path, status: int = 1) -> Configuration:
+    """The configuration, or every problem of it on standard error and this exit status."""
     from session_timer_companion.config import load  # noqa: PLC0415
 
     try:
         return load(config)
     except ConfigError as error:
         click.echo(str(error), err=True)
-        sys.exit(1)
+        sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,14 +104,16 @@ def run(config: Path) -> None:
         from session_timer_companion import companion, logs, service  # noqa: PLC0415
         from session_timer_companion.config import load  # noqa: PLC0415
 
-    configuration = read_or_exit(config)
+    configuration = read_or_exit(config, BROKEN)
     log = configuration.settings.log
     logs.configure(log.format, log.level)
+    for problem in configuration.shared.warnings:
+        click.echo(f"{config}: {problem.path}: {problem.reason}", err=True)
     try:
         asyncio.run(service.run(configuration, lambda: load(config)))
     except companion.StartError as error:
         click.echo(f"session-timer: {error}", err=True)
-        sys.exit(1)
+        sys.exit(BROKEN if error.for_good else 1)
 
 
 @main.command("check-config")
@@ -116,6 +122,8 @@ def check_config(config: Path) -> None:
     """Say whether the configuration can be used, and everything that is wrong with it."""
     configuration = read_or_exit(config)
     peers = len(configuration.shared.peers)
+    for problem in configuration.shared.warnings:
+        click.echo(f"{config}: {problem.path}: {problem.reason}", err=True)
     click.echo(
         f"{config}: valid: {peers} peer profile{'s' * (peers != 1)}, "
         + ", ".join(f"Asterisk {account.address}" for account in configuration.settings.ami)
@@ -235,6 +243,23 @@ def refresh(client: Client, call_id: str | None, peer: str | None, rate: float, 
         lines = [json.dumps(report)] if as_json else tables.refresh_lines([report], with_call_id=bool(peer))
         click.echo("\n".join(lines))
     sys.exit(failed)
+
+
+@main.command("make-key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def make_key(file: Path) -> None:
+    """Make the key that edge and companion share, in FILE (mode 0640). Overwrites nothing."""
+    from session_timer_companion.key_file import make  # noqa: PLC0415
+
+    try:
+        make(file)
+    except OSError as error:
+        click.echo(f"session-timer: {file}: {error.strerror}", err=True)
+        sys.exit(1)
+    click.echo(
+        f"{file}: a new key. Copy it to every edge and every companion, readable by their group only, and "
+        "name it as edge.key_file in both configurations"
+    )
 
 
 @main.command()

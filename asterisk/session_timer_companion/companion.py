@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+
+import structlog
 
 from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
 from session_timer_companion.config import Configuration
 from session_timer_companion.control.actions import OperatorActions
 from session_timer_companion.control.operator import Operator
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.history import History
 from session_timer_companion.events.hooks import Hooks
 from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.brake import HangUpBrake
+from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.tracking.edge_changes import ChangesReader
+from session_timer_companion.tracking.leadership import Leadership
 from session_timer_companion.tracking.tracker import CallTracker
 
 
 class StartError(Exception):
-    """The companion cannot start as it is configured: the reason, for a person."""
+    """The companion cannot start as it is configured: the reason, for a person.
+
+    `for_good`: another start would fail as well, until somebody changes a setting.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 class Companion:
@@ -30,25 +45,53 @@ class Companion:
         self.configuration = configuration
         self.metrics = Metrics()
         self.metrics.know(peer.name for peer in configuration.shared.peers)
-        self.clocks = Clocks()
         kept = settings.history
         self.operator = Operator(History(kept.events, kept.ended), Hooks(settings.hooks))
-        self.edges = EdgePool(configuration.shared.edge.rpc, settings.rpc_timeout, self.clocks)
+        self.edges = EdgePool(edge_clients(configuration))
+        self.brake = HangUpBrake(
+            lambda: self.configuration.settings.brake.allowed(
+                sum(len(each.by_key) for each in self.trackers)
+            ),
+            self.metrics,
+            structlog.get_logger(__name__),
+        )
+        rules = HangUpRules(self.brake, settings.cdr_field)
         self.trackers = [
             CallTracker(
                 account,
                 config=configuration.shared,
+                key=configuration.key,
                 edges=self.edges,
-                clocks=self.clocks,
+                pace=settings.pace,
+                rules=rules,
                 metrics=self.metrics,
                 operator=self.operator,
             )
             for account in settings.ami
         ]
-        self.actions = OperatorActions(self.trackers, self.operator.holds, self.metrics)
-        self.changes = ChangesReader(
-            self.edges, self.clocks, lambda: self.trackers, self.metrics, settings.poll_interval
+        self.actions = OperatorActions(self.trackers, self.operator.holds, rules, self.metrics)
+        self.leadership = Leadership(
+            self.edges,
+            lambda: self.trackers,
+            by=own_name(configuration),
+            interval=settings.poll_interval,
+            metrics=self.metrics,
         )
+        self.changes = ChangesReader(
+            self.edges,
+            lambda: self.trackers,
+            leadership=self.leadership,
+            digest=lambda: self.configuration.shared.digest(),  # noqa: PLW0108  # it may be reloaded
+            metrics=self.metrics,
+            interval=settings.poll_interval,
+        )
+        for tracker in self.trackers:
+            self.metrics.leading.labels(tracker.name).set(1)
+
+    @property
+    def calls(self) -> int:
+        """How many calls are tracked."""
+        return sum(len(tracker.by_key) for tracker in self.trackers)
 
     @property
     def ready(self) -> bool:
@@ -63,7 +106,7 @@ class Companion:
         await self.changes.read_all()
         refusals = await asyncio.gather(*[_refusal(tracker) for tracker in self.trackers])
         if all(refusals):
-            raise StartError("\n".join(str(refusal) for refusal in refusals))
+            raise StartError("\n".join(str(refusal) for refusal in refusals), for_good=True)
 
     async def wait_until_ready(self, seconds: float) -> None:
         """Wait until every call of every Asterisk is tracked, but no longer than this."""
@@ -91,19 +134,41 @@ class Companion:
 
     def standing(self) -> str:
         """How it stands, in one line."""
-        calls = sum(len(tracker.by_key) for tracker in self.trackers)
+        calls = self.calls
         away = ", ".join(tracker.name for tracker in self.trackers if not tracker.ready)
         told = f"{calls} call{'s' * (calls != 1)} tracked"
         if self.operator.holds.paused:
             told += "; paused by an operator"
+        if self.brake.on:
+            told += "; the brake is on, no call is hung up"
+        if not all(tracker.driver.leading for tracker in self.trackers):
+            told += "; standing by"
         return f"{told}; waiting for Asterisk {away}" if away else told
 
     async def aclose(self) -> None:
         await self.changes.aclose()
+        await self.leadership.give_up()
         for tracker in self.trackers:
             await tracker.aclose()
-        self.edges.close()
+        await self.edges.close()
         await self.operator.hooks.aclose()
+
+
+def edge_clients(configuration: Configuration) -> list[EdgeClient]:
+    """The edges of a configuration."""
+    key, wait = configuration.key, configuration.settings.door_timeout
+    if key is None:
+        return []
+    return [
+        EdgeClient(place.name, Door(place.door, key, wait, place.ca_file), place.stand_ins)
+        for place in configuration.edges
+    ]
+
+
+def own_name(configuration: Configuration) -> str:
+    """What this companion calls itself to the edges: the same after a restart, and no other's name."""
+    http = configuration.settings.http
+    return f"{socket.gethostname()}:{http.port if http.enabled else os.getpid()}"
 
 
 async def _refusal(tracker: CallTracker) -> AmiLoginError | None:

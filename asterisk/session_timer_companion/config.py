@@ -5,14 +5,16 @@ Every problem is found at once, with the file and the place in it; nothing here 
 
 from __future__ import annotations
 
+import math
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
-from session_timer import Config, ConfigError, Problem, validate
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator
+from session_timer import Config, ConfigError, Problem, SharedKey, is_door_address, validate
 
 from session_timer_companion.ami.account import AmiAccount
 from session_timer_companion.ami.errors import AmiAccountError
@@ -20,6 +22,7 @@ from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http, http_token
 from session_timer_companion.section import (
     AS_IF_ABSENT,
+    FilePath,
     Section,
     first_line,
     overlay,
@@ -28,6 +31,13 @@ from session_timer_companion.section import (
     reason_of,
     secret_file,
 )
+
+
+def _door(text: str) -> str:
+    if not is_door_address(text):
+        raise ValueError("expected http://<host>:<port> or https://<host>:<port>")
+    return text
+
 
 _ACCOUNT = TypeAdapter(AmiAccount)
 
@@ -40,6 +50,35 @@ class Log(Section):
 
     format: Literal["logfmt", "json"] = "logfmt"
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class EdgePlace(Section):
+    """`companion.edges[]`: one edge, and how its door is reached."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    """As the edge's own `edge.name` has it: internal headers name it."""
+    door: Annotated[str, AfterValidator(_door)]
+    stand_ins: list[str] = Field(default_factory=list)
+    """Names of edges that replicate its records (DMQ)."""
+    ca_file: FilePath | None = None
+    """PEM file with the CA of an https door; none: the system's CAs."""
+
+
+class Brake(Section):
+    """`companion.brake`: more hang-ups than this are a fault of ours until a person has looked."""
+
+    hangups_a_minute: Annotated[int, Field(ge=0)] = 60
+    """Never more than this; 0 takes the brake off."""
+    percent: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Nor more than this share of the tracked calls within a minute."""
+    least: Annotated[int, Field(ge=1)] = 10
+    """But so many in any case: of few calls a single one is a large share."""
+
+    def allowed(self, calls: int) -> float:
+        """How many hang-ups within a minute are allowed with so many tracked calls."""
+        if not self.hangups_a_minute:
+            return math.inf
+        return min(self.hangups_a_minute, max(self.least, calls * self.percent / 100))
 
 
 class KeptEvents(Section):
@@ -55,14 +94,22 @@ class CompanionSettings(Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiAccount], Field(min_length=1)]
+    edges: list[EdgePlace] = Field(default_factory=list)
+    """None: the one of `edge.name` and `edge.door`."""
     http: Annotated[Http, AS_IF_ABSENT] = Http()
     log: Annotated[Log, AS_IF_ABSENT] = Log()
     history: Annotated[KeptEvents, AS_IF_ABSENT] = KeptEvents()
     hooks: list[Hook] = Field(default_factory=list)
+    """Who is told when a call is hung up or a peer refuses."""
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
-    rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
-    """How long one answer of the edge may take."""
+    door_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """How long one reply of an edge may take."""
+    pace: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Refreshes a second at most that one Asterisk is made to send."""
+    brake: Annotated[Brake, AS_IF_ABSENT] = Brake()
+    cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
+    """The CDR variable that gets the reason of a hang-up; empty: none."""
 
     @field_validator("ami")
     @classmethod
@@ -73,6 +120,21 @@ class CompanionSettings(Section):
             raise ValueError(f"two servers are called {twice[0]!r}: names show in logs and metrics")
         return servers
 
+    @field_validator("edges")
+    @classmethod
+    def _edges_differ(cls, edges: list[EdgePlace]) -> list[EdgePlace]:
+        names = [edge.name for edge in edges]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two edges are called {twice[0]!r}: internal headers tell them apart by name")
+        for edge in edges:
+            unknown = [name for name in edge.stand_ins if name not in names or name == edge.name]
+            if unknown:
+                raise ValueError(
+                    f"{unknown[0]!r}, a stand-in of {edge.name!r}, is no other edge of this list"
+                )
+        return edges
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -82,8 +144,11 @@ class Configuration:
     settings: CompanionSettings
     password_holders: tuple[Path | None, ...] = ()
     """For each AMI account the file that its password was read from; None: given by systemd."""
+    key: SharedKey | None = None
+    """That edge and companion share; None where no call comes through an edge."""
+    edges: tuple[EdgePlace, ...] = ()
     http_token: str | None = field(default=None, repr=False)
-    """What a request must bring; None: nothing."""
+    """What a request over HTTP must bring; None: nothing."""
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -103,13 +168,66 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     holders: tuple[Path | None, ...] = ()
     if isinstance(data, dict):
         settings, holders = _companion(data.get("companion"), path, environment, problems)
-    guard = None
+    key: SharedKey | None = None
+    edges: tuple[EdgePlace, ...] = ()
+    guard: str | None = None
     if settings is not None:
         guard = http_token(settings.http, path, environment, problems)
+        key = _key(shared, settings, path, environment, problems)
+        edges = _edges(shared, settings, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
-    return Configuration(replace(shared, companion={}), settings, holders, guard)
+    return Configuration(replace(shared, companion={}), settings, holders, key, edges, guard)
+
+
+def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem]) -> tuple[EdgePlace, ...]:
+    """Where the edges are. Without any, records are read nowhere and nothing can be judged."""
+    for index, edge in enumerate(settings.edges):
+        try:
+            ssl.create_default_context(cafile=edge.ca_file)
+        except OSError as error:
+            reason = f"{edge.ca_file}: {error.strerror or error}; it must be a PEM file with a certificate"
+            problems.append(Problem(f"companion.edges[{index}].ca_file", reason))
+    if settings.edges or all(account.alone for account in settings.ami):
+        return tuple(settings.edges)
+    if shared.edge.door:
+        return (EdgePlace(name=shared.edge.name, door=shared.edge.door),)
+    wanted = 'is missing: write door: "http://<address of Kamailio>:<its TCP port>", or companion.edges'
+    if not any(problem.path.startswith("edge.") for problem in problems):
+        problems.append(Problem("edge.door", wanted))
+    return ()
+
+
+def _key(
+    shared: Config,
+    settings: CompanionSettings,
+    path: Path,
+    environment: Mapping[str, str],
+    problems: list[Problem],
+) -> SharedKey | None:
+    """The key that edge and companion share, where any call comes through an edge."""
+    given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
+    # Where there is a file too, that is the edge's, and the one of a command in a shell.
+    names = (
+        ("key_credential", "key_file")
+        if environment.get("CREDENTIALS_DIRECTORY")
+        else ("key_file", "key_credential")
+    )
+    name = next((name for name in names if given[name]), "")
+    if not name:
+        if not all(account.alone for account in settings.ami):
+            reason = (
+                "is missing: edge and companion share a key. `session-timer make-key FILE` makes one; the "
+                "edge's copy of the file must be the same"
+            )
+            problems.append(Problem("edge.key_file", reason))
+        return None
+    try:
+        return SharedKey.parse(first_line(secret_file(name, given[name], path, environment), "the key"))
+    except ValueError as error:
+        problems.append(Problem(f"edge.{name}", str(error)))
+        return None
 
 
 def _companion(
@@ -120,6 +238,9 @@ def _companion(
         return None, ()
     if not isinstance(section, dict):
         return None, ()  # `validate` has said so
+    if "rpc_timeout" in section:
+        problems.append(Problem("companion.rpc_timeout", "is of release 0.1: write door_timeout instead"))
+        section = {name: value for name, value in section.items() if name != "rpc_timeout"}
     servers = section.get("ami")
     holders: list[Path | None] = []
     if isinstance(servers, list):

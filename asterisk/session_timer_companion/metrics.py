@@ -12,7 +12,7 @@ from session_timer_companion import __version__, logs
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.events import hooks
 
-ACTIONS = ("hung_up", "reported")
+ACTIONS = ("hung_up", "reported", "media_flows")
 """What may follow when a session has expired."""
 
 OPERATOR_ACTIONS = ("refresh", "refresh_peer", "hang_up", "exclude", "include", "pause", "resume")
@@ -21,7 +21,7 @@ GENERAL = "default"
 """The profile's name where none matches and the general settings hold."""
 
 RESPONSE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
-"""Seconds. The record is read 0.1 seconds after a refresh at the earliest; its time is what counts."""
+"""Seconds, up to what the slowest transaction may take (RFC 3261 17.1)."""
 
 # Each counter would bring a second series with the time of its birth.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -33,8 +33,8 @@ class OfPeer(NamedTuple):
     refreshes: dict[RefreshOutcome, int]
     response: list[tuple[float, int]]
     """Upper edges in seconds, and how many responses came within."""
-    hung_up: int
-    reported: int
+    ended: dict[str, int]
+    """Sessions that expired, by what followed (`ACTIONS`)."""
     saved: int
     swallowed: int
     seen: int
@@ -78,7 +78,7 @@ class Metrics:
         )
         self.swallowed = Counter(
             "session_timer_refreshes_swallowed",
-            "Refreshes that AMI reported as Success but Asterisk never sent; another form was answered.",
+            "Refreshes that AMI reported as Success and that never passed the edge.",
             ["peer", "method"],
             registry=registry,
         )
@@ -118,7 +118,51 @@ class Metrics:
             ["asterisk"],
             registry=registry,
         )
-        self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
+        self.edge_up = Gauge(
+            "session_timer_edge_up", "1 while the edge replies.", ["edge"], registry=registry
+        )
+        self.settings_differ = Gauge(
+            "session_timer_settings_differ",
+            "1 while edge and companion have different settings for the same calls.",
+            ["edge"],
+            registry=registry,
+        )
+        self.paused = Counter(
+            "session_timer_host_paused",
+            "How often this host stood still, as the edge's clock showed.",
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "session_timer_waiting",
+            "Calls that are due and wait for their turn (companion.pace).",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.held = Gauge(
+            "session_timer_held",
+            "Calls whose refresh is held back because their edge is down.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.leading = Gauge(
+            "session_timer_leading",
+            "1 where this companion refreshes and hangs up, 0 where it stands by.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.orders_refused = Gauge(
+            "session_timer_orders_refused",
+            "1 while Asterisk refuses whatever it is told.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.brake = Gauge("session_timer_brake", "1 while the brake stops all hang-ups.", registry=registry)
+        self.refused_headers = Counter(
+            "session_timer_headers_refused",
+            "Rows of the internal header's name that our key has not signed for that call.",
+            ["asterisk"],
+            registry=registry,
+        )
         self.operator = Counter(
             "session_timer_operator",
             "What an operator has asked for.",
@@ -127,7 +171,7 @@ class Metrics:
         )
         for asked in OPERATOR_ACTIONS:
             self.operator.labels(asked)
-        self.paused = Gauge(
+        self.operator_pause = Gauge(
             "session_timer_paused", "1 while an operator holds everything back.", registry=registry
         )
         self.excluded = Gauge(
@@ -151,9 +195,10 @@ class Metrics:
             for method in Method:
                 for outcome in RefreshOutcome:
                     self._refreshes.labels(peer, method.name, str(outcome))
+                self.swallowed.labels(peer, method.name)
             for reason in Reason:
                 for action in ACTIONS:
-                    self.expiries.labels(peer, reason.name.lower(), action)
+                    self.expiries.labels(peer, str(reason), action)
             self.saved.labels(peer)
             self.seen.labels(peer)
             self.response.labels(peer)
@@ -175,14 +220,13 @@ class Metrics:
             if "le" in sample.labels
         ]
         ended = {
-            action: sum(_count(self.expiries, peer, reason.name.lower(), action) for reason in Reason)
+            action: sum(_count(self.expiries, peer, str(reason), action) for reason in Reason)
             for action in ACTIONS
         }
         return OfPeer(
             refreshes=refreshes,
             response=response,
-            hung_up=ended["hung_up"],
-            reported=ended["reported"],
+            ended=ended,
             saved=_count(self.saved, peer),
             swallowed=sum(_count(self.swallowed, peer, method.name) for method in Method),
             seen=_count(self.seen, peer),

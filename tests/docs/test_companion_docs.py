@@ -16,7 +16,8 @@ import yaml
 from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
-from session_timer.session import Method, Reason, State
+from session_timer.session import Method, Reason
+from session_timer.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import main

@@ -89,20 +89,25 @@ def by_repetition(channel: str, media: Media) -> list[Action]:
     return [_set(channel, "PJSIP_DTMF_MODE()", mode) for mode in (other, media.digits)]
 
 
-def hang_up(channel: str, reason: Reason) -> list[Action]:
-    """End an expired call so that its CDR says why."""
-    return [
-        _set(channel, "CDR(userfield)", f"session-timer: {reason}"),
-        ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)}),
-    ]
+def set_digits(channel: str, mode: str) -> list[Action]:
+    """Send digits in this way again, where a pair of orders was broken off in between."""
+    return [_set(channel, "PJSIP_DTMF_MODE()", mode)]
 
 
-def hang_up_as_told(channel: str) -> list[Action]:
-    """End a call because an operator says so; its CDR says that too."""
-    return [
-        _set(channel, "CDR(userfield)", "session-timer: an operator hung up"),
-        ("Hangup", {"Channel": channel, "Cause": str(NORMAL_CLEARING)}),
-    ]
+def hang_up(channel: str, reason: Reason, cdr_field: str) -> list[Action]:
+    """End an expired call; the CDR variable `cdr_field`, if any is named, says why."""
+    actions: list[Action] = []
+    if cdr_field:
+        actions.append(_set(channel, f"CDR({cdr_field})", f"session-timer: {reason.text}"))
+    return [*actions, ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)})]
+
+
+def hang_up_as_told(channel: str, cdr_field: str) -> list[Action]:
+    """End a call because an operator says so; the CDR variable `cdr_field`, if any is named, says that."""
+    actions: list[Action] = []
+    if cdr_field:
+        actions.append(_set(channel, f"CDR({cdr_field})", "session-timer: an operator hung up"))
+    return [*actions, ("Hangup", {"Channel": channel, "Cause": str(NORMAL_CLEARING)})]
 
 
 def _set(channel: str, variable: str, value: str) -> Action:

@@ -14,6 +14,7 @@ from session_timer_companion.channels import refresh_actions
 from session_timer_companion.control.holds import Holds
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import manual_refresh
+from session_timer_companion.timers.expiry import HangUpRules
 
 if TYPE_CHECKING:
     from session_timer_companion.timers.tracked_call import TrackedCall
@@ -30,9 +31,16 @@ class Busy(Exception):  # noqa: N818  # a fact, and named for it
 class OperatorActions:
     """What an operator asks for, each logged and counted. Kept in memory alone: a restart forgets it."""
 
-    def __init__(self, trackers: Sequence[CallTracker], holds: Holds, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        trackers: Sequence[CallTracker],
+        holds: Holds,
+        rules: HangUpRules,
+        metrics: Metrics,
+    ) -> None:
         self._trackers = trackers
         self._holds = holds
+        self._rules = rules
         self._metrics = metrics
         self._refreshing = ""
         """The peer whose calls are being refreshed."""
@@ -47,21 +55,22 @@ class OperatorActions:
             return False
         self._holds.paused_at = self._now()
         for tracker in self._trackers:
-            tracker.driver.scheduler.hold()
+            tracker.driver.hold()
         self._log.warning("paused")
         return True
 
     def resume(self) -> bool:
-        """Go on, first with what was due meanwhile; whether anything was held back.
+        """Go on, first with what was due meanwhile, and release the brake; whether either was on.
 
         Calls that are excluded stay so.
         """
         self._metrics.operator.labels("resume").inc()
+        braked = self._rules.brake.release()
         if not self._holds.paused:
-            return False
+            return braked
         self._holds.paused_at = None
         for tracker in self._trackers:
-            tracker.driver.scheduler.release()
+            tracker.driver.let_go()
         self._log.warning("resumed")
         return True
 
@@ -91,7 +100,9 @@ class OperatorActions:
         try:
             if await channels.dialog_key(tracked.channel) != tracked.key or tracked.gone:
                 return _report(tracker, tracked, "the channel has another call, or none")
-            *_, last = await channels.carry_out(refresh_actions.hang_up_as_told(tracked.channel))
+            *_, last = await channels.carry_out(
+                refresh_actions.hang_up_as_told(tracked.channel, self._rules.cdr_field)
+            )
         except AmiError as error:
             return _report(tracker, tracked, str(error))
         if not last.ok:

@@ -52,8 +52,8 @@ class PeerShown(TypedDict):
     median: float | None
     slowest: float | None
     """Seconds to the 2xx: half of them, and 95 of 100, were at most so slow."""
-    hung_up: int
-    reported: int
+    ended: dict[str, int]
+    """Sessions that expired, by what followed."""
     saved: int
     swallowed: int
     seen: int
@@ -67,11 +67,6 @@ def matches(tracked: TrackedCall, words: Iterable[str]) -> bool:
 
 def readiness(companion: Companion) -> dict[str, Any]:
     """What `/readyz` says: each Asterisk and each edge, `ready` or what is missing, and what is held back."""
-    edges = {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()}
-    if not companion.clocks.names:
-        edges = {
-            address: "publishes no clock" if is_up == "ready" else is_up for address, is_up in edges.items()
-        }
     holds = companion.operator.holds
     return {
         "version": __version__,
@@ -79,7 +74,15 @@ def readiness(companion: Companion) -> dict[str, Any]:
             tracker.name: "ready" if tracker.ready else str(tracker.ami.last_error or "starting")
             for tracker in companion.trackers
         },
-        "edge": edges,
+        "edge": {
+            edge.name: "ready" if edge.up else edge.reason or "not asked yet"
+            for edge in companion.edges.all()
+        },
+        "role": {
+            tracker.name: "leading" if tracker.driver.leading else "standing by"
+            for tracker in companion.trackers
+        },
+        "brake": "on" if companion.brake.on else "off",
         "paused": holds.paused,
         "excluded": len(holds.excluded),
     }
@@ -127,6 +130,8 @@ async def overview(companion: Companion, search: str, limit: int) -> dict[str, A
         "ended": ended,
         "peers": peers(companion.metrics, by_peer),
         "held": {
+            "waiting": {tracker.name: tracker.driver.waiting for tracker in companion.trackers},
+            "edge_down": {tracker.name: tracker.driver.held for tracker in companion.trackers},
             "paused": None if holds.paused_at is None else round(now - holds.paused_at, 1),
             "excluded": [
                 {"call_id": tracked.call_id, "asterisk": tracker.name, "since": round(now - since, 1)}
@@ -169,8 +174,7 @@ def _peer(metrics: Metrics, name: str, calls: int) -> PeerShown:
         "success": told.refreshes[RefreshOutcome.CONFIRMED] / ended if ended else None,
         "median": quantile(told.response, 0.5),
         "slowest": quantile(told.response, 0.95),
-        "hung_up": told.hung_up,
-        "reported": told.reported,
+        "ended": told.ended,
         "saved": told.saved,
         "swallowed": told.swallowed,
         "seen": told.seen,

@@ -100,11 +100,13 @@ async def _page(_request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
     holds = companion.operator.holds
-    companion.metrics.paused.set(holds.paused)
+    companion.metrics.operator_pause.set(holds.paused)
     companion.metrics.excluded.set(len(holds.excluded))
     sessions = companion.metrics.sessions
     sessions.clear()
     for tracker in companion.trackers:
+        companion.metrics.waiting.labels(tracker.name).set(tracker.driver.waiting)
+        companion.metrics.held.labels(tracker.name).set(tracker.driver.held)
         for standing in _USUAL:
             sessions.labels(tracker.name, *standing).set(0)
         for standing, calls in standings(tracker.by_key.values()).items():

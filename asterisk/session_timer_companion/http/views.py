@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from session_timer.session import State
+from session_timer.transitions import State
 
 from session_timer_companion.api import ShownSession
 from session_timer_companion.timers.tracked_call import TrackedCall
@@ -22,7 +22,7 @@ def shown(asterisk: str, tracked: TrackedCall, now: float, held: str = "") -> Sh
         "peer": tracked.peer,
         "numbers": tracked.numbers,
         "held": held,
-        "edge": tracked.edge.address if tracked.edge is not None else None,
+        "edge": tracked.edge.name if tracked.edge is not None else None,
         "state": str(session.state),
         "refresher": refresher(tracked),
         "interval": agreed.interval if agreed else 0,

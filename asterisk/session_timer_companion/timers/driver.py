@@ -1,19 +1,21 @@
 """Does what calls have to do when their time has come, and follows their refreshes to the outcome.
 
 Calls whose time comes together are served together: what is sent to Asterisk and what is asked of an edge
-goes out in one go.
+goes out in one go. What may lead to a refresh is paced; what follows one that is under way is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from session_timer import Record, session
-from session_timer.session import Ask, Expire, Method, Send, State
+from session_timer import session
+from session_timer.session import Ask, Expire, Method, Send
+from session_timer.transitions import State
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
@@ -22,22 +24,17 @@ from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.refresh_actions import CannotRefresh
 from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
-from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence, why_not
-from session_timer_companion.timers.expiry import Expiry
+from session_timer_companion.timers.expiry import Expiry, HangUpRules
+from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.orders import Breaker
+from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
 from session_timer_companion.timers.scheduler import Scheduler
-from session_timer_companion.timers.tracked_call import (
-    RETRY,
-    Attempt,
-    PendingAction,
-    TrackedCall,
-    second_form_due,
-    shared,
-)
+from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -48,11 +45,17 @@ CALLS_PER_BATCH = 64
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
 
-OPERATOR_WAITS = 6.0
+STANDBY_LOOK = 3.0
+"""Seconds between two looks at a call that is due, while another companion leads."""
+
+OPERATOR_WAITS = 8.0
 """Seconds that an operator is kept waiting for the outcome of a refresh."""
 
 _HANDS_OFF = 0.05
 """Seconds between two looks whether a call that somebody has in hand is free."""
+
+_OPEN = (State.REFRESHING, State.PROBING, State.ASKING)
+"""A refresh may be under way: what follows is not paced."""
 
 _Thing = TypeVar("_Thing")
 
@@ -64,8 +67,10 @@ class TimerDriver:
         self,
         channels: AsteriskChannels,
         *,
+        asterisk: str,
+        pace: float,
+        rules: HangUpRules,
         edges: EdgePool,
-        clocks: Clocks,
         metrics: Metrics,
         log: CallLog,
         look_at: Callable[[str], None],
@@ -73,32 +78,90 @@ class TimerDriver:
         holds: Holds,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
+        """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is.
+
+        `pace` is how many refreshes a second may be sent.
+        """
+        self.leading = True
+        """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
-        self._sender = RefreshSender(channels, metrics, log, look_at)
-        self.evidence = Evidence(clocks=clocks, metrics=metrics, log=log, chance=chance, moved=self._moved)
+        self._tasks = BackgroundTasks(self._fault)
+        learned = LearnedPeers()
+        self._sender = RefreshSender(
+            channels,
+            breaker=Breaker(asterisk, metrics, log),
+            learned=learned,
+            metrics=metrics,
+            log=log,
+            look_at=look_at,
+            spawn=self._tasks.spawn,
+        )
+        self.evidence = Evidence(learned=learned, metrics=metrics, log=log, chance=chance, moved=self._moved)
         self._expiry = Expiry(
             channels,
+            rules,
             records=self._records,
             evidence=self.evidence,
             metrics=metrics,
             log=log,
             look_at=look_at,
-            ready=ready,
+            ready=lambda: self.leading and ready(),
             holds=holds,
         )
+        self._in_step = False
+        self._queue = PacedQueue(pace)
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._paused = True
         self._holds = holds
         self._edges = edges
-        self._clocks = clocks
         self._metrics = metrics
         self._log = log
-        self._now = asyncio.get_running_loop().time
-        self._tasks = BackgroundTasks(self._fault)
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
 
     async def aclose(self) -> None:
         """Stop: nothing more is sent."""
-        self.scheduler.pause()
+        self.pause()
         await self._tasks.aclose()
+
+    def pause(self) -> None:
+        """Do nothing until `resume`; nothing is forgotten."""
+        self._in_step = False
+        self._paused = True
+        self.scheduler.pause()
+
+    def resume(self) -> None:
+        """Go on, first with what has become due meanwhile; not while an operator holds everything back."""
+        self._in_step = True
+        self.let_go()
+
+    def hold(self) -> None:
+        """An operator holds everything back: do nothing until `let_go`."""
+        self._paused = True
+        self.scheduler.pause()
+
+    def reschedule(self, tracked: TrackedCall) -> None:
+        """An operator has excluded this call, or takes that back."""
+        if not tracked.busy and not tracked.gone:
+            self._schedule(tracked)
+
+    def let_go(self) -> None:
+        """Go on where neither an operator nor `pause` stands against it."""
+        if self._holds.paused or not self._in_step:
+            return
+        self._paused = False
+        self.scheduler.resume()
+        self._pump()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are due and wait for their turn."""
+        return len(self._queue)
+
+    @property
+    def held(self) -> int:
+        """Calls whose refresh is held back because their edge is down."""
+        return sum(len(calls) for calls in self._sender.held.values())
 
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
@@ -106,10 +169,11 @@ class TimerDriver:
         since: float | None = now if reply is None else None
         if isinstance(reply, Found):
             record = reply.record
-            at = self._clocks.ours(record.clock, record.at)
+            at = reply.clocks.ours(record.clock, record.at)
             since = None if at is None else min(now, at)
             tracked.refreshes = record.refreshes
-            tracked.failure_at = record.failure.at if record.failure else None
+            tracked.dealt = record.ours.ended if record.ours else None
+            tracked.far = record.far
             tracked.dialog = shared(record.dialog)
         tracked.since = now if since is None else since
         tracked.active = None
@@ -130,16 +194,42 @@ class TimerDriver:
             due_in=None if begun.wake is None else round(begun.wake - now, 1),
         )
 
-    def changed(self, tracked: TrackedCall, record: Record) -> None:
+    def changed(self, tracked: TrackedCall, found: Found) -> None:
         """This record was read without asking for it; take what is new in it."""
-        self.evidence.apply_refresh(tracked, record)
+        self.evidence.apply_refresh(tracked, found)
 
     def drop(self, tracked: TrackedCall) -> None:
         """The call is no longer tracked: nothing is sent for it any more."""
         tracked.gone = True
         self.scheduler.put(tracked, None)
+        self._queue.forget(tracked)
+        self._sender.forget(tracked)
+        self._expiry.forget(tracked)
         if tracked.attempt is not None and tracked.attempt.reported is not None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
+
+    def release(self, edge: EdgeClient) -> None:
+        """This edge replies again: what was held back for it is due now."""
+        for tracked in self._sender.held.pop(edge, ()):
+            if not tracked.gone and not tracked.busy and tracked.active is not None:
+                tracked.active = replace(tracked.active, wake=self._now())
+                self._schedule(tracked)
+
+    def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
+        """Our host has stood still for so long: these calls are older by that than we thought."""
+        for tracked in tracked_calls:
+            tracked.since -= seconds
+            active = tracked.active
+            if active is not None:
+                wake = None if active.wake is None else active.wake - seconds
+                sent = None if active.sent is None else active.sent - seconds
+                tracked.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
+            if tracked.attempt is not None:
+                tracked.attempt.sent -= seconds
+            if not tracked.busy and not tracked.gone:
+                self._schedule(tracked)
+
+    # An operator's refresh
 
     async def refresh_now(self, tracked: TrackedCall) -> tuple[Method, RefreshOutcome, str]:
         """Refresh one call because an operator asks for it; the form, the outcome and its reason.
@@ -150,20 +240,17 @@ class TimerDriver:
             await asyncio.sleep(_HANDS_OFF)
         standing = tracked.current_session()
         method = standing.method
-        if tracked.gone:
-            return method, RefreshOutcome.NOT_SENT, "the call has ended"
-        if held := self._holds.why(tracked.key):
-            return method, RefreshOutcome.NOT_SENT, held
-        if tracked.attempt is not None or standing.sent is not None:
-            return method, RefreshOutcome.NOT_SENT, "another refresh of this call is under way"
-        reported: asyncio.Future[tuple[RefreshOutcome, str]] = asyncio.get_running_loop().create_future()
+        refusal = self._cannot_refresh_now(tracked, standing)
+        if refusal:
+            return method, RefreshOutcome.NOT_SENT, refusal
+        reported: asyncio.Future[tuple[RefreshOutcome, str]] = self._loop.create_future()
         tracked.busy = True
         try:
             (before,) = await self._records([tracked])
             if isinstance(before, Found):
-                self.evidence.apply_refresh(tracked, before.record)
-                tracked.failure_at = before.record.failure.at if before.record.failure else None
-            await self._sender.send(tracked, method)
+                self.evidence.apply_refresh(tracked, before)
+                tracked.dealt = before.record.ours.ended if before.record.ours else None
+            method = await self._sender.send(tracked, method)
             tracked.attempt = Attempt(method, self._now(), reported=reported)
         except (AmiError, CannotRefresh) as error:
             self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
@@ -177,6 +264,24 @@ class TimerDriver:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
         return (method, *await self._outcome(tracked, reported))
 
+    def _cannot_refresh_now(self, tracked: TrackedCall, standing: session.Session) -> str:
+        """Why an operator's refresh is not sent; empty if it is."""
+        if tracked.gone:
+            return "the call has ended"
+        if held := self._holds.why(tracked.key):
+            return held
+        if tracked.attempt is not None or standing.sent is not None:
+            return "another refresh of this call is under way"
+        if tracked.policy.observe:
+            return "the profile says observe: nothing is sent"
+        if not self.leading:
+            return "another companion leads: ask that one"
+        if tracked.edge is not None and tracked.edge.up is False:
+            return (
+                f"edge {tracked.edge.name} is down ({tracked.edge.reason}), and Asterisk would end the call"
+            )
+        return ""
+
     async def _outcome(
         self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
     ) -> tuple[RefreshOutcome, str]:
@@ -187,13 +292,8 @@ class TimerDriver:
         (reply,) = await self._records([tracked])
         if reported.done():
             return reported.result()
-        outcome, reason = RefreshOutcome.UNKNOWN, f"the edge cannot say more: {why_not(reply)}"
-        if self.evidence.is_evidence(reply):
-            outcome, reason = (
-                RefreshOutcome.UNANSWERED,
-                "the record shows neither a 2xx nor an error: the peer is silent, or Asterisk sent nothing "
-                "(`session-timer doctor` looks at the endpoint's options)",
-            )
+        seen = self.evidence.seen(tracked, reply)
+        outcome, reason = RefreshOutcome.UNKNOWN, f"no response yet: {why_not(reply, seen)}"
         attempt = tracked.attempt
         if attempt is not None and attempt.reported is reported:
             if tracked.current_session().sent is None:
@@ -206,7 +306,7 @@ class TimerDriver:
 
     def _woken(self, tracked_calls: list[TrackedCall], lag: float) -> None:
         now = self._now()
-        due: list[PendingAction] = []
+        at_once: list[TrackedCall] = []
         polls: list[TrackedCall] = []
         for tracked in tracked_calls:
             self._metrics.lag.observe(lag)
@@ -215,7 +315,36 @@ class TimerDriver:
             standing = tracked.current_session()
             if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
                 polls.append(tracked)
-                continue
+            elif standing.state in _OPEN and standing.sent is not None:
+                at_once.append(tracked)
+            else:
+                self._queue.add(tracked, math.inf if standing.expires is None else standing.expires)
+        self._due(at_once, polls)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Let go of those that wait for their turn, as many as the pace allows now."""
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+            self._pump_timer = None
+        if self._paused:
+            return
+        now = self._now()
+        taken = [tracked for tracked in self._queue.take(now) if self._may_serve(tracked)]
+        if self.leading:
+            self._due(taken, [])
+        else:
+            for some in _batches(taken):
+                self._tasks.spawn(self._stand_by(some))
+        wait = self._queue.wait()
+        if wait is not None:
+            self._pump_timer = self._loop.call_later(max(wait, 0.005), self._pump)
+
+    def _due(self, tracked_calls: list[TrackedCall], polls: list[TrackedCall]) -> None:
+        now = self._now()
+        due: list[PendingAction] = []
+        for tracked in tracked_calls:
+            standing = tracked.current_session()
             tracked.active, action = session.due(standing, now)
             if action is None:
                 self._schedule(tracked)
@@ -226,6 +355,25 @@ class TimerDriver:
         for few in _batches(polls):
             self._tasks.spawn(self._serve([], few))
 
+    async def _stand_by(self, tracked_calls: list[TrackedCall]) -> None:
+        """Another companion refreshes these: follow what their records show."""
+        for tracked in tracked_calls:
+            tracked.busy = True
+        try:
+            replies = await self._records(tracked_calls)
+            for tracked, reply in zip(tracked_calls, replies, strict=True):
+                before = tracked.since
+                if isinstance(reply, Found):
+                    self.evidence.apply_refresh(tracked, reply)
+                if tracked.since == before:
+                    standing = tracked.current_session()
+                    tracked.active = replace(standing, wake=self._now() + STANDBY_LOOK)
+        finally:
+            for tracked in tracked_calls:
+                tracked.busy = False
+                if not tracked.gone:
+                    self._schedule(tracked)
+
     async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
         tracked_calls = [*(each.tracked for each in due), *polls]
@@ -233,7 +381,9 @@ class TimerDriver:
             tracked.busy = True
         try:
             while due or polls:
-                await self._sender.together([each for each in due if isinstance(each.action, Send)])
+                sends = [each for each in due if isinstance(each.action, Send)]
+                await self._sender.together(sends)
+                self._tasks.spawn(self._expiry.count_media(_late(sends)))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
@@ -258,10 +408,8 @@ class TimerDriver:
         if not tracked.busy:
             self._schedule(tracked)
 
-    def reschedule(self, tracked: TrackedCall) -> None:
-        """An operator has excluded this call, or takes that back."""
-        if not tracked.busy and not tracked.gone:
-            self._schedule(tracked)
+    def _may_serve(self, tracked: TrackedCall) -> bool:
+        return not tracked.busy and not tracked.gone and tracked.key not in self._holds.excluded
 
     def _schedule(self, tracked: TrackedCall) -> None:
         if tracked.key in self._holds.excluded:
@@ -270,12 +418,8 @@ class TimerDriver:
         wake = tracked.current_session().wake
         attempt = tracked.attempt
         if attempt is not None and tracked.edge is not None:
-            now = self._now()
-            poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            second = second_form_due(tracked, attempt)
-            # One whose time went by is seen to at the next poll.
-            times = (wake, poll, second if second is not None and second > now else None)
-            wake = min(time for time in times if time is not None)
+            poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
+            wake = poll if wake is None else min(wake, poll)
         self.scheduler.put(tracked, wake)
 
     async def _read(self, asks: list[TrackedCall], polls: list[TrackedCall]) -> list[PendingAction]:
@@ -299,7 +443,6 @@ class TimerDriver:
                     tracked.active = before
             elif not asked and attempt is not None and attempt is tracked.attempt:
                 attempt.polls += 1
-                await self._sender.second_form(tracked, attempt)
         return due
 
     async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
@@ -320,6 +463,16 @@ class TimerDriver:
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
         self._log.error("internal_error", exc_info=error)
+
+
+def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:
+    """Those whose refresh may be the last one before a verdict."""
+    return [
+        each.tracked
+        for each in sends
+        if each.tracked.active is not None
+        and (each.tracked.active.attempts > 1 or each.tracked.active.state is State.PROBING)
+    ]
 
 
 def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:

@@ -1,30 +1,43 @@
-"""What a record proves about a call: a refresh that took place, a refusal, silence, or nothing.
+"""What a record proves about a call, and what follows from it.
 
-Only the edge's record shows that a refresh took place, or that none did.
+The whole theory of a hang-up. Asterisk is made to send a refresh, and only the edge sees what becomes of it.
+A call is hung up at the end of a chain in which each link was seen (`session_timer.evidence`): the edge is on
+the dialog's path, our request passed it, and that very request timed out there, or the far side answered it
+408 or 481. Nothing is inferred from absence: a record without news, an edge that does not reply, a copy that
+a stand-in keeps, a request that never passed. Each of these has a next step of its own, and none is a
+hang-up. Even then `expiry` looks a last time at the record, at the channel, and at the peer's media.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
-from session_timer import Agreement, Record, Side, session
-from session_timer.session import Expire, Session, State
+from session_timer import Agreement, RefreshResponse, Side, session
+from session_timer.evidence import Seen, Shows, shows
+from session_timer.session import Action, Expire, Method, Send, Session
+from session_timer.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.edge.client import Found, Missing, RecordReply
-from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import Copy
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
+from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.tracked_call import (
     Attempt,
     Refreshed,
-    Refused,
     TrackedCall,
     news,
+    sent_at,
     shared,
 )
+
+NOT_ARMED = 3
+"""Refreshes that never passed an edge which no request of any call has passed: its routes are suspicious."""
+
+_RESTING = (State.OURS, State.THEIRS, State.OFF)
 
 
 class Evidence:
@@ -33,78 +46,87 @@ class Evidence:
     def __init__(
         self,
         *,
-        clocks: Clocks,
+        learned: LearnedPeers,
         metrics: Metrics,
         log: CallLog,
         chance: Callable[[], float],
         moved: Callable[[TrackedCall], None],
     ) -> None:
         """`chance` is uniform in [0, 1); `moved` gets each call that a refresh has moved on."""
-        self._clocks = clocks
+        self._learned = learned
         self._metrics = metrics
         self._log = log
         self._chance = chance
         self._moved = moved
         self._now = asyncio.get_running_loop().time
+        self._passed: set[str] = set()
+        """Edges that a request of ours has passed, by their name."""
+        self._never_passed: dict[str, int] = {}
 
-    def news(self, tracked: TrackedCall, record: Record) -> Refreshed | Refused | None:
-        """What a record shows beyond what is known of the call."""
-        return news(tracked, record, self._clocks, self._now())
+    def news(self, tracked: TrackedCall, found: Found) -> Refreshed | None:
+        """The refresh that a record shows beyond what is known of the call."""
+        return news(tracked, found, self._now())
 
     def is_evidence(self, reply: RecordReply) -> bool:
-        """True if this reply is proof: where it shows no refresh, there was none.
-
-        A copy from another edge, or a record whose clock is unknown, is not proof.
-        """
+        """Whether this reply may be a link of a hang-up: the edge's own record, by a clock that is known."""
         if not isinstance(reply, Found) or isinstance(reply, Copy):
             return False
-        return self._clocks.ours(reply.record.clock, reply.record.at) is not None
+        return reply.clocks.ours(reply.record.clock, reply.record.at) is not None
 
-    def apply_refresh(self, tracked: TrackedCall, record: Record) -> None:
+    def seen(self, tracked: TrackedCall, reply: RecordReply) -> Seen | None:
+        """What a record shows of our refresh; None where none is under way, or nobody can say."""
+        sent = sent_at(tracked)
+        if sent is None or not isinstance(reply, Found) or not self.is_evidence(reply):
+            return None
+        found = shows(reply.record, sent, reply.clocks.ours)
+        if tracked.edge is not None and found.what not in (Shows.NEVER_PASSED, Shows.OFF_PATH):
+            self._passed.add(tracked.edge.name)
+        return found
+
+    def apply_refresh(self, tracked: TrackedCall, found: Found) -> None:
         """Take the refresh that this record shows, if any; a refusal is left to whoever has sent."""
-        found = self.news(tracked, record)
-        if isinstance(found, Refreshed):
-            self._take(tracked, record, found.since)
+        fresh = self.news(tracked, found)
+        if fresh is not None:
+            self._take(tracked, found, fresh.since)
 
-    def apply_record(self, tracked: TrackedCall, reply: RecordReply) -> session.Action | None:
+    def apply_record(self, tracked: TrackedCall, reply: RecordReply) -> Action | None:
         """Take what a record shows; returns what follows from it."""
         if not isinstance(reply, Found):
             return None
-        record = reply.record
-        found = self.news(tracked, record)
-        if isinstance(found, Refreshed):
-            self._take(tracked, record, found.since)
-        elif isinstance(found, Refused):
-            tracked.failure_at = record.failure.at if record.failure else None
-            code = found.response.code
-            self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {code}")
-            tracked.active, action = session.answered(
-                tracked.current_session(), self._now(), found.response, self._chance()
-            )
-            self._log.warning("refresh_refused", call=tracked, code=code, peer=tracked.peer or None)
-            return action
+        fresh = self.news(tracked, reply)
+        if fresh is not None:
+            self._take(tracked, reply, fresh.since)
+            return None
+        seen = self.seen(tracked, reply)
+        if seen is None or seen.request is None or seen.request.ended == tracked.dealt:
+            return None
+        match seen.what:
+            case Shows.REFUSED | Shows.GONE | Shows.CHALLENGED:
+                return self._refused(tracked, reply, seen)
+            case Shows.TIMED_OUT:
+                return self._timed_out(tracked, seen)
         return None
 
-    def decide(
-        self, tracked: TrackedCall, reply: RecordReply, log: Callable[..., object]
-    ) -> session.Action | None:
+    def decide(self, tracked: TrackedCall, reply: RecordReply, log: Callable[..., object]) -> Action | None:
         """The verdict that a session asked for; `log` is called with why there is none."""
         action = self.apply_record(tracked, reply)
         asking, attempt = tracked.current_session(), tracked.attempt
         if action is not None or asking.state is not State.ASKING:
             return action
-        left = attempt.surely_left_at if attempt else None
-        if self.is_evidence(reply):
-            other_form = attempt.other_form if attempt else None
-            after, action = session.silent(asking, self._now(), other_form=other_form)
-            if not isinstance(action, Expire) or asking.sent is None or left is not None:
-                tracked.active = after
-                return action
-            log("no_evidence", call=tracked, reason="no sign that any refresh left Asterisk")
-        elif tracked.edge is not None:
-            log("no_evidence", call=tracked, reason=why_not(reply))
-        after, action = session.unknown(asking, self._now(), left=left)
-        if after.state in (State.OURS, State.THEIRS):
+        now = self._now()
+        seen = self.seen(tracked, reply)
+        if asking.sent is None and self.is_evidence(reply):
+            after, action = session.silent(asking, now)
+        elif seen is not None and seen.what is Shows.UNDER_WAY:
+            after, action = session.under_way(asking, now)
+        elif seen is not None and seen.what in (Shows.NEVER_PASSED, Shows.UNROUTABLE):
+            self._did_not_pass(tracked, attempt, seen)
+            after, action = session.never_passed(asking, now)
+        else:
+            if tracked.edge is not None:
+                log("no_evidence", call=tracked, reason=why_not(reply, seen))
+            after, action = session.unknown(asking, now, left=attempt.surely_left_at if attempt else None)
+        if after.state in _RESTING and not isinstance(action, Expire):
             self._go_on(tracked, after)
         else:
             tracked.active = after
@@ -121,23 +143,82 @@ class Evidence:
                 attempt.reported.set_result((outcome, reason))
         return attempt
 
+    def _refused(self, tracked: TrackedCall, reply: Found, seen: Seen) -> Action | None:
+        """A final response other than 2xx came from the far side."""
+        request = seen.request
+        assert request is not None  # noqa: S101  # for the type checker
+        response = RefreshResponse(
+            code=request.code, min_se=reply.record.dialog.min_se, retry_after=request.retry_after
+        )
+        standing = tracked.current_session()
+        after, action = session.answered(standing, self._now(), response, self._chance())
+        if after is standing and standing.sent is not None:
+            return None  # a challenge, which Asterisk answers by itself
+        if (
+            self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {request.code}")
+            is not None
+        ):
+            self._log.warning("refresh_refused", call=tracked, code=request.code, peer=tracked.peer or None)
+        tracked.active = after
+        if not isinstance(action, Expire):
+            tracked.dealt = request.ended
+        return action
+
+    def _timed_out(self, tracked: TrackedCall, seen: Seen) -> Action | None:
+        """Our request passed the edge, and nothing final came."""
+        request = seen.request
+        assert request is not None  # noqa: S101  # for the type checker
+        standing = tracked.current_session()
+        if standing.sent is None:
+            self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
+            tracked.dealt = request.ended
+            return None
+        if request.method == "UPDATE" and Method.UPDATE_SDP not in standing.failed:
+            # What swallows the one swallows the other.
+            standing = replace(standing, failed=(*standing.failed, Method.UPDATE_SDP))
+        tracked.active, action = session.timed_out(standing, self._now())
+        if isinstance(action, Send):
+            self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
+            tracked.dealt = request.ended
+            self._log.warning("refresh_timed_out", call=tracked, method=request.method)
+        return action
+
+    def _did_not_pass(self, tracked: TrackedCall, attempt: Attempt | None, seen: Seen) -> None:
+        """Say why no request of ours is on its way: that is none of the peer's doing."""
+        if attempt is None or tracked.edge is None:
+            return
+        if seen.what is Shows.UNROUTABLE:
+            code = seen.request.code if seen.request else 0
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, f"the edge could not send it on ({code})")
+            self._log.warning("refresh_unroutable", call=tracked, code=code)
+            return
+        self._metrics.swallowed.labels(tracked.peer or GENERAL, attempt.method.name).inc()
+        self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "it never passed the edge")
+        name = tracked.edge.name
+        self._never_passed[name] = self._never_passed.get(name, 0) + 1
+        if name not in self._passed and self._never_passed[name] >= NOT_ARMED:
+            self._log.error("route_not_armed", call=tracked, edge=name)
+        else:
+            self._log.warning("refresh_swallowed", call=tracked, method=attempt.method.name)
+
     def _go_on(self, tracked: TrackedCall, after: Session) -> None:
-        """Nobody could say what came of our refresh, and the call still stands."""
+        """Nobody could say what came of our refresh, and the call is kept."""
         left = tracked.attempt.surely_left_at if tracked.attempt else None
         self._rest(tracked, after)
         if left is None:
-            tracked.attempt = None
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "nobody could say what came of it")
             return
         # Asterisk would have ended it, had the peer not answered.
         outlived = self._now() >= left + session.SELF_ENDING
         self.close_attempt(tracked, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
         self._log.info("refresh_outlived" if outlived else "refresh_unknown", call=tracked)
 
-    def _take(self, tracked: TrackedCall, record: Record, since: float) -> None:
+    def _take(self, tracked: TrackedCall, found: Found, since: float) -> None:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
-        old = tracked.current_session()
+        record, old = found.record, tracked.current_session()
         tracked.refreshes = record.refreshes
-        tracked.failure_at = None
+        tracked.dealt = None
+        tracked.far = record.far
         fresh = session.refreshed(old, shared(record.dialog), since)
         self._rest(tracked, fresh)
         attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)
@@ -148,10 +229,9 @@ class Evidence:
             metrics.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
             metrics.response.labels(peer).observe(max(0.0, since - attempt.sent))
-            if attempt.other_form is not None:
-                metrics.swallowed.labels(peer, attempt.method.name).inc()
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
                 metrics.saved.labels(peer).inc()
+            self._learn(tracked, old, attempt)
         if old.dialog.agreement != fresh.dialog.agreement:
             self._log.info(
                 "agreement_changed",
@@ -167,19 +247,29 @@ class Evidence:
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
         )
 
+    def _learn(self, tracked: TrackedCall, old: Session, attempt: Attempt) -> None:
+        """UPDATE timed out at the edge and re-INVITE was answered: this peer gets re-INVITE for a day."""
+        timed_out = Method.UPDATE in old.failed and not old.refused
+        if attempt.method is Method.INVITE and timed_out and self._learned.learn(tracked.far):
+            self._log.warning("update_swallowed", call=tracked, far=tracked.far)
+
     @staticmethod
     def _rest(tracked: TrackedCall, fresh: Session) -> None:
-        if fresh.state in (State.OURS, State.THEIRS, State.OFF):
+        if fresh.state in _RESTING:
             tracked.rest(fresh)
         else:
             tracked.active = fresh
 
 
-def why_not(reply: RecordReply) -> str:
+def why_not(reply: RecordReply, seen: Seen | None = None) -> str:
     """Why a reply of the edge is no evidence."""
     match reply:
         case Copy():
-            return "the edge does not reply, and another edge has only a copy of the record"
+            return "the edge does not reply, and a stand-in has only a copy of the record"
+        case Found() if seen is not None and seen.what is Shows.OFF_PATH:
+            return "the edge is not on the path of this call"
+        case Found() if seen is not None:
+            return f"the record shows: {seen.what}"
         case Found():
             return "the record's time is by a clock that is not known yet"
         case Missing():

@@ -1,12 +1,17 @@
-"""The end of a call whose session has expired: a last look, then the hang-up, with a reason that shows."""
+"""The end of a call whose session has expired: a last look, then the hang-up, with a reason that shows.
+
+Since the verdict other calls had their turn. So the record must still show what the verdict stands on, the
+channel must still have this call, no media of the peer may have come meanwhile, and the brake must be off.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from session_timer.session import SELF_ENDING, Expire
+from session_timer import Outcome
+from session_timer.session import SELF_ENDING, Expire, Reason
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
@@ -16,8 +21,30 @@ from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import Found, RecordReply
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
+from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
+
+MEDIA_GAP = 2.0
+"""Seconds between two counts of the peer's RTP packets, at least."""
+
+MEDIA_OLD = 120.0
+"""Seconds after which a count is too old to be compared with."""
+
+FLOWING = 3
+"""Packets between two counts from which on media flows: one may be a keepalive."""
+
+BRAKED = 30.0
+"""Seconds after which a call is looked at again that the brake has kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpRules:
+    """What holds for all hang-ups."""
+
+    brake: HangUpBrake
+    cdr_field: str
+    """The CDR variable that gets the reason; empty: none."""
 
 
 class Expiry:
@@ -26,6 +53,7 @@ class Expiry:
     def __init__(  # noqa: PLR0913  # its surroundings, each by name
         self,
         channels: AsteriskChannels,
+        rules: HangUpRules,
         *,
         records: Callable[[list[TrackedCall]], Awaitable[list[RecordReply]]],
         evidence: Evidence,
@@ -37,6 +65,7 @@ class Expiry:
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
         self._channels = channels
+        self._rules = rules
         self._records = records
         self._evidence = evidence
         self._metrics = metrics
@@ -45,9 +74,11 @@ class Expiry:
         self._ready = ready
         self._holds = holds
         self._now = asyncio.get_running_loop().time
+        self._packets: dict[TrackedCall, tuple[int, float]] = {}
+        """How many RTP packets a peer had sent, and when that was read."""
 
     async def together(self, due: Sequence[PendingAction]) -> None:
-        """End what has expired, if a last look shows nothing new: since the verdict others had their turn."""
+        """End what has expired, if a last look shows nothing new."""
         hang_up: list[tuple[PendingAction, Expire]] = []
         for each in due:
             assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
@@ -65,59 +96,133 @@ class Expiry:
             if outcome is not None:
                 raise outcome
 
+    async def count_media(self, tracked_calls: Iterable[TrackedCall]) -> None:
+        """Count what peers have sent so far, so that a verdict that may follow need not wait for it."""
+        wanted = [tracked for tracked in tracked_calls if tracked.policy.media_is_evidence]
+        await asyncio.gather(*[self._count(tracked) for tracked in wanted], return_exceptions=True)
+
+    def forget(self, tracked: TrackedCall) -> None:
+        """The call is over."""
+        self._packets.pop(tracked, None)
+
     async def _end(self, each: PendingAction, expired: Expire, reply: RecordReply) -> None:
         tracked = each.tracked
-        refusal = await self._hung_up(each, expired, reply)
-        if refusal:
-            if not tracked.gone:
+        hindrance, wait = await self._hung_up(each, expired, reply)
+        if hindrance:
+            if tracked.gone or tracked.active is not each.before:
+                return
+            tracked.active = replace(each.before, wake=self._now() + wait)
+            if wait == RETRY:
                 self._look_at(tracked.channel)
-                if tracked.active is each.before:
-                    tracked.active = replace(each.before, wake=self._now() + RETRY)
-                self._log.warning("hangup_put_off", call=tracked, reason=refusal)
+            log = self._log.debug if tracked.hindrance == hindrance else self._log.warning
+            tracked.hindrance = hindrance
+            log("hangup_put_off", call=tracked, reason=hindrance)
             return
+        if tracked.active is not each.before:
+            return  # kept for its media
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
         tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
+        tracked.hindrance = ""
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
-        self._metrics.expiries.labels(tracked.peer or GENERAL, expired.reason.name.lower(), "hung_up").inc()
+        self._ended(tracked, expired, "hung_up")
         self._log.error(
             "hung_up",
             call=tracked,
             channel=tracked.channel,
             peer=tracked.peer or None,
-            reason=expired.reason.name.lower(),
-            because=str(expired.reason),
+            reason=str(expired.reason),
+            because=expired.reason.text,
         )
 
-    async def _hung_up(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
-        """Hang up, if record and channel still are what the verdict stands on; else what is against it."""
+    async def _hung_up(self, each: PendingAction, expired: Expire, reply: RecordReply) -> tuple[str, float]:
+        """Hang up, if everything still is what the verdict stands on.
+
+        Else what is against it, and in how many seconds to look again.
+        """
         tracked = each.tracked
-        if not self._evidence.is_evidence(reply):
-            return why_not(reply)
-        if isinstance(reply, Found) and self._evidence.news(tracked, reply.record) is not None:
-            return "the record has changed"
+        reason = self._not_shown(each, expired, reply)
+        if reason:
+            return reason, RETRY
         try:
+            if tracked.policy.media_is_evidence and expired.reason is not Reason.REFUSED:
+                flowing = await self._flowing(tracked)
+                if flowing is None:
+                    return "whether media of the peer comes is being counted", MEDIA_GAP
+                if flowing:
+                    self._keep(tracked, expired)
+                    return "", 0.0
             if await self._channels.dialog_key(tracked.channel) != tracked.key:
-                return "the channel has another call, or none"
+                return "the channel has another call, or none", RETRY
             if tracked.gone or tracked.active is not each.before or not self._ready():
-                return "the call has moved on"
+                return "the call has moved on", RETRY
             if held := self._holds.why(tracked.key):
-                return held
-            *_, last = await self._channels.carry_out(
-                refresh_actions.hang_up(tracked.channel, expired.reason)
-            )
+                return held, BRAKED
+            if self._rules.brake.stops(self._now()):
+                return "the brake is on: too many hang-ups within a minute", BRAKED
+            orders = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
+            *_, last = await self._channels.carry_out(orders)
         except AmiError as error:
-            return str(error)
-        return "" if last.ok else last.reason or "Asterisk refused"
+            return str(error), RETRY
+        return ("", 0.0) if last.ok else (last.reason or "Asterisk refused", RETRY)
+
+    def _not_shown(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
+        """Why the record does not show any more what the verdict stands on; empty if it does."""
+        tracked = each.tracked
+        if not isinstance(reply, Found) or not self._evidence.is_evidence(reply):
+            return why_not(reply)
+        if self._evidence.news(tracked, reply) is not None:
+            return "the record has changed"
+        if expired.reason is Reason.REFUSED:
+            ours = reply.record.ours
+            return "" if ours is not None and ours.outcome is Outcome.REFUSED else "the record has changed"
+        seen = self._evidence.seen(tracked, reply)
+        if seen is None:
+            return "no refresh of ours is under way"
+        return "" if seen.what.ends_a_call else why_not(reply, seen)
+
+    async def _flowing(self, tracked: TrackedCall) -> bool | None:
+        """Whether media of the peer comes; None: that shows in a moment. Raises AmiError."""
+        before = self._packets.get(tracked)
+        now = self._now()
+        if before is not None and now - before[1] < MEDIA_GAP:
+            return None
+        after = await self._count(tracked)
+        if after is None:
+            return False  # Asterisk sees none: it may flow directly, or there is none
+        if before is None or now - before[1] > MEDIA_OLD:
+            return None
+        return after - before[0] >= FLOWING
+
+    async def _count(self, tracked: TrackedCall) -> int | None:
+        count = await self._channels.received_packets(tracked.channel)
+        if count is not None and not tracked.gone:
+            self._packets[tracked] = (count, self._now())
+        return count
+
+    def _keep(self, tracked: TrackedCall, expired: Expire) -> None:
+        """Signalling is silent and media flows: somebody is talking. The interval begins anew."""
+        self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "media of the peer flows")
+        self._begin_anew(tracked)
+        self._ended(tracked, expired, "media_flows")
+        self._log.warning("kept_for_media", call=tracked, reason=str(expired.reason))
 
     def _report(self, tracked: TrackedCall, expired: Expire) -> None:
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the session expired")
-        tracked.since = self._now()
-        tracked.active = None
-        self._metrics.expiries.labels(tracked.peer or GENERAL, expired.reason.name.lower(), "reported").inc()
+        self._begin_anew(tracked)
+        self._ended(tracked, expired, "reported")
         self._log.error(
             "expiry_reported",
             call=tracked,
-            reason=expired.reason.name.lower(),
-            because=str(expired.reason),
+            reason=str(expired.reason),
+            because=expired.reason.text,
         )
+
+    def _begin_anew(self, tracked: TrackedCall) -> None:
+        tracked.since = self._now()
+        tracked.active = None
+        tracked.hindrance = ""
+
+    def _ended(self, tracked: TrackedCall, expired: Expire, action: str) -> None:
+        self._packets.pop(tracked, None)
+        self._metrics.expiries.labels(tracked.peer or GENERAL, str(expired.reason), action).inc()

@@ -41,7 +41,6 @@ class Scheduler:
         """By tick: the tick's number, one object for all that wait for it, and who waits."""
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
-        self._held = False
 
     def put(self, tracked: TrackedCall, at: float | None) -> None:
         """Wake `tracked` at `at` and no more at the time set before; None: not at all."""
@@ -78,19 +77,6 @@ class Scheduler:
             self._running = True
             self._arm()
 
-    def hold(self) -> None:
-        """Wake nobody until `release`, whatever `pause` and `resume` say."""
-        self._held = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def release(self) -> None:
-        """Wake again, as far as `pause` and `resume` say so."""
-        self._held = False
-        if self._running:
-            self._arm()
-
     def _drop(self, tick: int) -> None:
         """Nobody waits for this tick, which may be years away; its number stays in the heap for a while."""
         del self._of[tick]
@@ -100,12 +86,11 @@ class Scheduler:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        wanted = self._ticks and not self._held
-        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._wake_up) if wanted else None
+        self._timer = self._loop.call_at(self._ticks[0] * TICK, self._wake_up) if self._ticks else None
 
     def _wake_up(self) -> None:
         now = self._loop.time()
-        while not self._held and self._ticks and self._ticks[0] * TICK <= now:
+        while self._ticks and self._ticks[0] * TICK <= now:
             tick, waiting = self._of.pop(heapq.heappop(self._ticks), _NOBODY)
             for tracked in waiting:
                 tracked.wake = None

@@ -7,13 +7,12 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, session
-from session_timer.session import PROBE_TIME, Method, Session
+from session_timer import DialogTimer, Policy, session
+from session_timer.session import Method, Session
 
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import calls
-from session_timer_companion.edge.client import EdgeClient
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.client import EdgeClient, Found
 
 UNKNOWN = -1
 """The count of refreshes of a call whose record has not been read yet."""
@@ -22,7 +21,7 @@ TOLERANCE = 1.5
 """Seconds by which another host's time may be read too late: readings are published each second."""
 
 RETRY = 1.0
-"""Seconds before a refresh or a hang-up is tried again that Asterisk could not be told of."""
+"""Seconds before what a fault of ours kept back is tried again, and a hang-up that was not carried out."""
 
 _PLACES = tuple(place / 256 for place in range(256))
 
@@ -46,21 +45,17 @@ class Attempt:
     sent: float
     polls: int = 0
     """How often the record was read since."""
-    second_tried: bool = False
-    other_form: float | None = None
-    """When a refresh with SDP was sent too, because nothing shows that the first form ever left."""
     reported: asyncio.Future[tuple[RefreshOutcome, str]] | None = None
     """Gets the outcome and its reason, where an operator asked for this refresh."""
 
     @property
     def surely_left_at(self) -> float | None:
-        """When this refresh left Asterisk for sure, so that silence is the peer's; None: perhaps never.
+        """When this refresh left Asterisk as far as Asterisk tells; None: perhaps never.
 
         Asterisk drops an UPDATE by connected line, yet reports Success, where the endpoint has no `send_pai`,
-        where the number is hidden, and where it has gone. So one answered UPDATE does not prove that the next
-        one leaves. A refresh with SDP, as `refresh_actions` makes Asterisk send it, leaves.
+        where the number is hidden, and where it has gone. This counts only where no edge can say what passed.
         """
-        return self.other_form if self.method is Method.UPDATE else self.sent
+        return None if self.method is Method.UPDATE else self.sent
 
 
 @dataclass(slots=True, eq=False)
@@ -83,21 +78,25 @@ class TrackedCall:
     dialog: DialogTimer
     since: float
     """When the last 2xx that we know of passed, on our clock."""
+    refreshes: int = UNKNOWN
     peer: str = ""
     """The profile that it is held to; empty: the general settings."""
     numbers: str = ""
     """The numbers of both parties, as far as Asterisk knows them, for who searches."""
     history: bytes = b""
     """Its last events (`events/history.py`)."""
-    refreshes: int = UNKNOWN
-    number: str = ""
-    """To be set as connected number before the first UPDATE; empty where Asterisk has one."""
+    connected: bool = True
+    """Asterisk knows a number of the other party, without which it sends no UPDATE by connected line."""
+    far: str = ""
+    """Where the peer is, as the edge sees it."""
     wake: int | None = None
     """The scheduler's: when it wakes this call."""
-    failure_at: float | None = None
-    """Of the last failure that was dealt with, on the record's clock."""
+    dealt: float | None = None
+    """When the last refusal or timeout ended that was dealt with, on the record's clock."""
     hindrance: str = ""
-    """What kept Asterisk from sending the last refresh, as it was logged; empty: it was sent."""
+    """What kept the last refresh or hang-up from being done, as it was logged; empty: nothing did."""
+    refusals: int = 0
+    """How often in a row Asterisk refused to send a refresh."""
     active: Session | None = None
     """The session while it does more than wait."""
     attempt: Attempt | None = None
@@ -152,19 +151,6 @@ class PendingAction:
             self.tracked.active = replace(self.before, wake=wake)
 
 
-def second_form_due(tracked: TrackedCall, attempt: Attempt) -> float | None:
-    """When to send a refresh with SDP too; None where none is needed, or the session can try one later.
-
-    In seconds of our clock: half-way to the verdict, so that it can still be answered.
-    """
-    standing = tracked.current_session()
-    if attempt.second_tried or attempt.surely_left_at is not None or standing.sent is None:
-        return None
-    if standing.wake is None or standing.deadline is None or standing.deadline - standing.wake >= PROBE_TIME:
-        return None
-    return (attempt.sent + standing.wake) / 2
-
-
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """The record shows a 2xx that the session does not know yet."""
@@ -173,35 +159,23 @@ class Refreshed:
     """When it passed, in seconds on our clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The record shows a non-2xx to a refresh of ours."""
-
-    response: RefreshResponse
-
-
-def news(tracked: TrackedCall, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
-    """What `record` shows beyond what is known of the call; None for nothing."""
-    at = clocks.ours(record.clock, record.at)
+def news(tracked: TrackedCall, found: Found, now: float) -> Refreshed | None:
+    """The refresh that a record shows beyond what is known of the call; None for nothing."""
+    record = found.record
+    at = found.clocks.ours(record.clock, record.at)
     counted = tracked.refreshes != UNKNOWN and record.refreshes > tracked.refreshes
-    sent = tracked.active.sent if tracked.active is not None else None
-    if sent is None and tracked.attempt is not None:
-        sent = tracked.attempt.sent
+    sent = sent_at(tracked)
     known = tracked.since + TOLERANCE
     if tracked.refreshes == UNKNOWN and sent is not None:
         # How old the call is was a guess, perhaps made the moment before our refresh left.
         known = min(known, sent)
     # An edge that lost its table counts anew, and may come to any number again; its time still tells.
     later = at is not None and at > known
-    if counted or later:
-        return Refreshed(now if at is None else min(now, at))
-    failure = record.failure
-    if failure is None or failure.sender is not Side.LOCAL or failure.at == tracked.failure_at:
-        return None
-    failed_at = clocks.ours(failure.clock or record.clock, failure.at)
-    if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
-        return None
-    response = RefreshResponse(
-        code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after
-    )
-    return Refused(response)
+    return Refreshed(now if at is None else min(now, at)) if counted or later else None
+
+
+def sent_at(tracked: TrackedCall) -> float | None:
+    """When the refresh of ours left that is under way; None for none."""
+    if tracked.active is not None and tracked.active.sent is not None:
+        return tracked.active.sent
+    return tracked.attempt.sent if tracked.attempt is not None else None

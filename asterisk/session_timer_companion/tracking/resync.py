@@ -75,7 +75,7 @@ class Resync:
             except Exception as error:  # noqa: BLE001  # calls must not die of our faults
                 self._on_fault(error)
                 # What is tracked already is kept: one call that cannot be read must not cost the others.
-                tracker.driver.scheduler.resume()
+                tracker.driver.resume()
             else:
                 await tracker.look_later(absent)
                 return
@@ -110,7 +110,7 @@ class Resync:
             for tracked in found:
                 tracked.busy = False
         tracker.in_sync.set()
-        tracker.driver.scheduler.resume()
+        tracker.driver.resume()
         self._log.info(
             "in_sync",
             sessions=len(tracker.by_key),
@@ -135,8 +135,14 @@ class Resync:
         async with gate:
             fresh: list[TrackedCall] = []
             named = {channel.name: channel for channel in listed}
-            for call in await self._channels.calls(listed, tracker.config.edge.header):
-                if tracker.has_ended(call.channel):
+            for name, call in (await self._channels.calls(listed, tracker.config.edge.header)).items():
+                if tracker.has_ended(name):
+                    continue
+                if call is None:  # Asterisk could not say; a call that we know of is kept
+                    held = tracker.on(name)
+                    if held is not None:
+                        self.seen(held.key)
+                    tracker.look_at(name)
                     continue
                 self.seen(call.key)
                 tracked = tracker.by_key.get(call.key)

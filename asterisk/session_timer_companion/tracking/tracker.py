@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
-from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
+from session_timer import Agreement, Config, DialogTimer, Mode, SharedKey
 
 from session_timer_companion.ami.client import Ami, AmiAccount, AmiError, AmiMessage, AmiTimeout
 from session_timer_companion.background import BackgroundTasks
@@ -21,11 +21,11 @@ from session_timer_companion.channels.calls import Call, Channel
 from session_timer_companion.channels.stuck import StuckChannels
 from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient, Found
-from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
+from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared
 from session_timer_companion.tracking.resync import CHANNELS_PER_READ, Resync
 
@@ -48,8 +48,10 @@ class CallTracker:
         account: AmiAccount,
         *,
         config: Config,
+        key: SharedKey | None,
         edges: EdgePool,
-        clocks: Clocks,
+        pace: float,
+        rules: HangUpRules,
         metrics: Metrics,
         operator: Operator,
         chance: Callable[[], float] = random.random,
@@ -71,11 +73,12 @@ class CallTracker:
         self._resyncing: asyncio.Task[None] | None = None
         self._to_look: dict[str, Channel | None] = {}
         self._readers = 0
+        self._said: set[tuple[str, str]] = set()
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
         self._holds = operator.holds
-        self.log = CallLog(structlog.get_logger(__name__), account.name, operator.history, operator.heard)
         log = structlog.get_logger(__name__).bind(asterisk=account.name)
+        self.log = CallLog(log, account.name, operator.history, operator.heard)
         self.ami = Ami(
             account,
             events=EVENTS,
@@ -85,12 +88,15 @@ class CallTracker:
             on_fault=lambda _error: metrics.faults.inc(),  # the connection has logged it
         )
         stuck = StuckChannels(self.ami, self.look_at, background=self._background, log=log, chance=chance)
-        self.channels = AsteriskChannels(self.ami, stuck)
+        # Where Asterisk faces its peers itself, whoever speaks in our internal header is one of them.
+        self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key)
         self._resync = Resync(self, self.ami, self.channels, log=log, chance=chance, on_fault=self._fault)
         self.driver = TimerDriver(
             self.channels,
+            asterisk=account.name,
+            pace=pace,
+            rules=rules,
             edges=edges,
-            clocks=clocks,
             metrics=metrics,
             log=self.log,
             look_at=self.look_at,
@@ -109,11 +115,11 @@ class CallTracker:
         await self.ami.aclose()
         await self._background.aclose()
 
-    def changed(self, key: str, record: Record) -> None:
-        """The edge lists this dialog's record as changed."""
+    def changed(self, key: str, found: Found, speaker: EdgeClient) -> None:
+        """`speaker` lists this dialog's record as changed; an edge speaks for its own calls only."""
         tracked = self.by_key.get(key)
-        if tracked is not None:
-            self.driver.changed(tracked, record)
+        if tracked is not None and self._edges.speaks_for(speaker, tracked.edge):
+            self.driver.changed(tracked, found)
 
     def look_at(self, channel: str, answered: Channel | None = None) -> None:
         """Ask Asterisk for a channel, with others that changed in the same moment.
@@ -136,7 +142,7 @@ class CallTracker:
     def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the connection has logged it
         self._metrics.ami_up.labels(self.name).set(0)
         self.in_sync.clear()
-        self.driver.scheduler.pause()
+        self.driver.pause()
         if self._resyncing is not None:
             self._resyncing.cancel()
 
@@ -165,7 +171,7 @@ class CallTracker:
                 if tracked.refreshes == UNKNOWN and tracked.attempt is None and not tracked.busy:
                     self.driver.begin(tracked, reply)
                 else:
-                    self.driver.changed(tracked, reply.record)
+                    self.driver.changed(tracked, reply)
 
     # Events
 
@@ -203,6 +209,10 @@ class CallTracker:
             if not self._readers:
                 self._ended.clear()
 
+    def on(self, channel: str) -> TrackedCall | None:
+        """The call that this channel carries, as far as we know."""
+        return self._by_channel.get(channel)
+
     def has_ended(self, channel: str) -> bool:
         """Whether this channel hung up while channels were being read."""
         return channel in self._ended
@@ -219,20 +229,23 @@ class CallTracker:
             asked = {name: channel for name, channel in asked.items() if name not in stuck}
             header = self.config.edge.header
             answered = [channel for channel in asked.values() if channel is not None]
-            found: dict[str, Call | None] = {}
+            gone: dict[str, Call | None] = {}
             try:
-                for call in await self.channels.calls(answered, header):
-                    found[call.channel] = call
-                for name, channel in asked.items():
-                    if channel is None:
-                        found[name] = await self.channels.call(name, header)
+                for name, known in asked.items():
+                    if known is None:
+                        channel = await self.channels.channel(name)
+                        if channel is None:
+                            gone[name] = None
+                        else:
+                            answered.append(channel)
+                found = await self.channels.calls(answered, header)
             except AmiTimeout:
                 # It is slow, not gone. What was answered a while ago may have been refreshed meanwhile.
                 self._to_look = dict.fromkeys(asked) | self._to_look
                 continue
             except AmiError:
                 return  # what was missed is found when Asterisk is back
-            await self._take_note(asked, found)
+            await self._take_note(asked, {**gone, **self._readable(found)})
 
     async def look_later(self, absent: Sequence[Channel]) -> None:
         """Look once more at answered channels whose internal header was absent."""
@@ -249,17 +262,28 @@ class CallTracker:
                 except AmiError:
                     return  # they are read again when Asterisk is back
                 else:
-                    asked = dict.fromkeys(each.name for each in some)
-                    await self._take_note(asked, {call.channel: call for call in present})
+                    found = self._readable(present)
+                    await self._take_note(dict.fromkeys(found), found)
+
+    def _readable(self, found: Mapping[str, Call | None]) -> dict[str, Call]:
+        """What Asterisk could say. Where it could not, the channel is looked at again: that is no end."""
+        for name, call in found.items():
+            if call is None:
+                self._background.spawn(self._look_again(name))
+        return {name: call for name, call in found.items() if call is not None}
+
+    async def _look_again(self, name: str) -> None:
+        await asyncio.sleep(LOOK_AGAIN)
+        self.look_at(name)
 
     async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
         """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
         lost: list[TrackedCall] = []
         for name, answered in asked.items():
-            if name in self._ended:
+            if name in self._ended or name not in found:
                 continue
             try:
-                lost += await self._bind(name, found.get(name), answered)
+                lost += await self._bind(name, found[name], answered)
             except Exception as error:  # noqa: BLE001  # the others must not be lost with it
                 self._fault(error)
         # The dialog of a channel that is gone may have moved to another one, which was looked at too.
@@ -291,41 +315,53 @@ class CallTracker:
 
     def may_be_late(self, call: Call) -> bool:
         """Whether Asterisk may not have made the internal header of this call readable yet."""
-        return call.header is None and not call.malformed and not self.alone
+        return call.header is None and not call.refused and not self.alone
 
     # What is tracked
 
     def track(self, call: Call, refreshes: int) -> TrackedCall | None:
         """Track `call`, its timer not running yet; None for a call that is not ours to refresh."""
-        if call.malformed:
-            self.log.warning("header_unreadable", call_id=call.call_id, reason=call.malformed)
+        if call.refused:
+            self._metrics.refused_headers.labels(self.name).inc()
+            self.log.warning("header_refused", call_id=call.call_id, reason=call.refused)
         header = call.header
-        if header is not None and header.rpc and not is_rpc_address(header.rpc):
-            self.log.warning("header_names_no_edge", call_id=call.call_id, rpc=header.rpc)
         if header is None and not self.alone:
             self._metrics.foreign.labels(self.name).inc()
             return None
-        profile = self.config.peer(name=call.endpoint if header is None else header.peer)
-        policy = profile.policy
+        peer = self.config.peer(name=call.endpoint if header is None else header.peer)
+        if header is not None and header.peer and header.peer != peer.name:
+            self._say_once("profile_unknown", header.peer, call)
+        policy = peer.policy
         if policy.mode is not Mode.ANCHOR or not policy.enabled:
             return None
+        edge = None if header is None else self._edges.named(header.edge)
+        if header is not None and edge is None:
+            self._say_once("edge_unknown", header.edge, call)
+        private = DialogTimer(Agreement.private(policy.default_expires))
         tracked = TrackedCall(
             channel=call.channel,
             key=call.key,
-            edge=None if header is None else self._edges.at(header.rpc),
+            edge=edge,
             policy=policy,
             placed_by_us=call.placed_by_us,
-            dialog=shared(_private(policy) if header is None else header.dialog),
+            # By re-INVITE where there is no edge: Asterisk may swallow an UPDATE, and nobody would know.
+            dialog=shared(private if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
-            number=call.number,
-            peer=profile.name,
+            peer=peer.name,
             numbers=call.numbers,
+            connected=call.connected,
         )
         self.by_key[tracked.key] = tracked
         self._by_channel[tracked.channel] = tracked
         self._metrics.armed.labels(self.name).inc()
         return tracked
+
+    def _say_once(self, event: str, name: str, call: Call) -> None:
+        """Log what one call's header shows of a difference between the edge's settings and ours, once."""
+        if (event, name) not in self._said:
+            self._said.add((event, name))
+            self.log.error(event, name=name, call_id=call.call_id)
 
     def move(self, tracked: TrackedCall, channel: str) -> None:
         """The call is on this channel, from now on or as before."""
@@ -346,14 +382,6 @@ class CallTracker:
         self._holds.excluded.pop(tracked.key, None)
         self.log.info("call_untracked", call=tracked, channel=tracked.channel, why=why)
         self.log.close(tracked, why)
-
-
-def _private(policy: Policy) -> DialogTimer:
-    """What holds for a call without edge: nothing is agreed, we refresh so that a dead peer shows.
-
-    By re-INVITE: Asterisk may swallow an UPDATE, and nobody would know.
-    """
-    return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True))
 
 
 def at_edge(trackers: Iterable[CallTracker], edge: EdgeClient) -> list[tuple[CallTracker, TrackedCall]]:
