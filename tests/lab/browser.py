@@ -1,8 +1,8 @@
 """A real Chromium without a screen, in a container on this host's network, driven by its DevTools protocol.
 
-    async with chromium() as browser, browser.page() as page:
-        await page.go("http://127.0.0.1:8080/")
-        await page.until("document.title === 'Session timers'")
+async with chromium() as browser, browser.page() as page:
+    await page.go("http://127.0.0.1:8080/")
+    await page.until("document.title === 'Session timers'")
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import itertools
 import json
 import socket
 import subprocess
+import urllib.request
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from tests.lab.waiting import wait_until
 
 IMAGE = "session-timer/browser:trixie"
 
@@ -72,9 +75,7 @@ class Page:
 
     async def value(self, script: str) -> Any:
         """What an expression is in the page, a promise when it is kept. Raises `PageError` if it throws."""
-        result = await self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
-        )
+        result = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             raise PageError(f"{script}: {result['exceptionDetails']}")
         return result["result"].get("value")
@@ -154,8 +155,8 @@ class Browser:
                 pass
 
 
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+@contextmanager
+def chromium() -> Iterator[Browser]:
     """Start a Chromium; it ends with the block. Raises `PageError` if it does not start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -172,28 +173,21 @@ async def chromium() -> AsyncIterator[Browser]:
         "--user-data-dir=/tmp/profile",
         f"--remote-debugging-port={port}",
     ]
-    done = await asyncio.to_thread(
-        subprocess.run, [*command, "chromium", *options], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, "chromium", *options], capture_output=True, text=True, check=False)
     if done.returncode:
         raise PageError(f"no browser (`make images` builds it): {done.stderr.strip()}")
     try:
-        await _answers(port)
+        wait_until(lambda: _answers(port), STARTS, "the browser answers")
         yield Browser(port)
     finally:
-        await asyncio.to_thread(
-            subprocess.run, ["docker", "rm", "--force", name], capture_output=True, check=False
-        )
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
 
 
-async def _answers(port: int) -> None:
+def _answers(port: int) -> bool:
     try:
-        async with asyncio.timeout(STARTS), aiohttp.ClientSession() as http:
-            while True:
-                try:
-                    async with http.get(f"http://127.0.0.1:{port}/json/version"):
-                        return
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise PageError(f"the browser does not answer within {STARTS:g} s") from None
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"http://127.0.0.1:{port}/json/version", timeout=2
+        ):
+            return True
+    except OSError:
+        return False

@@ -82,6 +82,9 @@ class CallLog:
         if call is None:
             return
         call.history = self._history.add(call.history, self._now(), event, details, notable=notable)
+        if call.gone and notable:
+            # Asterisk's Hangup may be read before the reply to what caused it.
+            self._history.amend(self._asterisk, call.call_id, call.channel, call.history)
         self._listener(self._asterisk, event, call, details)
 
 

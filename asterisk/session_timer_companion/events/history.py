@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 _ENTRY = struct.Struct("<dHH")
@@ -104,6 +104,15 @@ class History:
     def close(self, call: EndedCall) -> None:
         """This call is over: keep it among the ended ones."""
         (self._notable if self.is_notable(call) else self._usual).append(call)
+
+    def amend(self, asterisk: str, call_id: str, channel: str, events: bytes) -> None:
+        """Something notable happened to a call that is over already, if it is still kept."""
+        for ring in (self._usual, self._notable):
+            for call in reversed(ring):
+                if (call.asterisk, call.call_id, call.channel) == (asterisk, call_id, channel):
+                    ring.remove(call)
+                    self.close(replace(call, events=events))
+                    return
 
     def is_notable(self, call: EndedCall) -> bool:
         """Whether something worth a warning happened to it."""

@@ -110,6 +110,7 @@ async def _run(path: str, body: bytes) -> str:
         # Its time is over: it goes with all that it has started.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
         raise
     return f"exit status {status}" if status else ""
 

@@ -126,7 +126,7 @@ async def overview(companion: Companion, search: str, limit: int) -> dict[str, A
         "readiness": readiness(companion) | {"ready": companion.ready},
         "tracked": by_peer.total(),
         "matching": matching,
-        "calls": sorted(calls, key=lambda call: math.inf if call["due"] is None else call["due"]),
+        "calls": calls,
         "ended": ended,
         "peers": peers(companion.metrics, by_peer),
         "held": {

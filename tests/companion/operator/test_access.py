@@ -8,7 +8,13 @@ import pytest
 from session_timer_companion.http.access import Access
 from session_timer_companion.http.settings import is_loopback
 
-from tests.companion.operator.test_config import GOOD, problems, read
+from tests.companion.operator.test_config import problems, read
+
+GOOD = """
+companion:
+  ami:
+    - {name: ast1, host: 198.18.0.20, secret: pass-word, alone: true}
+"""
 
 TOKEN = "0123456789abcdef"  # noqa: S105  # of these tests
 OPEN = Access.of(None, ("127.0.0.1", "ast.example"))
@@ -22,13 +28,23 @@ def status(access: Access, method: str = "GET", path: str = "/sessions", **heade
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "192.0.2.7", "ast.example", "ast.example."],
+    [
+        "localhost",
+        "LOCALHOST:8080",
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "192.0.2.7",
+        "ast.example",
+        "ast.example.",
+    ],
 )
 def test_our_names_and_any_address_are_served(host: str) -> None:
     assert status(OPEN, Host=host) is None
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "]", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "", "]", "127.0.0.1.evil.example"]
+)
 def test_a_name_that_is_not_ours_is_refused_whatever_it_resolves_to(host: str) -> None:
     assert status(OPEN, Host=host) == 421
     assert status(GUARDED, Host=host, Authorization=f"Bearer {TOKEN}") == 421
@@ -83,8 +99,16 @@ def test_the_empty_page_and_health_need_no_token(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True)]
-    + [("0.0.0.0", False), ("::", False), ("192.0.2.1", False), ("ast.example", False)],  # noqa: S104
+    [
+        ("127.0.0.1", True),
+        ("127.3.2.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104
+        ("::", False),
+        ("192.0.2.1", False),
+        ("ast.example", False),
+    ],
 )
 def test_what_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
@@ -100,7 +124,9 @@ def test_it_does_not_open_itself_to_others_without_a_token(tmp_path: Path, host:
 
 def test_with_a_token_it_does_and_the_token_shows_nowhere(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    configuration = read(tmp_path, f"{GOOD}  http: {{host: 0.0.0.0, token_file: token, hosts: [ast.example]}}\n")
+    configuration = read(
+        tmp_path, f"{GOOD}  http: {{host: 0.0.0.0, token_file: token, hosts: [ast.example]}}\n"
+    )
     assert configuration.http_token == TOKEN
     assert TOKEN not in repr(configuration)
 

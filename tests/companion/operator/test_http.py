@@ -79,7 +79,9 @@ async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
                 assert "nobody" in await answer.text()
 
 
-@pytest.mark.parametrize("page", ["/", "/overview", "/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize(
+    "page", ["/", "/overview", "/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"]
+)
 async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None:
     """What followed would be taken for the answer to the next request of that connection."""
     async with world(tmp_path) as it:
