@@ -8,7 +8,7 @@ Outside Kamailio there are no verbs: only `python3 -m session_timer_kemi.check F
 
 from __future__ import annotations
 
-from .tick import every_second
+from typing import Protocol
 
 try:
     import KSR  # noqa: F401 - Kamailio's own, nowhere else
@@ -23,3 +23,20 @@ else:
         from .absent import SessionTimers  # type: ignore[assignment]
 
 __all__ = ["SessionTimers", "every_second"]
+
+
+class _Timers(Protocol):
+    def on_tick(self) -> None: ...
+
+
+class _Routes(Protocol):
+    timers: _Timers
+
+
+def every_second(routes: _Routes, msg: object, evname: str) -> int:  # noqa: ARG001 - Kamailio's signature
+    """The route that Kamailio's rtimer calls every second.
+
+    A method for the script's class, whose `timers` are the `SessionTimers`.
+    """
+    routes.timers.on_tick()
+    return 1

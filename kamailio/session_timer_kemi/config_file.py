@@ -1,4 +1,4 @@
-"""The configuration file, read before Kamailio forks: YAML, or JSON where PyYAML is not installed."""
+"""The settings file, read before Kamailio forks: YAML, or JSON where PyYAML is not installed."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def count(name: str) -> None:
     KSR.statistics.update_stat(name, 1)
 
 
-def watch_dialog() -> None:
+def manage_dialog() -> None:
     """Let the dialog module follow the call that this initial INVITE begins."""
     KSR.dialog.dlg_manage()
 

@@ -369,3 +369,13 @@ def test_a_record_that_cannot_be_read_ends_no_call(make_edge: MakeEdge) -> None:
     expire_early(edge, 900)
     assert edge.ksr.ended_dialogs == []
     assert edge.count("unreadable_records") == 1
+
+
+@pytest.mark.requirement("D-03")
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_malformed_header_in_a_2xx_that_passes_is_logged(make_edge: MakeEdge, *, from_us: bool) -> None:
+    edge = make_edge(peer=PASSING)
+    answer = edge.call("Supported: timer", from_us=from_us, answer=("Session-Expires: soon",))
+    assert answer.value("Session-Expires") == "soon", "a proxy leaves it alone"
+    (line,) = edge.ksr.lines("warn")
+    assert line.startswith("session timer: call-1: peer=passing defect in a 200: Session-Expires: 'soon'")

@@ -117,8 +117,18 @@ def test_a_refresh_answered_without_timer_ends_it(edge: Edge, method: str) -> No
 def test_a_malformed_answer_counts_as_none_and_is_told(edge: Edge, bad: str) -> None:
     edge.call(from_us=True, answer=(bad, "Require: timer"))
     assert edge.known().dialog.agreement is None
-    (line,) = edge.ksr.lines("warn")
-    assert line.startswith("session timer: call-1: ignored in a 200: Session-Expires: ")
+    line = edge.ksr.lines("warn")[0]
+    assert line.startswith("session timer: call-1: peer=carrier defect in a 200: Session-Expires: ")
+
+
+@pytest.mark.requirement("G-02")
+def test_a_2xx_that_requires_a_timer_and_names_none_is_logged(edge: Edge) -> None:
+    edge.call(from_us=True, answer=("Require: timer",))
+    assert edge.known().dialog.agreement is None
+    assert edge.ksr.lines("warn") == [
+        "session timer: call-1: peer=carrier defect in a 200: Require: timer, but no Session-Expires: "
+        "taken as no timer"
+    ]
 
 
 @pytest.mark.requirement("UAC-7.3-01", "UAC-7.4-03", "UAC-7.4-05", "UAC-7.4-06")

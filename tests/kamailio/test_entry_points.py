@@ -136,7 +136,7 @@ def test_every_statistic_that_is_counted_is_declared(ksr: FakeKsr) -> None:
     package = Path(INCLUDE).parent / "session_timer_kemi"
     counted = {
         name
-        for path in package.glob("*.py")
+        for path in package.rglob("*.py")
         for line in path.read_text("utf-8").splitlines()
         for name in line.split('"')
         if "ksr.count(" in line and name.startswith("session_timer_")

@@ -208,13 +208,13 @@ def test_asterisk_has_one_ipv6_address_however_it_is_written(
 ) -> None:
     """Kamailio's `ipv6_hex_style` says how it writes the address a message came from."""
     edge = make_edge(config={**CONFIG, "asterisk": [written]})
-    assert edge.timers._directory.find("", seen, "").is_asterisk
-    assert not edge.timers._directory.find("", "2001:db8::21", "").is_asterisk
+    assert edge.timers._edge.directory.find("", seen, "").is_asterisk
+    assert not edge.timers._edge.directory.find("", "2001:db8::21", "").is_asterisk
 
 
 def test_who_somebody_is_is_looked_up_for_any_number_of_strangers(edge: Edge) -> None:
     for number in range(5000):
-        edge.timers._directory.find("", f"198.51.{number // 250}.{number % 250}", "far.example")
-    assert len(edge.timers._directory._known) <= 4096
-    assert edge.timers._directory.find("", ASTERISK, "").is_asterisk
-    assert edge.timers._directory.find("", CARRIER, "").peer.name == "carrier"
+        edge.timers._edge.directory.find("", f"198.51.{number // 250}.{number % 250}", "far.example")
+    assert len(edge.timers._edge.directory._known) <= 4096
+    assert edge.timers._edge.directory.find("", ASTERISK, "").is_asterisk
+    assert edge.timers._edge.directory.find("", CARRIER, "").peer.name == "carrier"

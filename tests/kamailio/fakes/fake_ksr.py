@@ -311,6 +311,8 @@ class FakeKsr:
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "mb": lambda: self.routed.text,
+            "mi": lambda: self.routed.number,
+            "ml": lambda: len(self.routed.text),
             "shtrecord(key)": lambda: self._expired[0],
             "shtrecord(value)": lambda: self._expired[1],
             "T_branch_idx": lambda: self._branch,

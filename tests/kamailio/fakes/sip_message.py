@@ -6,6 +6,7 @@ Texts hold one character for each byte (latin-1), because what arrives need not 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,8 @@ class Message:
     removed: set[int] = field(default_factory=set)
     """The numbers of the rows that will not be sent."""
     appended: list[str] = field(default_factory=list)
+    number: int = field(default_factory=itertools.count(1).__next__)
+    """Kamailio numbers what comes in; copies for branches and failure routes have the number of the original."""
     replaced: list[tuple[str, str]] = field(default_factory=list)
     """Patterns and texts, for the text of the message as it came."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from session_timer import Record, RecordError
 from session_timer.record import CHANGES, CLOCK, RECORDS, split_key
 
-from . import ksr
+from .. import ksr
 
 LEARNED = "session_timer_min_se"
 

@@ -8,10 +8,19 @@ from session_timer import Edge, HeaderError, InternalHeader, Mode, Peer, Refresh
 from session_timer.dialog import DialogTimer
 from session_timer.uas import Accept, Reject
 
-from . import ksr
-from .branch_memory import Completed, Part, Pending, Relayed
-from .header_edits import Edits, with_only_row, with_row, with_tag, without_timer, without_values
-from .message_facts import Rows, remembered
+from .. import ksr
+from ..memory.branch_memory import Part, Pending
+from ..message_facts import Rows, remembered
+from .header_edits import (
+    Completed,
+    Edits,
+    Relayed,
+    with_only_row,
+    with_row,
+    with_tag,
+    without_timer,
+    without_values,
+)
 
 
 class Refusal(NamedTuple):
@@ -62,7 +71,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
     decision = _decide(rows, method, peer, known)
     if not isinstance(decision, Accept):
         # 400 or 422 was due, but the script's request route did not send it.
-        refused = Pending(Part.UAS, peer.name, known or DialogTimer(), recorded=known is not None)
+        refused = Pending(Part.UAS, peer.name, known or DialogTimer())
         return Relayed(Edits((edge.header,)), refused.encode())
     dialog = decision.dialog
     told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
@@ -72,7 +81,6 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, edge
         dialog=dialog,
         session_expires=str(decision.session_expires) if decision.session_expires else "",
         require_timer=decision.require_timer,
-        recorded=known is not None,
     )
     return Relayed(without_timer(rows).then(with_only_row(edge.header, told.encode())), pending.encode())
 
