@@ -49,7 +49,7 @@ class Message:
     """The numbers of the rows that will not be sent."""
     appended: list[str] = field(default_factory=list)
     number: int = field(default_factory=itertools.count(1).__next__)
-    """Kamailio numbers what comes in; copies for branches and failure routes have the number of the original."""
+    """Kamailio numbers what comes in; a copy for a branch or a failure route has the same number."""
     replaced: list[tuple[str, str]] = field(default_factory=list)
     """Patterns and texts, for the text of the message as it came."""
 
