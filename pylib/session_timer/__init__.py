@@ -6,12 +6,11 @@ to refresh and when to give up; `record` and `internal_header` carry the state b
 clock, no sockets, no logging: whoever calls passes the time.
 """
 
-from . import answers, internal_header, proxy, record, session, uac, uas
-from .config import Config, ConfigError, Edge, Peer, Problem, is_rpc_address, validate
+from . import answers, evidence, internal_header, proxy, record, session, uac, uas
+from .config import Config, ConfigError, EdgeSettings, Peer, Problem
 from .dialog import Agreement, DialogTimer, Side
 from .headers import (
     ABSOLUTE_MINIMUM,
-    COMPACT_NAMES,
     LARGEST_INTERVAL,
     REFRESH_METHODS,
     TIMER,
@@ -23,24 +22,26 @@ from .headers import (
 from .internal_header import InternalHeader
 from .message import RefreshRequest, RefreshResponse, Rows
 from .policy import ExpiryAction, Mode, Policy
-from .record import Failure, Record, RecordError
+from .record import Asked, Outcome, Record, RecordError
+from .shared_key import SharedKey
+from .validation import is_door_address, validate
 
 __all__ = [
     "ABSOLUTE_MINIMUM",
-    "COMPACT_NAMES",
     "LARGEST_INTERVAL",
     "REFRESH_METHODS",
     "TIMER",
     "Agreement",
+    "Asked",
     "Config",
     "ConfigError",
     "DialogTimer",
-    "Edge",
+    "EdgeSettings",
     "ExpiryAction",
-    "Failure",
     "HeaderError",
     "InternalHeader",
     "Mode",
+    "Outcome",
     "Peer",
     "Policy",
     "Problem",
@@ -51,10 +52,12 @@ __all__ = [
     "Role",
     "Rows",
     "SessionExpires",
+    "SharedKey",
     "Side",
     "answers",
+    "evidence",
     "internal_header",
-    "is_rpc_address",
+    "is_door_address",
     "parse_min_se",
     "proxy",
     "record",

@@ -9,9 +9,6 @@ from .message import RefreshResponse
 TIMEOUT = 408
 """A transaction timeout counts as 408 (RFC 3261 8.1.3.1)."""
 
-TRANSPORT_ERROR = 503
-"""A request that could not be sent counts as 503 (RFC 3261 8.1.3.1)."""
-
 
 class Reaction(Enum):
     """What the refresher does next."""
@@ -20,6 +17,8 @@ class Reaction(Enum):
     """A 2xx: take what it says."""
     END = auto()
     """The dialog is gone: end the session (RFC 4028 section 10, RFC 3261 12.2.1.2)."""
+    AWAIT = auto()
+    """Asterisk answers the challenge by itself: one resend a round (RFC 3261 22.2)."""
     RETRY = auto()
     """Once more at once, with what the answer asked for: credentials, interval, extension, hops."""
     OTHER_METHOD = auto()
@@ -34,13 +33,18 @@ class Reaction(Enum):
 
 _REACTIONS: dict[int, Reaction] = {
     **dict.fromkeys((408, 481), Reaction.END),
-    **dict.fromkeys((404, 410, 416, 480, 482, 484, 485, 502, 604), Reaction.END),
-    **dict.fromkeys((401, 407, 420, 421, 422, 483), Reaction.RETRY),
+    **dict.fromkeys((401, 407, 494), Reaction.AWAIT),
+    **dict.fromkeys((420, 421, 422, 483), Reaction.RETRY),
     **dict.fromkeys((405, 501), Reaction.OTHER_METHOD),
     491: Reaction.BACK_OFF,
     **dict.fromkeys((500, 503, 504, 505, 513, 580), Reaction.WAIT),
 }
-"""Every code with a rule of its own; the others are `Reaction.ADAPT` (unknown codes count as x00)."""
+"""Every code with a rule of its own; the others are `Reaction.ADAPT` (unknown codes count as x00).
+
+RFC 5057 5.1 takes the dialog for gone on 404, 410, 416, 480, 482, 484, 485, 502 and 604 too. Here they are
+refusals: RFC 4028 section 10 names 408 and 481 only, an intermediary's bad minute answers 480 or 502, and
+media may flow all the while.
+"""
 
 OWN_WAIT = 10.0
 """Seconds before the retry where a 5xx names no Retry-After."""

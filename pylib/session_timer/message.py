@@ -13,9 +13,9 @@ from .headers import (
     SessionExpires,
     allows,
     has_tag,
-    only_row,
-    parse_min_se,
     parse_retry_after,
+    read_min_se,
+    read_session_expires,
 )
 
 Rows = Callable[[str], Sequence[str]]
@@ -33,6 +33,8 @@ class RefreshRequest:
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
+    oddities: tuple[str, ...] = ()
+    """What the grammar forbids and many send, for the log: it was read, because its meaning is certain."""
 
     @classmethod
     def read(cls, method: str, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshRequest:
@@ -43,12 +45,13 @@ class RefreshRequest:
         """
         if method not in REFRESH_METHODS:
             raise ValueError(f"{method} is no session refresh request: only INVITE and UPDATE are")
-        expires = only_row("Session-Expires", rows("Session-Expires"))
-        min_se = only_row("Min-SE", rows("Min-SE"))
+        expires = read_session_expires(rows("Session-Expires"), floor)
+        min_se = read_min_se(rows("Min-SE"), floor)
         return cls(
             method=method,
-            session_expires=None if expires is None else SessionExpires.parse(expires),
-            min_se=None if min_se is None else max(parse_min_se(min_se), floor),
+            session_expires=expires.value,
+            min_se=min_se.value,
+            oddities=tuple(oddity for oddity in (expires.oddity, min_se.oddity) if oddity),
             supports_timer=has_tag(rows("Supported"), TIMER),
             requires_timer=has_tag(rows("Require"), TIMER),
             allows_update=allows(rows("Allow"), "UPDATE"),
@@ -70,7 +73,9 @@ class RefreshResponse:
     retry_after: int | None = None
     """Seconds (RFC 3261 20.33)."""
     malformed: str | None = None
-    """Why a header was ignored: an answer cannot be refused, so it counts as absent."""
+    """Why a header was ignored: a response cannot be refused, so it counts as absent."""
+    oddities: tuple[str, ...] = ()
+    """As in a request."""
 
     @property
     def is_success(self) -> bool:
@@ -78,8 +83,8 @@ class RefreshResponse:
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """What the sender of this answer did wrong, for a log: we carry on regardless."""
-        found = [self.malformed] if self.malformed else []
+        """What the sender of this response did wrong, for the log: we carry on regardless."""
+        found = [*([self.malformed] if self.malformed else []), *self.oddities]
         if self.is_success and self.requires_timer and self.session_expires is None:
             found.append("Require: timer, but no Session-Expires: taken as no timer")
         if self.session_expires is not None and self.session_expires.refresher is None:
@@ -92,16 +97,18 @@ class RefreshResponse:
         expires: SessionExpires | None = None
         min_se: int | None = None
         malformed: str | None = None
+        oddities: list[str] = []
         try:
-            if (
-                200 <= code < 300
-                and (row := only_row("Session-Expires", rows("Session-Expires"))) is not None
-            ):
-                expires = SessionExpires.parse(row)
-                if expires.interval == 0:
-                    expires, malformed = None, f"Session-Expires: {row!r}: nobody can refresh every 0 seconds"
-            if code == 422 and (row := only_row("Min-SE", rows("Min-SE"))) is not None:
-                min_se = max(parse_min_se(row), floor)
+            if 200 <= code < 300:
+                shown = read_session_expires(rows("Session-Expires"), floor)
+                expires = shown.value
+                oddities.append(shown.oddity)
+                if expires is not None and expires.interval == 0:
+                    expires, malformed = None, "Session-Expires: nobody can refresh every 0 seconds"
+            if code == 422:
+                told = read_min_se(rows("Min-SE"), floor)
+                min_se = told.value
+                oddities.append(told.oddity)
         except HeaderError as error:
             malformed = str(error)
         waits = [wait for row in rows("Retry-After") if (wait := parse_retry_after(row)) is not None]
@@ -114,4 +121,5 @@ class RefreshResponse:
             allows_update=allows(rows("Allow"), "UPDATE"),
             retry_after=waits[0] if waits else None,
             malformed=malformed,
+            oddities=tuple(filter(None, oddities)),
         )

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from .headers import ABSOLUTE_MINIMUM, Role
 
+LARGEST = 86400
+"""Seconds: a day. The longest interval that we agree to where the settings name none."""
+
 
 class Mode(StrEnum):
     """How the edge stands towards a peer."""
@@ -15,8 +18,8 @@ class Mode(StrEnum):
     """We are the user agent of RFC 4028 sections 7 and 9, on behalf of an Asterisk."""
     PROXY = "proxy"
     """We are the proxy of section 8: both ends run their own timers."""
-    WATCH = "watch"
-    """The endpoint runs its own timers: nothing is refreshed for it, and the edge is a proxy towards it."""
+    ENDPOINT_TIMERS = "endpoint_timers"
+    """The endpoint runs its own timers: the companion leaves it alone, the edge is a proxy for it."""
 
 
 class ExpiryAction(StrEnum):
@@ -36,7 +39,7 @@ class Policy:
     min_se: int = ABSOLUTE_MINIMUM
     """Our own minimum timer: shorter requests are answered 422."""
     max_expires: int | None = None
-    """A longer interval is reduced to this (RFC 4028 8.1 and 9 allow it); None leaves it."""
+    """A longer interval is reduced to this (RFC 4028 8.1 and 9 allow it); None: to a day, `LARGEST`."""
     prefer_refresher: Role = Role.UAC
     """Our choice where the RFC leaves it to us (Table 2, fourth row)."""
     offer_refresher: bool = False
@@ -60,11 +63,40 @@ class Policy:
     probe: bool = True
     """Send a refresh of our own before giving a silent peer up."""
     hang_up_refused: bool = False
-    """Hang up a peer that answers, but refuses every refresh; off, because an answer is a sign of life."""
+    """Hang up a peer that answers, but refuses every refresh; off, because a response is a sign of life."""
+    keep_after_bare_2xx: bool = True
+    """Go on alone where a peer that lists ``timer`` answers our refresh without Session-Expires."""
+    media_is_evidence: bool = True
+    """Keep a call from whose peer media flows, whatever signalling says."""
+    observe: bool = False
+    """Do everything but send and hang up, and say what would have been done."""
     floor: int = ABSOLUTE_MINIMUM
     """The absolute minimum in force: 90, lower only in a lab."""
+
+    @property
+    def largest(self) -> int:
+        """The longest session interval that we agree to, in seconds."""
+        return LARGEST if self.max_expires is None else self.max_expires
 
     def guard(self, interval: float) -> float:
         """Seconds before the expiration at which a silent peer is given up (RFC 4028 section 10)."""
         wanted = 32.0 if self.expiry_guard is None else float(self.expiry_guard)
         return min(wanted, interval / 3)
+
+    def lasting(self, interval: float) -> float:
+        """Seconds after which a session of this interval expires; never below `floor`."""
+        return max(interval, float(self.floor))
+
+    def answer_time(self, interval: float) -> float:
+        """Seconds that a refresh of ours waits for its first response.
+
+        So chosen that a second form fits before `guard`, at 90 seconds as at 1800: a path may swallow UPDATE.
+        The edge ends the wait for the first form, and the companion then sends the other.
+        """
+        lasting = self.lasting(interval)
+        window = lasting - self.guard(lasting) - lasting / 2
+        return max(min(2.0, lasting / 6), min(12.0, 0.45 * window))
+
+    def ringing_time(self, interval: float) -> float:
+        """Seconds that a re-INVITE of ours waits for its final response once a provisional one has come."""
+        return max(self.answer_time(interval), min(30.0, self.lasting(interval) / 6))

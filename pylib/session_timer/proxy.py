@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest, RefreshResponse
+from .minimum import Reject, too_small
 from .policy import Policy
-from .uas import Reject, too_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Asked:
 
 
 def forward(
-    request: RefreshRequest, policy: Policy, *, insist: bool = False
+    request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None, *, insist: bool = False
 ) -> Reject | tuple[Forward, Asked]:
-    """Decide on a request that passes.
+    """Decide on a request that passes; `dialog` is what holds so far, if anything does.
 
     `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
     """
     asked = request.session_expires
     if not policy.enabled:
         return Forward(), Asked(None, request.supports_timer)
-    refusal = too_small(request, policy)
+    refusal = too_small(request, policy, dialog)
     if refusal is not None:
         return refusal
 
@@ -55,6 +55,7 @@ def forward(
     elif asked.interval < least:
         interval = least
     elif policy.max_expires is not None and asked.interval > policy.max_expires:
+        # Only on the operator's word: a default of ours binds no two ends with timers of their own.
         interval = min(asked.interval, max(policy.max_expires, least))
     else:
         interval = asked.interval

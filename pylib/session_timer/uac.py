@@ -82,13 +82,17 @@ def accept(
     agreement: Agreement | None = None
     if shown is not None:
         role = shown.refresher or (asked.refresher if asked else None) or Role.UAC
-        agreement = Agreement(shown.interval, Side.of(role, sender=Side.LOCAL))
+        # A peer may name 136 years. To refresh or to look earlier breaks no rule.
+        agreement = Agreement(min(shown.interval, policy.largest), Side.of(role, sender=Side.LOCAL))
         # Only an end that knows timers takes the refreshing on itself: a proxy completes with uac (8.2).
         supports = supports or role is Role.UAS
+    elif known.agreement is not None and _goes_on(known.agreement, response, policy):
+        agreement = Agreement.private(known.agreement.interval)
+        supports = supports or response.requires_timer
     elif response.requires_timer:
         supports = True  # it speaks of timers and sets none: switched off
     elif not supports and policy.one_sided:
-        agreement = Agreement(asked.interval if asked else policy.default_expires, Side.LOCAL, one_sided=True)
+        agreement = Agreement.private(asked.interval if asked else policy.default_expires)
     return DialogTimer(
         agreement=agreement,
         # The Min-SE of 422 answers from before the dialog is forgotten with it (RFC 4028 7.4).
@@ -98,6 +102,19 @@ def accept(
         if response.allows_update is None
         else response.allows_update,
     )
+
+
+def _goes_on(running: Agreement, response: RefreshResponse, policy: Policy) -> bool:
+    """Whether a refresh that got a 2xx without Session-Expires leaves us refreshing alone.
+
+    By the letter such a 2xx switches the timer off (RFC 4028 7.2). But a peer that names ``timer`` in that
+    very 2xx has broken section 9, and many go on counting by what was agreed: pjsip lists ``timer`` even when
+    its timers are off. To go on costs one UPDATE an interval. Where nothing was agreed on the wire there is
+    nothing to switch off.
+    """
+    if not policy.keep_after_bare_2xx:
+        return False
+    return running.one_sided or response.supports_timer or response.requires_timer
 
 
 def retry_with(told: RefreshResponse, sent: TimerHeaders, retries: int) -> int | None:

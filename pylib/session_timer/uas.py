@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest
+from .minimum import Reject, too_small
 from .policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Answer the request with an error."""
-
-    code: int
-    """422, or 420 where ``timer`` is required of a peer whose profile is off."""
-    min_se: int | None = None
-    """Seconds, for the Min-SE of a 422 (RFC 4028 section 6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +25,7 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
     """Decide on an INVITE or UPDATE from the peer; `dialog` is what holds so far, if anything does."""
     if not policy.enabled:
         return Reject(420) if request.requires_timer else Accept(DialogTimer())
-    refusal = too_small(request, policy)
+    refusal = too_small(request, policy, dialog)
     if refusal is not None:
         return refusal
 
@@ -48,14 +39,6 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
         session_expires=SessionExpires.of(interval, role),
         require_timer=request.supports_timer,
     )
-
-
-def too_small(request: RefreshRequest, policy: Policy) -> Reject | None:
-    """The 422 for an interval below our minimum; only who claims support can be told (RFC 4028 8.1, 9)."""
-    asked = request.session_expires
-    if asked is None or not request.supports_timer or asked.interval >= policy.min_se:
-        return None
-    return Reject(422, policy.min_se)
 
 
 def remember(request: RefreshRequest, dialog: DialogTimer) -> DialogTimer:
@@ -81,8 +64,8 @@ def _interval(request: RefreshRequest, policy: Policy, current: Agreement | None
         return policy.min_se if policy.raise_small_interval else None
     if asked < policy.min_se and policy.raise_small_interval:
         return policy.min_se
-    if policy.max_expires is not None and asked > policy.max_expires:
-        return min(asked, max(policy.max_expires, least))
+    if asked > policy.largest:
+        return min(asked, max(policy.largest, least))
     return asked
 
 
@@ -101,4 +84,4 @@ def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
     """Without a timer on the wire: watch over a peer that knows none, leave one alone that wants none."""
     if not policy.one_sided or known.peer_supports:
         return None
-    return Agreement(policy.default_expires, Side.LOCAL, one_sided=True)
+    return Agreement.private(policy.default_expires)
