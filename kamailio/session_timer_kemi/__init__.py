@@ -22,11 +22,12 @@ else:
             raise
         from .absent import SessionTimers  # type: ignore[assignment]
 
-__all__ = ["SessionTimers", "every_second"]
+__all__ = ["SessionTimers", "every_http_request", "every_second"]
 
 
 class _Timers(Protocol):
     def on_tick(self) -> None: ...
+    def on_http(self) -> None: ...
 
 
 class _Routes(Protocol):
@@ -39,4 +40,14 @@ def every_second(routes: _Routes, msg: object, evname: str) -> int:  # noqa: ARG
     A method for the script's class, whose `timers` are the `SessionTimers`.
     """
     routes.timers.on_tick()
+    return 1
+
+
+def every_http_request(routes: _Routes, msg: object, evname: str) -> int:  # noqa: ARG001
+    """The route that Kamailio's xhttp calls for a request by HTTP.
+
+    A method for the script's class, whose `timers` are the `SessionTimers`. A script that serves other paths
+    has a route of its own and calls `on_http` for the path ``/session-timer``.
+    """
+    routes.timers.on_http()
     return 1

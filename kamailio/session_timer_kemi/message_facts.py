@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
+from session_timer import LARGEST_INTERVAL
 from session_timer.record import key
 
 from . import ksr
+from .memory import branch_memory
 
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
@@ -66,9 +68,9 @@ class Message:
         return ksr.pv("$tt")
 
     @cached_property
-    def cseq(self) -> str:
-        """The number in CSeq; empty where Kamailio cannot parse the message."""
-        return ksr.pv("$cs")
+    def cseq(self) -> int:
+        """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
+        return min(int(ksr.pv("$cs") or 0), LARGEST_INTERVAL)
 
     @cached_property
     def source(self) -> str:
@@ -78,6 +80,11 @@ class Message:
     @cached_property
     def from_domain(self) -> str:
         return ksr.pv("$fd")
+
+    @cached_property
+    def peer_name(self) -> str:
+        """What the script calls the peer; empty if it does not say."""
+        return branch_memory.peer_name()
 
     @cached_property
     def rows(self) -> Rows:

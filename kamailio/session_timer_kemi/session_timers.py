@@ -16,10 +16,12 @@ from typing import TypeVar
 from . import ksr, last_good
 from .memory.records import LearnedMinSE, Records, clock_id
 from .peers import Directory
+from .routes.door import Door
 from .routes.expired_records import ExpiredRecords
+from .routes.failures import Failures, Next
 from .routes.requests import Requests
 from .routes.responses import Responses
-from .routes.retry_422 import Failures
+from .routes.trust import Trust
 from .this_edge import ThisEdge
 
 _Result = TypeVar("_Result")
@@ -34,47 +36,74 @@ class SessionTimers:
         A broken configuration ends Kamailio's start with its problems in the log; on a reload the one
         before stays in force.
         """
-        config = last_good.load(path)
+        settings = last_good.load(path)
+        config = settings.config
         self._edge = ThisEdge(
             config=config,
+            key=settings.key,
             directory=Directory(config),
             records=Records(),
             learned=LearnedMinSE(config.edge.learned_min_se),
             clock=clock,
             clock_id=clock_id(),
         )
+        self._trust = Trust(self._edge)
         self._requests = Requests(self._edge)
         self._responses = Responses(self._edge)
         self._failures = Failures(self._edge)
         self._expired_records = ExpiredRecords(self._edge)
+        self._door = Door(self._edge)
 
     def on_request(self) -> bool:
-        """In the request route, before anything is relayed. True: the request has been answered."""
-        return self._guarded(self._request, otherwise=False)
+        """Call it in the request route, before anything is relayed.
+
+        True: nothing is left to do, the request has been answered (or dropped, if it is an ACK).
+        """
+        return self._guarded(self._trust.request, otherwise=False) or self._guarded(
+            self._requests.request, otherwise=False
+        )
 
     def on_branch(self) -> None:
-        """In the branch route of every INVITE and UPDATE."""
+        """Call it in the branch route of every INVITE and UPDATE."""
         self._guarded(self._requests.branch, otherwise=None)
 
-    def on_any_reply(self) -> None:
-        """In the core's reply route. Removes our internal header from every response."""
-        self._guarded(self._strip, otherwise=None)
+    def on_any_reply(self) -> bool:
+        """Call it in the core's reply route. Removes our internal header from every response.
+
+        True: the response is to be dropped. In a KEMI script that has been done.
+        """
+        return self._guarded(self._trust.response, otherwise=False)
 
     def on_reply(self) -> None:
-        """In the onreply route of every INVITE and UPDATE."""
+        """Call it in the onreply route of every INVITE, UPDATE and BYE."""
         self._guarded(self._responses.reply, otherwise=None)
 
     def on_failure(self) -> bool:
-        """In the failure route of every INVITE and UPDATE. True: relay it once more, by the same routes."""
-        return self._guarded(self._failures.failure, otherwise=False)
+        """Call it in the failure route of every INVITE and UPDATE, before any failover.
+
+        True: relay the request once more, by the same routes, and return.
+        """
+        return self.after_failure() is Next.AGAIN
+
+    def after_failure(self) -> Next:
+        """As `on_failure`, for a script that also wants to know whether the request has been answered."""
+        return self._guarded(self._failures.failure, otherwise=Next.GO_ON)
+
+    def on_unroutable(self) -> None:
+        """Call it where a request could not be relayed, before the script answers it."""
+        self._guarded(self._failures.unroutable, otherwise=None)
 
     def on_tick(self) -> None:
-        """About every second, in one process."""
+        """Call it about every second, in one process."""
         self._guarded(self._tick, otherwise=None)
 
     def on_expired(self) -> None:
-        """In htable's event for an entry of the table ``session_timer`` whose lifetime is over."""
+        """Call it in htable's event for an entry of the table ``session_timer`` whose lifetime is over."""
         self._guarded(self._expired_records.expired, otherwise=None)
+
+    def on_http(self) -> None:
+        """Call it in xhttp's event. Answers the companion, and 404 to everybody else."""
+        self._guarded(self._door.open, otherwise=None)
 
     def _guarded(self, verb: Callable[[], _Result], otherwise: _Result) -> _Result:
         try:
@@ -92,22 +121,6 @@ class SessionTimers:
             call = ksr.pv("$ci")
         with suppress(Exception):
             ksr.error(f"session timer: fault in our code, the call {call} goes on without us: {fault!r}")
-
-    def _request(self) -> bool:
-        self._strip()
-        return self._requests.request()
-
-    def _strip(self) -> None:
-        # In the text itself: an answer with one row that Kamailio cannot parse has no headers for it, yet is
-        # relayed as it came.
-        header = self._edge.config.edge.header
-        text = ksr.pv("$mb")
-        if text and header.lower() not in text.lower():
-            return
-        # A row may hide behind a lone CR: part of a value to Kamailio, the end of a row to Asterisk's parser.
-        hidden = text.count("\r") != text.count("\r\n")
-        if hidden or not ksr.remove(header):
-            ksr.disarm(header)
 
     def _tick(self) -> None:
         now, clock = self._edge.now()

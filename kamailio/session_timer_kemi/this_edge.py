@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from session_timer import Config, ExpiryAction, Mode, Peer, Policy, Record
+from session_timer import Config, ExpiryAction, InternalHeader, Mode, Peer, Policy, Record, SharedKey
 
 from .memory.records import At, LearnedMinSE, Records
 from .message_facts import InHand
+from .parts.header_edits import Edits, with_only_row
 from .peers import Directory
 
 
@@ -17,6 +18,8 @@ class ThisEdge:
     """The settings in force, the tables, and the clock; each process of Kamailio has its own."""
 
     config: Config
+    key: SharedKey | None
+    """None where the edge speaks for no Asterisk: then there is no companion either."""
     directory: Directory
     records: Records
     learned: LearnedMinSE
@@ -29,6 +32,13 @@ class ThisEdge:
     def now(self) -> At:
         """The time at this edge, as records note it."""
         return self.clock(), self.clock_id
+
+    def tells(self, told: InternalHeader, call_id: str) -> Edits:
+        """The internal header for Asterisk, signed for this call, in place of whatever was there."""
+        header = self.config.edge.header
+        if self.key is None:
+            return Edits((header,))
+        return with_only_row(header, told.encode(self.key, call_id))
 
     def ends_by_bye(self, policy: Policy) -> bool:
         """Whether an expired session of this profile is ended by BYE to both sides."""

@@ -12,8 +12,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from session_timer import Agreement, DialogTimer, SessionExpires, Side
+from session_timer import DialogTimer, SessionExpires, Side
 from session_timer.proxy import Asked
+from session_timer.record import key
 from session_timer.uac import TimerHeaders
 
 from .. import ksr
@@ -67,6 +68,17 @@ class Pending:
     uac_supports: bool = False
     """For the proxy: whether the request said that its sender knows session timers."""
     from_asterisk: bool = False
+    to_asterisk: bool = False
+
+    @property
+    def sender(self) -> Side:
+        """Whose request it is; between two strangers a mere name for the one that sent it."""
+        return Side.LOCAL if self.from_asterisk else Side.REMOTE
+
+    @property
+    def placed(self) -> Side | None:
+        """Whose call it is, if this request begins one; None between two strangers."""
+        return self.sender if self.from_asterisk or self.to_asterisk else None
 
     @property
     def sent(self) -> TimerHeaders:
@@ -86,21 +98,18 @@ class Pending:
         return SessionExpires.parse(self.session_expires) if self.session_expires else None
 
     def encode(self) -> str:
-        agreed = self.dialog.agreement
         return json.dumps(
             (
                 self.part,
                 self.peer,
-                (agreed.interval, agreed.refresher, agreed.one_sided) if agreed else None,
-                self.dialog.min_se,
-                self.dialog.peer_supports,
-                self.dialog.peer_allows_update,
+                ";".join(self.dialog.encode()),
                 self.session_expires,
                 self.require_timer,
                 self.min_se,
                 self.retries,
                 self.uac_supports,
                 self.from_asterisk,
+                self.to_asterisk,
             )
         )
 
@@ -108,22 +117,34 @@ class Pending:
     @lru_cache(_MOST_REMEMBERED)
     def decode(text: str) -> Pending:
         """What `encode` made the text of."""
-        part, peer, agreed, min_se, supports, update, *rest = json.loads(text)
-        agreement = Agreement(agreed[0], Side(agreed[1]), agreed[2]) if agreed else None
-        return Pending(Part(part), peer, DialogTimer(agreement, min_se, supports, update), *rest)
+        part, peer, timer, *rest = json.loads(text)
+        dialog = DialogTimer.decode(dict(pair.split("=", 1) for pair in timer.split(";")))
+        return Pending(Part(part), peer, dialog, *rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A request that waits for its response on one branch."""
 
     found: Found
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    """Empty in a request that begins a dialog."""
+    cseq: int
+    far: str
+    """Where the peer is: an address or a name."""
     decided: str
     """A `Pending` as text: requests of one peer are decided alike, call after call."""
 
     @property
     def pending(self) -> Pending:
         return Pending.decode(self.decided)
+
+    @property
+    def dialog(self) -> str:
+        """The key of the record of the dialog within which the request was sent."""
+        return key(self.call_id, self.from_tag, self.to_tag)
 
 
 class Aim(NamedTuple):
@@ -133,12 +154,15 @@ class Aim(NamedTuple):
     """The Request-URI."""
     destination: str
     """The next hop, where it is not the Request-URI's; else empty."""
+    host: str
+    """The host of that hop: who said what in response."""
 
 
 class Refused(NamedTuple):
-    """The branch whose 422 came last: a failure route does not say which of several branches it was."""
+    """A branch that a 422 ended, and what it says."""
 
-    branch: Branch
+    number: str
+    """Of the branch."""
     min_se: str
     """The value of its Min-SE; empty for none."""
 
@@ -155,32 +179,51 @@ class Branch(NamedTuple):
 
     def wait(self, waiting: Waiting) -> None:
         """Keep what the response needs."""
-        ksr.remember(_WAITING + self.number, f"{waiting.found} {waiting.decided}")
+        ksr.remember(_WAITING + self.number, json.dumps(waiting))
 
     def waiting(self) -> Waiting | None:
-        """What waits on this branch; None where our branch route has not run."""
-        found, _, decided = ksr.recall(_WAITING + self.number).partition(" ")
-        return Waiting(Found(found), decided) if found else None
+        """What waits on this branch; None where no branch route of ours has run.
 
-    def keep_aim(self) -> None:
-        """Remember where this branch goes."""
-        ksr.remember(_AIM + self.number, f"{ksr.pv('$ru')} {ksr.pv('$du')}")
+        tm makes branches for which none runs (DNS failover, by which the same request goes to the next
+        address): they wait for what the nearest earlier branch waits for.
+        """
+        number = int(self.number)
+        while number >= 0:
+            kept = ksr.recall(f"{_WAITING}{number}")
+            if kept:
+                found, *rest = json.loads(kept)
+                return Waiting(Found(found), *rest)
+            number -= 1
+        return None
+
+    def keep_aim(self, host: str) -> None:
+        """Remember where this branch goes; `host` is the next hop's."""
+        ksr.remember(_AIM + self.number, json.dumps((ksr.pv("$ru"), ksr.pv("$du"), host)))
 
     def aim(self) -> Aim | None:
-        uri, _, destination = ksr.recall(_AIM + self.number).partition(" ")
-        return Aim(uri, destination) if uri else None
+        """Where this branch went; None where no branch route of ours has run."""
+        kept = ksr.recall(_AIM + self.number)
+        return Aim(*json.loads(kept)) if kept else None
 
     def has_responded(self, to_tag: str) -> bool:
-        """Whether a final response of whoever has this tag has passed on this branch before."""
-        return ksr.recall(_RESPONDED + self.number) == _by(to_tag)
+        """Whether the last final response that passed on this branch came from whoever has this tag."""
+        return self._responded()[1] == to_tag
 
-    def note_response(self, to_tag: str) -> None:
-        """A final response of whoever has this tag passes: the next one is a copy of it."""
-        ksr.remember(_RESPONDED + self.number, _by(to_tag))
+    def note_response(self, to_tag: str) -> int:
+        """A final response passes: the next one with this tag is a copy of it.
 
+        Returns how many have been noted on this branch before.
+        """
+        earlier = self._responded()[0]
+        ksr.remember(_RESPONDED + self.number, json.dumps((earlier + 1, to_tag)))
+        return earlier
 
-def _by(to_tag: str) -> str:
-    return f"to {to_tag}"  # a response without a tag is noted too
+    def _responded(self) -> tuple[int, str | None]:
+        kept = ksr.recall(_RESPONDED + self.number)
+        if not kept:
+            return 0, None
+        earlier, to_tag = json.loads(kept)
+        return earlier, to_tag
 
 
 def peer_name() -> str:
@@ -188,17 +231,22 @@ def peer_name() -> str:
     return ksr.recall(PEER_NAME)
 
 
-def keep_refused(refused: Refused) -> None:
-    ksr.remember(_REFUSED, f"{refused.branch.number} {refused.min_se}")
+def add_refused(refused: Refused) -> None:
+    """A 422 passes. A failure route does not say which of several branches it is there for."""
+    ksr.remember(_REFUSED, json.dumps((*_refused(), refused)))
 
 
-def take_refused() -> Refused | None:
-    """The 422 that the failure route is there for, once: tm may choose it again after the next try."""
-    number, _, min_se = ksr.recall(_REFUSED).partition(" ")
-    if not number:
-        return None
-    ksr.remember(_REFUSED, "")
-    return Refused(Branch(number), min_se)
+def take_refused() -> list[Refused]:
+    """Every 422 since the last failure route: tm may choose the same once more after the next try."""
+    found = [Refused(*each) for each in _refused()]
+    if found:
+        ksr.remember(_REFUSED, "[]")
+    return found
+
+
+def _refused() -> list[list[str]]:
+    kept = ksr.recall(_REFUSED)
+    return list(json.loads(kept)) if kept else []
 
 
 def keep_retry(pending: Pending) -> None:

@@ -1,7 +1,8 @@
-"""The dialogs' records in Kamailio's hash tables."""
+"""The dialogs' records in Kamailio's hash tables, and what destinations have told us."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,11 +16,17 @@ LEARNED = "session_timer_min_se"
 GRACE = 3600
 """Seconds that a record outlives its session interval, so that whoever asks late still learns the truth."""
 
-MOST_LIFETIME = 30 * 86400
-"""Seconds. RFC 4028 lets a peer name 136 years; htable counts with 31 bits, and memory is not for ever."""
+MOST_LIFETIME = 2 * 86400
+"""Seconds. A session lasts a day at most where the settings do not say more, and nothing is kept for ever."""
+
+UNCONFIRMED_LIFETIME = 96
+"""Seconds: three times 32 (64*T1), in which the caller ends the legs of a fork that it does not want."""
 
 CHANGE_LIFETIME = 60
 """Seconds a change stays listed; a companion reads the list every few seconds."""
+
+MOST_LEARNED = 7200
+"""Seconds. Whoever is called may answer 422: where the settings have no `max_expires`, no more is learned."""
 
 At = tuple[float, str]
 """Monotonic seconds, and the name of the clock they were read from."""
@@ -28,11 +35,11 @@ _decode = lru_cache(64)(Record.decode)
 """The routes of one message read the same record, one after the other."""
 
 
-def _readable(dialog: str, text: str, *, tell: bool) -> Record | None:
+def _readable(dialog: str, text: str, *, log: bool) -> Record | None:
     try:
         return _decode(text)
     except RecordError as error:
-        if tell:
+        if log:
             ksr.count("session_timer_unreadable_records")
             ksr.warn(f"session timer: {split_key(dialog)[0]}: {error}")
         return None
@@ -49,8 +56,8 @@ class Records:
     A dialog goes by the key of its record.
     """
 
-    def read(self, dialog: str, *, tell: bool) -> Record | None:
-        """The record of a dialog; None for none that this code can read, which `tell` counts and logs."""
+    def read(self, dialog: str, *, log: bool) -> Record | None:
+        """The record of a dialog; None for none that this code can read, which `log` counts and logs."""
         try:
             text = ksr.table_get(RECORDS, dialog)
             return _decode(text) if text else None
@@ -61,7 +68,7 @@ class Records:
                 text = ksr.table_get(RECORDS, dialog)
             finally:
                 self.unlock(dialog)
-        return _readable(dialog, text, tell=tell) if text else None
+        return _readable(dialog, text, log=log) if text else None
 
     def lock(self, dialog: str) -> None:
         """Until `unlock`: whoever changes a record by what stands in it must not be overtaken."""
@@ -70,32 +77,38 @@ class Records:
     def unlock(self, dialog: str) -> None:
         ksr.table_unlock(RECORDS, dialog)
 
-    def has(self, dialog: str) -> bool:
-        """Whether there is a record, be it one that this code cannot read."""
-        return ksr.table_get(RECORDS, dialog) != ""
+    def text(self, dialog: str) -> str:
+        """The record as it is written; empty if there is none."""
+        return ksr.table_get(RECORDS, dialog)
 
     def expired(self) -> tuple[str, Record | None]:
         """In htable's event: the dialog whose record goes, and what can be read of it."""
         dialog = ksr.pv("$shtrecord(key)")
-        return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), tell=True)
+        return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), log=True)
 
-    def write(self, dialog: str, record: Record, at: At, *, changed: bool, drop_at_expiry: bool) -> None:
-        """Store `record`; one that says what the companion may not know yet is `changed`, and listed for it.
+    def change(self, dialog: str, change: Callable[[Record], Record]) -> Record | None:
+        """Write what `change` makes of the record; None where there is none to change."""
+        self.lock(dialog)
+        try:
+            record = self.read(dialog, log=False)
+            if record is None:
+                return None
+            new = change(record)
+            if new is not record:
+                self.write(dialog, new, lifetime=lifetime(new), changed=False)
+            return new
+        finally:
+            self.unlock(dialog)
 
-        `drop_at_expiry`: nobody will ask after the session has expired (a proxy's record, RFC 4028 8.3).
+    def write(self, dialog: str, record: Record, *, lifetime: int, changed: bool) -> None:
+        """Store `record` for `lifetime` seconds.
+
+        A record that says what the companion may not know yet is `changed`, and listed for it.
         """
-        agreed = record.dialog.agreement
-        interval = agreed.interval if agreed else 0
-        lifetime = interval + GRACE
-        if interval and drop_at_expiry:
-            now, clock = at
-            if record.clock != clock:
-                # Only a refusal leaves another host's time in it, and is not worth a guess at what is left.
-                return
-            lifetime = max(1, interval - int(now - record.at))
-        lifetime = min(lifetime, MOST_LIFETIME)
         text = record.encode()
         if not ksr.table_set(RECORDS, dialog, text, lifetime):
+            # What stands there shows no news, and would be taken for proof that there was none.
+            self.remove(dialog)
             ksr.count("session_timer_lost_records")
             ksr.warn(
                 f"session timer: {split_key(dialog)[0]}: the hash table {RECORDS} did not take the record: "
@@ -107,21 +120,53 @@ class Records:
     def remove(self, dialog: str) -> None:
         ksr.table_remove(RECORDS, dialog)
 
+    def changes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The records that changed within the last minute, and how each host's clock stands."""
+        changed: dict[str, str] = {}
+        clocks: dict[str, str] = {}
+        for name, text in ksr.table_entries(CHANGES):
+            if name.startswith(CLOCK):
+                clocks[name.removeprefix(CLOCK)] = text
+            else:
+                changed[name] = text
+        return changed, clocks
+
     def publish_clock(self, clock: str, now: float) -> None:
-        """Let readers learn how this host's monotonic clock stands."""
+        """Let the readers of other hosts' copies learn how this host's monotonic clock stands."""
         ksr.table_set(CHANGES, CLOCK + clock, f"{now:.3f}", CHANGE_LIFETIME)
 
 
+def lifetime(record: Record) -> int:
+    """Seconds that a record is kept after it was written."""
+    timer = record.dialog.agreement
+    return min((timer.interval if timer else 0) + GRACE, MOST_LIFETIME)
+
+
+def lifetime_until_expiry(record: Record, at: At) -> int | None:
+    """Seconds until the session expires, when nobody will ask any more (a proxy's record, RFC 4028 8.3).
+
+    None where another host's clock says when that is.
+    """
+    timer = record.dialog.agreement
+    if timer is None:
+        return lifetime(record)
+    now, clock = at
+    if record.clock != clock:
+        return None
+    return min(max(1, timer.interval - int(now - record.at)), MOST_LIFETIME)
+
+
 class LearnedMinSE:
-    """The Min-SE that destinations told us in a 422, for as long as the configuration says."""
+    """The Min-SE that next hops have told us in a 422, for as long as the configuration says."""
 
     def __init__(self, lifetime: int) -> None:
         self._lifetime = lifetime
 
-    def get(self, destination: str) -> int | None:
-        """Seconds; None if this destination has told nothing lately."""
-        text = ksr.table_get(LEARNED, destination)
+    def get(self, host: str) -> int | None:
+        """Seconds; None if this host has told nothing lately."""
+        text = ksr.table_get(LEARNED, host)
         return int(text) if text.isdecimal() else None
 
-    def put(self, destination: str, min_se: int) -> None:
-        ksr.table_set(LEARNED, destination, str(min_se), self._lifetime)
+    def put(self, host: str, min_se: int, most: int | None) -> None:
+        """A 422 binds its own call; others are asked for no more than `most` seconds because of it."""
+        ksr.table_set(LEARNED, host, str(min(min_se, most or MOST_LEARNED)), self._lifetime)

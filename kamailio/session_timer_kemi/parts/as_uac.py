@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from session_timer import Edge, InternalHeader, Peer, RefreshResponse, uac
+from session_timer import Peer, RefreshResponse, uac
 from session_timer.dialog import DialogTimer
 
 from ..memory.branch_memory import Part, Pending
@@ -11,7 +11,6 @@ from .header_edits import (
     Completed,
     Edits,
     Relayed,
-    with_only_row,
     with_row,
     with_tag,
     without_timer,
@@ -62,10 +61,8 @@ def request(
 
 
 @remembered
-def complete(rows: Rows, kept: str, peer: Peer, known: DialogTimer | None, edge: Edge) -> Completed:
-    """The peer's 2xx, of whose request this was `kept`: hide the timer from Asterisk, tell the companion."""
-    response = RefreshResponse.read(200, rows.of)
-    dialog = uac.accept(Pending.decode(kept).sent, response, peer.policy, known)
-    told = InternalHeader(dialog.agreement, dialog.peer_allows_update, edge.rpc, peer.name)
-    mark = with_only_row(edge.header, told.encode())
-    return Completed(without_timer(rows).then(mark), dialog, response.defects)
+def complete(rows: Rows, decided: str, peer: Peer, known: DialogTimer | None) -> Completed:
+    """The peer's 2xx, of whose request this was `decided`: hide the timer from Asterisk."""
+    response = RefreshResponse.read(200, rows.of, peer.policy.floor)
+    dialog = uac.accept(Pending.decode(decided).sent, response, peer.policy, known)
+    return Completed(without_timer(rows), dialog, response.defects)

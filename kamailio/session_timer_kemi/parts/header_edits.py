@@ -40,6 +40,10 @@ class Relayed(NamedTuple):
     edits: Edits
     decided: str
     """A `Pending` as text, for the response."""
+    told: DialogTimer | None = None
+    """What Asterisk and the companion are to know; None: nothing."""
+    oddities: tuple[str, ...] = ()
+    """What the grammar forbids in it, for the log."""
 
 
 class Completed(NamedTuple):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from session_timer import Mode, Peer, Record, Side, uac
+from dataclasses import replace
+
+from session_timer import InternalHeader, Mode, Peer, Record, Side, uac
 
 from .. import ksr
 from ..memory import branch_memory
-from ..memory.branch_memory import Branch, Found, Waiting
+from ..memory.branch_memory import Branch, Found, Part, Pending, Waiting
 from ..message_facts import Message
 from ..parts import as_proxy, as_uac, as_uas
-from ..parts.header_edits import Relayed
+from ..parts.header_edits import Edits, Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
 
@@ -27,20 +29,24 @@ class Requests:
     def request(self) -> bool:
         """In the request route. True: the request has been answered."""
         message = self._edge.in_hand.read()
+        if message.method in _UNMARKED:
+            return False
         source = self._source(message)
         if message.method not in REFRESHES:
-            if source.is_asterisk and message.method not in _UNMARKED:
+            if source.is_asterisk:
                 self._announce(message)
-            if message.method == "BYE":
-                self._edge.records.remove(message.dialog)
             return False
         self._edge.in_hand.remember(message)
         if source.is_asterisk:
+            if not message.to_tag and self._edge.config.edge.bye_on_expiry:
+                ksr.manage_dialog()  # where the call goes to shows only when it is relayed
             return False
-        peer = self._edge.profile(self._record(message), source.peer)
+        record = self._record(message)
+        peer = self._edge.profile(record, source.peer)
         if not peer.policy.enabled:
             return False
-        refusal = as_uas.screen(message.rows, message.method, peer)
+        known = None if record is None else record.dialog
+        refusal = as_uas.screen(message.rows, message.method, peer, known)
         if refusal is not None:
             as_uas.refuse(refusal, message.call_id)
             return True
@@ -53,7 +59,8 @@ class Requests:
         message = self._edge.in_hand.again()
         if message.method not in REFRESHES:
             return
-        source, destination = self._source(message), self._destination()
+        source = self._source(message)
+        destination = self._destination(message)
         if source.is_asterisk and destination.is_asterisk:
             return
         record = self._record(message)
@@ -62,41 +69,95 @@ class Requests:
             return
         branch = Branch.in_hand()
         relayed = self._decided(message, source, destination, peer, record)
-        if source.is_asterisk:
-            branch.keep_aim()
-        branch.wait(Waiting(_found(message, record), relayed.decided))
-        relayed.edits.make()
+        pending = Pending.decode(relayed.decided)
+        far = destination.host if source.is_asterisk else message.source
+        branch.wait(
+            Waiting(
+                found=_found(message, record),
+                method=message.method,
+                call_id=message.call_id,
+                from_tag=message.from_tag,
+                to_tag=message.to_tag,
+                cseq=message.cseq,
+                far=far,
+                decided=relayed.decided,
+            )
+        )
+        if not message.to_tag and pending.part is Part.UAC:
+            branch.keep_aim(destination.host)
+        self._edit(message, relayed, pending, record)
+        if record is not None and pending.part is not Part.PROXY:
+            self._asked(message, pending, peer, record)
 
     def _decided(
         self, message: Message, source: End, destination: End, peer: Peer, record: Record | None
     ) -> Relayed:
         known = None if record is None else record.dialog
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
-            sender = Side.LOCAL if source.is_asterisk else Side.REMOTE
-            return as_proxy.request(message.rows, message.method, peer, known, sender)
+            ends = as_proxy.Ends(source.is_asterisk, destination.is_asterisk)
+            return as_proxy.request(message.rows, message.method, peer, known, ends)
         if destination.is_asterisk:
-            return as_uas.request(message.rows, message.method, peer, known, self._edge.config.edge)
-        told = self._edge.learned.get(peer.name or ksr.pv("$nh(d)"))
+            return as_uas.request(message.rows, message.method, peer, known)
+        told = None if message.to_tag else self._edge.learned.get(destination.host)
         return as_uac.request(message.rows, peer, known, told, branch_memory.retry())
 
-    def _source(self, message: Message) -> End:
-        return self._edge.directory.find(branch_memory.peer_name(), message.source, message.from_domain)
+    def _edit(self, message: Message, relayed: Relayed, pending: Pending, record: Record | None) -> None:
+        edits = relayed.edits
+        if pending.part is Part.UAS and relayed.told is None:
+            edits = edits.then(Edits((self._edge.config.edge.header,)))
+        elif pending.part is Part.UAS and relayed.told is not None:
+            told = InternalHeader(
+                agreement=relayed.told.agreement,
+                peer_allows_update=relayed.told.peer_allows_update,
+                edge=self._edge.config.edge.name,
+                peer=pending.peer,
+                placed=_placed(message, pending, record),
+            )
+            edits = edits.then(self._edge.tells(told, message.call_id))
+        for oddity in relayed.oddities:
+            ksr.warn(f"session timer: {message.call_id}: peer={pending.peer} defect in a request: {oddity}")
+        edits.make()
 
-    def _destination(self) -> End:
+    def _asked(self, message: Message, pending: Pending, peer: Peer, record: Record) -> None:
+        """Write down that a request within the dialog leaves, and how long its sender is to wait."""
+        sender = pending.sender
+        now, clock = self._edge.now()
+
+        def passed(record: Record) -> Record:
+            if sender is Side.LOCAL and not record.on_path:
+                record = replace(record, on_path=True)
+            return record.asked(sender, message.method, message.cseq, now, clock)
+
+        self._edge.records.change(message.dialog, passed)
+        timer = record.dialog.agreement
+        if sender is Side.LOCAL and timer is not None:
+            answer_time = peer.policy.answer_time(timer.interval)
+            ksr.wait_at_most(answer_time, peer.policy.ringing_time(timer.interval))
+
+    def _source(self, message: Message) -> End:
+        return self._edge.directory.find(message.peer_name, message.source, message.from_domain)
+
+    def _destination(self, message: Message) -> End:
         host = ksr.pv("$nh(d)")
-        return self._edge.directory.find(branch_memory.peer_name(), host, host)
+        return self._edge.directory.find(message.peer_name, host, host)
 
     def _record(self, message: Message) -> Record | None:
         """The record of a request's dialog; of one that cannot be read its response tells."""
-        return self._edge.records.read(message.dialog, tell=False) if message.to_tag else None
+        return self._edge.records.read(message.dialog, log=False) if message.to_tag else None
 
     def _announce(self, message: Message) -> None:
-        destination = self._destination()
+        destination = self._destination(message)
         if destination.is_asterisk:
             return
         policy = self._edge.profile(self._record(message), destination.peer).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
             as_uac.announce(message.rows).make()
+
+
+def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:
+    if record is not None:
+        return record.placed
+    return None if message.to_tag else pending.placed
 
 
 def _found(message: Message, record: Record | None) -> Found:

@@ -1,4 +1,8 @@
-"""The failure route: a 422 of the far side is followed by another try with the Min-SE that it names."""
+"""A 422 of the far side to the INVITE that begins a call: another try with the Min-SE that it names.
+
+Within a dialog nothing is sent twice: there RFC 4028 7.3 wants a CSeq of its own, which only Asterisk can
+give.
+"""
 
 from __future__ import annotations
 
@@ -8,49 +12,48 @@ from session_timer import RefreshResponse, uac
 
 from .. import ksr
 from ..memory import branch_memory
-from ..memory.branch_memory import Pending
+from ..memory.branch_memory import Branch, Pending, Refused
 from ..this_edge import ThisEdge
 
 
-class Failures:
-    """What is done where every branch has failed."""
+def retry(edge: ThisEdge) -> bool:
+    """In the failure route. True: the request is to be relayed once more, to one of those that refused it.
 
-    def __init__(self, edge: ThisEdge) -> None:
-        self._edge = edge
-
-    def failure(self) -> bool:
-        """In the failure route. True: the request is to be relayed once more."""
-        if ksr.pv("$T_reply_code") != "422":
-            return False
-        refused = branch_memory.take_refused()
-        if refused is None:
-            return False
-        aim, waiting = refused.branch.aim(), refused.branch.waiting()
-        if aim is None or waiting is None:
-            return False
-        again = _next_try(waiting.pending, refused.min_se)
-        if again is None:
-            return False
-        branch_memory.keep_retry(again)
-        ksr.aim_again(aim.uri, aim.destination)
-        self._edge.learned.put(again.peer or ksr.pv("$nh(d)"), again.min_se)
-        return True
+    Of several branches the one that wants the least is tried: its 422 may be the last.
+    """
+    tries = [each for refused in branch_memory.take_refused() if (each := _next_try(refused)) is not None]
+    if not tries:
+        return False
+    again, branch = min(tries, key=lambda each: each[0].min_se)
+    aim = branch.aim()
+    if aim is None:
+        return False
+    ksr.count("session_timer_422_retried")
+    ksr.info(f"session timer: {ksr.pv('$ci')}: peer={again.peer} 422 retried with Min-SE {again.min_se}")
+    branch_memory.keep_retry(again)
+    ksr.aim_again(aim.uri, aim.destination)
+    policy = edge.directory.named(again.peer).policy
+    edge.learned.put(aim.host, again.min_se, policy.max_expires)
+    return True
 
 
-def _next_try(pending: Pending, min_se_row: str) -> Pending | None:
-    """After a 422 with this Min-SE, empty for none: what the next try must know; None: no next try."""
+def _next_try(refused: Refused) -> tuple[Pending, Branch] | None:
+    """After this 422, what the next try must know; None: no next try."""
+    branch = Branch(refused.number)
+    waiting = branch.waiting()
+    if waiting is None:
+        return None
+    pending = waiting.pending
     response = RefreshResponse.read(
-        422, lambda header: (min_se_row,) if header == "Min-SE" and min_se_row else ()
+        422, lambda header: (refused.min_se,) if header == "Min-SE" and refused.min_se else ()
     )
     min_se = uac.retry_with(response, pending.sent, pending.retries)
     ksr.count("session_timer_422_received")
-    told = f"session timer: {ksr.pv('$ci')}: peer={pending.peer} 422"
     if min_se is None:
-        ksr.info(f"{told} not retried, Min-SE {min_se_row!r}")
+        call = f"session timer: {waiting.call_id}: peer={pending.peer}"
+        ksr.info(f"{call} 422 not retried, Min-SE {refused.min_se!r}")
         return None
-    ksr.count("session_timer_422_retried")
-    ksr.info(f"{told} retried with Min-SE {min_se}")
-    return replace(pending, min_se=min_se, retries=pending.retries + 1)
+    return replace(pending, min_se=min_se, retries=pending.retries + 1), branch
 
 
 def explain_loop(pending: Pending, call_id: str) -> None:
