@@ -17,11 +17,10 @@ class Reading:
 
     def __init__(self, ksr: FakeKsr, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        for function in ("_do_pv_gete", "_do_pv_get"):
-            monkeypatch.setattr(ksr, function, self._counting(getattr(ksr, function)))
+        monkeypatch.setattr(ksr, "_raw", self._counting(ksr._raw))
 
-    def _counting(self, model: Callable[[str], object]) -> Callable[[str], object]:
-        def read(name: str) -> object:
+    def _counting(self, model: Callable[[str], str | int]) -> Callable[[str], str | int]:
+        def read(name: str) -> str | int:
             self.names.append(name)
             return model(name)
 
