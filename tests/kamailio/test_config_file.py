@@ -105,6 +105,7 @@ def test_without_pyyaml_json_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read(str(path))
     other = path.with_suffix(".json")
     other.write_text(json.dumps(CONFIG))
+    path.with_name("key").write_text("a-key-of-forty-characters-or-even-more-of-them\n")
     assert read(str(other)).config.peers[1].name == "strict"
 
 

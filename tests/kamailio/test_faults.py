@@ -68,7 +68,7 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
 
 @pytest.mark.parametrize("name", USED)
 def test_whatever_function_raises_every_message_goes_on(make_edge: MakeEdge, name: str) -> None:
-    edge = make_edge(script_class=ByOutboundProxy)
+    edge = make_edge(script_class=Script if name == "resetdsturi" else ByOutboundProxy)
     edge.ksr.raising[name] = RuntimeError("on purpose")
     if name == "err":
         edge.ksr.raising["pv.sets"] = RuntimeError("something to log")

@@ -32,7 +32,7 @@ STATISTICS = (
 )  # fmt: skip
 
 _BEARER = "Bearer "
-_FRAME = '"more": [], "changes": {}, "records": {}, "clocks": {}'
+_FRAME = '"more": [], "changes": {}, "records": {}, "clocks": {}, "left_out": 100000'
 
 
 class Reply(NamedTuple):
@@ -121,19 +121,35 @@ class Answer:
             self._answer["more"] = more
 
     def changes(self, changed: Mapping[str, str], clocks: Mapping[str, str]) -> None:
-        """What changed within the last minute; of what does not fit the keys go to `more`."""
+        """What changed within the last minute; of what does not fit the keys go to `more`.
+
+        ``left_out`` is how many fit in neither way: then whoever asked reads every record of its own.
+        """
         self._answer["clocks"] = {name: _number(text) for name, text in clocks.items()}
         self._left -= len(json.dumps(self._answer["clocks"])) + len('"clocks": ')
         found: dict[str, str] = {}
         more: list[str] = self._answer.get("more", [])
+        left_out = 0
+        # A key costs less than its record: a third of the room is for those.
+        for_keys = self._left // 3
+        self._left -= for_keys
+        rest: list[str] = []
         for key, text in changed.items():
-            if self._fits(json.dumps({key: text})):
+            if not rest and self._fits(json.dumps({key: text})):
                 found[key] = text
-            elif self._fits(json.dumps(key) + ", "):
+            else:
+                rest.append(key)
+        self._left += for_keys
+        for key in rest:
+            if self._fits(json.dumps(key) + ", "):
                 more.append(key)
+            else:
+                left_out += 1
         self._answer["changes"] = found
         if more:
             self._answer["more"] = more
+        if left_out:
+            self._answer["left_out"] = left_out
 
     def text(self) -> str:
         return json.dumps(self._answer)

@@ -344,14 +344,14 @@ class FakeKsr:
 
     def _raw(self, name: str) -> str | int:
         """The value of a pseudo-variable, one character a byte."""
+        if self._route == "http" and not _STATISTIC.fullmatch(name):
+            return self._of_http(name)
         if every := _EVERY_ROW.fullmatch(name):
             return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
         if first := _FIRST_ROW.fullmatch(name):
             return "" if self.routed.opaque else self.routed.value(first[1])
         if statistic := _STATISTIC.fullmatch(name):
             return self.counters.get(statistic[1], "")
-        if self._http is not None and self._route == "http":
-            return self._of_http(name)
         if avp := _AVP.fullmatch(name):
             return self._transaction.avps.get(avp[1], "") if self._transaction else ""
         if reply := _OF_REPLY.fullmatch(name):
