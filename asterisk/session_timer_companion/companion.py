@@ -64,6 +64,7 @@ class Companion:
                 edges=self.edges,
                 pace=settings.pace,
                 rules=rules,
+                learn_peers=settings.learn_peers,
                 metrics=self.metrics,
                 operator=self.operator,
             )

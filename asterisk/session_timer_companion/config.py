@@ -108,6 +108,8 @@ class CompanionSettings(Section):
     pace: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Refreshes a second at most that one Asterisk is made to send."""
     brake: Annotated[Brake, AS_IF_ABSENT] = Brake()
+    learn_peers: bool = True
+    """Refresh by re-INVITE for a day where UPDATE timed out at the edge and re-INVITE was answered."""
     cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
     """The CDR variable that gets the reason of a hang-up; empty: none."""
 
@@ -194,7 +196,7 @@ def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem])
     if shared.edge.door:
         return (EdgePlace(name=shared.edge.name, door=shared.edge.door),)
     wanted = 'is missing: write door: "http://<address of Kamailio>:<its TCP port>", or companion.edges'
-    if not any(problem.path.startswith("edge.") for problem in problems):
+    if not any(problem.path in ("edge.door", "edge.rpc") for problem in problems):
         problems.append(Problem("edge.door", wanted))
     return ()
 

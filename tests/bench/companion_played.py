@@ -178,12 +178,13 @@ def _companion(places: dict[str, Any]) -> Iterator[_Companion]:
         port = free.getsockname()[1]
     account = {"name": "played", "host": "127.0.0.1", "port": places["ami"], "username": "session-timer"}
     configuration = {
-        "edge": {"rpc": places["rpc"]},
+        "edge": {"door": places["door"], "key_file": "key"},
         "companion": {"ami": [{**account, "secret": "s3cret"}], "http": {"port": port}},
     }
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder, "session-timer.yaml"), Path(folder, "log")
         config.write_text(yaml.safe_dump(configuration))
+        Path(folder, "key").write_text("a-key-of-the-tests-that-is-long-enough\n")
         command = [sys.executable, "-m", "session_timer_companion", "run", "--config", str(config)]
         with log.open("wb") as sink, subprocess.Popen(command, stderr=sink) as process:
             try:

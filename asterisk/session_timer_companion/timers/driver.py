@@ -69,6 +69,7 @@ class TimerDriver:
         *,
         asterisk: str,
         pace: float,
+        learn_peers: bool,
         rules: HangUpRules,
         edges: EdgePool,
         metrics: Metrics,
@@ -86,7 +87,7 @@ class TimerDriver:
         """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
-        self._learned = learned = LearnedPeers()
+        self._learned = learned = LearnedPeers(enabled=learn_peers)
         self._sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),

@@ -1,7 +1,7 @@
 """The chain of a hang-up, and each of its links taken away: nobody's live call ends.
 
 The chain: the edge is on the dialog's path, our request passed it, that request timed out there or the far
-side answered it 408 or 481, nothing newer has come, the channel still has the call, no media of the peer comes.
+side answered it 408 or 481, nothing newer has come, the channel still has the call, no media comes.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ async def test_with_a_request_that_the_edge_could_not_send_on(tmp_path: Path, ag
     async with world(tmp_path, peer=unroutable) as it:
         call = it.call("call-1", agreement)
         await stands(it, call)
-        assert it.edge.records[key(call)].ours is not None
-        assert it.edge.records[key(call)].ours.outcome is Outcome.UNROUTABLE
+        ours = it.edge.records[key(call)].ours
+        assert ours is not None
+        assert ours.outcome is Outcome.UNROUTABLE
 
 
 CODES = [400, 401, 403, 404, 407, 410, 416, 480, 482, 484, 486, 487, 488, 491, 500, 502, 503, 504, 603, 604]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -115,7 +116,7 @@ async def test_what_is_asked_for_a_call_is_done_and_shown(tmp_path: Path) -> Non
         call = it.call("call-1", OURS)
         await it.until(lambda: it.is_tracked(call))
 
-        async def post(where: str | URL) -> object:
+        async def post(where: str | URL) -> Any:
             async with http.post(where) as answer:
                 assert answer.status == 200, await answer.text()
                 return await answer.json()
@@ -134,13 +135,13 @@ async def test_what_is_asked_for_a_call_is_done_and_shown(tmp_path: Path) -> Non
         assert families["session_timer_paused"].samples[0].value == 1
         assert await post("/resume") == {"changed": True}
         assert await post("/resume") == {"changed": False}
-        (report,) = await post(path("call-1", "/exclude"))  # type: ignore[misc]
+        (report,) = await post(path("call-1", "/exclude"))
         assert report["done"]
         assert "excluded" in await held()
-        (report,) = await post(path("call-1", "/resume"))  # type: ignore[misc]
+        (report,) = await post(path("call-1", "/resume"))
         assert report["done"]
         assert await held() == ""
-        (report,) = await post(path("call-1", "/hangup"))  # type: ignore[misc]
+        (report,) = await post(path("call-1", "/hangup"))
         assert report["done"]
         await it.until(lambda: not it.alive(call))
         async with http.post(path("call-1", "/hangup")) as answer:
