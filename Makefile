@@ -52,6 +52,14 @@ test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.1
 conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)
 	@$(LEDGER) $(if $(E2E),--e2e)
 
+.PHONY: pages
+pages: .venv/installed ## write docs/rfc4028.md and docs/session-states.md without running a test
+	@$(LEDGER) --pages
+
+.PHONY: where
+where: .venv/installed ## the code and the tests of a requirement (ID=UAS-9-14), or the requirements of code (ID=uas.answer)
+	@$(PYTHON) -m tests.conformance.where $(ID)
+
 .PHONY: kemi-api
 kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kamailio)
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done

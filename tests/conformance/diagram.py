@@ -1,22 +1,22 @@
 """The diagram of a session's states, drawn from the table that the library runs on.
 
-python -m conformance.diagram    write docs/session-states.md
+python -m tests.conformance.diagram    write docs/session-states.md
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from session_timer.session import TRANSITIONS, Event, State
+from session_timer.transitions import TRANSITIONS, Event, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 
 _HEAD = """\
 # A session's states
 
-Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/session.py`; do not edit. An event
-that a state does not name leaves it as it is. What the states and events mean stands beside them in the
-code: each has a docstring there.
+`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit it.
+The table is the only way to move: an event that a state does not name there raises `TransitionError`. The
+states and events have their meaning as docstrings in the same file.
 
 """
 
@@ -31,24 +31,27 @@ def as_text() -> str:
     }
     lines = ["stateDiagram-v2", "    state living {"]
     lines += [
-        f"        {state.value} --> {target.value}: {event.value}"
+        f"        {state.value} --> {target.value}: {_label(event)}"
         for (state, event), target in TRANSITIONS.items()
         if event not in common and target is not State.OVER
     ]
     lines.append("    }")
     lines += [
-        f"    living --> {target}: {event.value}" for event, target in common.items() if target is not None
+        f"    living --> {target}: {_label(event)}" for event, target in common.items() if target is not None
     ]
     lines += [
-        f"    {state.value} --> {target.value}: {event.value}"
+        f"    {state.value} --> {target.value}: {_label(event)}"
         for (state, event), target in TRANSITIONS.items()
         if target is State.OVER
     ]
     lines.append(f"    {State.OVER.value} --> [*]")
-    drawing = "\n".join(
-        line.replace(": 2xx: ", ": 2xx, ").replace(": answer: ", ": answer, ") for line in lines
-    )
+    drawing = "\n".join(lines)
     return f"{_HEAD}```mermaid\n{drawing}\n```\n"
+
+
+def _label(event: Event) -> str:
+    """Mermaid takes one colon a line, before the label."""
+    return event.value.replace(": ", ", ")
 
 
 if __name__ == "__main__":
