@@ -68,7 +68,8 @@ def test_what_is_shown_and_where() -> None:
     text = found.as_text()
     row = (
         "| UAS-9-05 | 9 | text | Copy \\| the value. | library "
-        "| [`uas.answer`](../pylib/session_timer/uas.py) | unit, wire | [e2e/call/test_call.py](../tests/e2e/call/test_call.py): `test_call`<br>"
+        "| [`uas.answer`](../pylib/session_timer/uas.py) | unit, wire "
+        "| [e2e/call/test_call.py](../tests/e2e/call/test_call.py): `test_call`<br>"
         "[kamailio/test_x.py](../tests/kamailio/test_x.py): `test_y` |\n"
     )
     assert row in text
