@@ -1,9 +1,9 @@
 """Session timers in SIP (RFC 4028): the protocol, and nothing else.
 
-Facts in, decisions out. A request or an answer is read into `RefreshRequest` or `RefreshResponse`;
+Facts in, decisions out. A request or a response is read into `RefreshRequest` or `RefreshResponse`;
 `uas`, `uac` and `proxy` decide what to put on the wire and what comes into force; `session` says when
 to refresh and when to give up; `record` and `internal_header` carry the state between programs. No
-clock, no sockets, no logging: whoever calls passes the time.
+clock, no sockets, no logging: the caller passes the time.
 """
 
 from . import answers, evidence, internal_header, proxy, record, session, uac, uas

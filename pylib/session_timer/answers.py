@@ -1,4 +1,4 @@
-"""What each answer to a refresh asks of the refresher (RFC 4028 section 10, RFC 3261 14.1, RFC 5057)."""
+"""What each response to a refresh asks of the refresher (RFC 4028 section 10, RFC 3261 14.1, RFC 5057)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Reaction(Enum):
     AWAIT = auto()
     """Asterisk answers the challenge by itself: one resend a round (RFC 3261 22.2)."""
     RETRY = auto()
-    """Once more at once, with what the answer asked for: credentials, interval, extension, hops."""
+    """Once more at once, with what the response asked for: credentials, interval, extension, hops."""
     OTHER_METHOD = auto()
     """This method is not understood: never again on this dialog, the other one at once."""
     BACK_OFF = auto()
     """Glare: wait as RFC 3261 14.1 says, then once more."""
     WAIT = auto()
-    """Wait as long as the answer tells, then retry."""
+    """Wait as long as the response says, then retry."""
     ADAPT = auto()
     """Refused, the session goes on: another form of refresh once, no loop."""
 
@@ -51,7 +51,7 @@ OWN_WAIT = 10.0
 
 
 def reaction(code: int) -> Reaction:
-    """What the final answer `code` asks for."""
+    """What a final response with this code asks for (RFC 4028 section 10, RFC 3261 8.1.3.2)."""
     if 200 <= code < 300:
         return Reaction.EXTEND
     found = _REACTIONS.get(code)
@@ -69,6 +69,6 @@ def glare_delay(chance: float, *, owns_call_id: bool) -> float:
     return (least + int(chance * steps)) / 100
 
 
-def wait(answer: RefreshResponse) -> float:
-    """Seconds to wait before the retry that a 5xx allows."""
-    return float(answer.retry_after) if answer.retry_after is not None else OWN_WAIT
+def wait(response: RefreshResponse) -> float:
+    """Seconds to wait before the retry that a 5xx allows (RFC 3261 20.33)."""
+    return float(response.retry_after) if response.retry_after is not None else OWN_WAIT

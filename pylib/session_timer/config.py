@@ -1,4 +1,4 @@
-"""The configuration that edge and companion share: what it says, and who a host or a peer is by it.
+"""The configuration that edge and companion share, and which host and which peer it names.
 
 `validation.validate` makes one of the data that a YAML or JSON reader delivers.
 """
@@ -37,7 +37,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A profile: who it is for, and what holds for them."""
+    """A profile: the peers it is for, and the settings that hold for them."""
 
     name: str
     policy: Policy
@@ -64,7 +64,7 @@ class EdgeSettings:
     """The name of a systemd credential with that key, for the companion."""
     header: str = DEFAULT_NAME
     learned_min_se: int = 3600
-    """How long a Min-SE that a destination told us in a 422 is remembered."""
+    """How long the Min-SE of a destination's 422 is remembered."""
     bye_on_expiry: bool = False
     """End an expired session with BYE to both sides through the dialog module; RFC 4028 8.3 forbids it."""
 
@@ -81,7 +81,7 @@ class Config:
     asterisk: frozenset[str] = frozenset()
     """The hosts this edge speaks for, as addresses or names."""
     asterisk_networks: tuple[Network, ...] = ()
-    """The networks in which every host is one of them."""
+    """Every host of these networks is one of them too."""
     peers: tuple[Peer, ...] = ()
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     companion: Mapping[str, Any] = field(default_factory=dict)
@@ -95,11 +95,11 @@ class Config:
 
     @property
     def asterisk_names(self) -> frozenset[str]:
-        """Those of `asterisk` that are names: whoever loads the configuration resolves them."""
+        """Those of `asterisk` that are names: the program that loads the configuration resolves them."""
         return frozenset(host for host in self.asterisk if address_of(host) is None)
 
     def with_addresses(self, addresses: Mapping[str, tuple[str, ...]]) -> Config:
-        """The same, where each name of an Asterisk stands for its addresses too."""
+        """The same configuration, which also has the addresses of each Asterisk that it names."""
         found = frozenset(host_of(address) for each in addresses.values() for address in each)
         return replace(self, asterisk=self.asterisk | found)
 
@@ -147,6 +147,6 @@ def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def host_of(text: str) -> str:
-    """An address or a name in the one form of the many in which it may be written."""
+    """One form for the many ways to write an address or a name."""
     ip = address_of(text)
     return text.lower() if ip is None else str(ip)

@@ -19,7 +19,7 @@ class Mode(StrEnum):
     PROXY = "proxy"
     """We are the proxy of section 8: both ends run their own timers."""
     ENDPOINT_TIMERS = "endpoint_timers"
-    """The endpoint runs its own timers: the companion leaves it alone, the edge is a proxy for it."""
+    """The endpoint runs its own timers: the edge is a proxy for it, and the companion does not refresh it."""
 
 
 class ExpiryAction(StrEnum):
@@ -47,7 +47,7 @@ class Policy:
     use_update: bool = True
     """Refresh by UPDATE where the peer allows it (RFC 4028 7.4), else by re-INVITE."""
     request_timer: bool = True
-    """Ask for a session timer where nobody else did."""
+    """Ask for a session timer where no other element did."""
     require_timer: bool = False
     """Put ``timer`` into Require of our requests; not recommended (RFC 4028 7.1)."""
     proxy_require_timer: bool = False
@@ -61,15 +61,15 @@ class Policy:
     expiry_guard: int | None = None
     """How long before expiration a silent peer is given up, a third of the interval at most; None: 32."""
     probe: bool = True
-    """Send a refresh of our own before giving a silent peer up."""
+    """Send a refresh of our own before we give a silent peer up."""
     hang_up_refused: bool = False
-    """Hang up a peer that answers, but refuses every refresh; off, because a response is a sign of life."""
+    """Hang up a peer that refuses every refresh; off, because a response is a sign of life."""
     keep_after_bare_2xx: bool = True
     """Go on alone where a peer that lists ``timer`` answers our refresh without Session-Expires."""
     media_is_evidence: bool = True
-    """Keep a call from whose peer media flows, whatever signalling says."""
+    """Keep a call while the peer sends media, whatever signalling says."""
     observe: bool = False
-    """Do everything but send and hang up, and say what would have been done."""
+    """Report each refresh and each hang-up in place of doing it."""
     floor: int = ABSOLUTE_MINIMUM
     """The absolute minimum in force: 90, lower only in a lab."""
 
@@ -79,7 +79,7 @@ class Policy:
         return LARGEST if self.max_expires is None else self.max_expires
 
     def guard(self, interval: float) -> float:
-        """Seconds before the expiration at which a silent peer is given up (RFC 4028 section 10)."""
+        """How many seconds before the expiration we give a silent peer up (RFC 4028 section 10)."""
         wanted = 32.0 if self.expiry_guard is None else float(self.expiry_guard)
         return min(wanted, interval / 3)
 
@@ -90,8 +90,8 @@ class Policy:
     def answer_time(self, interval: float) -> float:
         """Seconds that a refresh of ours waits for its first response.
 
-        So chosen that a second form fits before `guard`, at 90 seconds as at 1800: a path may swallow UPDATE.
-        The edge ends the wait for the first form, and the companion then sends the other.
+        A path may swallow UPDATE. So the edge ends the wait after this time, and the companion still has time
+        for another form before `guard`, at an interval of 90 seconds as well as of 1800.
         """
         lasting = self.lasting(interval)
         window = lasting - self.guard(lasting) - lasting / 2

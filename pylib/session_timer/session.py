@@ -83,9 +83,9 @@ ANSWER_TIME = 32.0
 """Seconds a final response may take: 64 times T1, Timers B and F (RFC 3261 17.1)."""
 
 SELF_ENDING = 2 * ANSWER_TIME + 4
-"""Seconds after a refresh by which a user agent that got 408, 481 or no response has ended the call itself.
+"""Seconds after a refresh: a user agent that got 408, 481 or no response has ended the call by then.
 
-Its BYE may take as long as the refresh did before nobody has answered it.
+The refresh may wait 32 seconds for its response, and so may the BYE that follows.
 """
 
 MOST_ATTEMPTS = 4
@@ -101,7 +101,7 @@ MARGIN = 1.0
 """Seconds, at most, that the edge has beyond its own timer to write down what it has seen."""
 
 SOON = 60.0
-"""Seconds after which a call is looked at again that was kept although nobody could refresh it."""
+"""Seconds until the next refresh of a call that was kept although it could not be refreshed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +287,10 @@ def never_passed(session: Session, now: float) -> Step:
 
 
 def silent(session: Session, now: float) -> Step:
-    """Answer to `Ask` where no refresh of ours is open: the record shows no 2xx since the last one.
+    """Call after `Ask` when no refresh of ours is open and the record shows no 2xx since the last one.
 
-    A refresh of ours then shows whether the peer is alive. A policy without `probe` leaves no evidence, so
-    its calls are only reported.
+    A refresh of ours then shows whether the peer is alive. A policy without `probe` yields no evidence, so
+    its calls are reported and not hung up.
     """
     if session.state is not State.ASKING or session.sent is not None or session.deadline is None:
         return session, None
@@ -306,11 +306,11 @@ def silent(session: Session, now: float) -> Step:
 
 
 def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
-    """Answer to `Ask`: nobody can say. Without evidence no call is hung up: a refresh of ours decides.
+    """Call after `Ask` when no record can be read. Without evidence no call is hung up: a refresh decides.
 
-    A user agent whose refresh got 408, 481 or no response ends the call by itself. One that still stands when
-    that time is past has a live peer, whose response we merely could not see. That holds from `left` on, when
-    a refresh surely was sent; None: perhaps none was, and a re-INVITE follows.
+    A user agent whose refresh got 408, 481 or no response ends the call by itself. If the call still stands
+    after that time, the peer has answered, and we could not see it. `left` is when a refresh surely was sent,
+    in seconds; None says that perhaps none was, and a re-INVITE follows.
     """
     if session.state is not State.ASKING:
         return session, None
@@ -321,7 +321,7 @@ def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
         return again, Send(Method.INVITE)
     alive = left + SELF_ENDING
     if _is_ours(session.dialog):
-        # Perhaps the peer did answer, and it counts from then.
+        # If the peer did answer, its own interval runs since then.
         alive = min(alive, session.sent + _half(session.dialog, session.policy))
     if now < alive:
         return replace(session, wake=alive), None
@@ -431,7 +431,7 @@ def _keep(session: Session, now: float) -> Session:
 
 
 def _refused_to_the_end(session: Session, now: float) -> Step:
-    """The deadline has come, and the peer answers but refuses: it is alive, so by default it is kept."""
+    """The deadline has come. The peer responds, so it is alive, but refuses: by default the call is kept."""
     if session.policy.hang_up_refused:
         return _expire(session, Event.GIVEN_UP, Reason.REFUSED)
     event = Event.KEPT_OURS if _is_ours(session.dialog) else Event.KEPT_THEIRS

@@ -1,8 +1,8 @@
 """The states of a session, and every move between them. The table is the only way to move.
 
-Three kinds of events begin an interval anew: a 2xx (RFC 4028 sections 2 and 10), a call that has outlived the
-time in which a user agent ends a dead call by itself, and a call that is kept although nobody refreshed it,
-because no evidence speaks against its peer. All others leave the interval as it is.
+Three kinds of events begin a new interval. A 2xx does (RFC 4028 sections 2 and 10). A call does that has
+outlived the time after which a user agent ends a dead call by itself. And so does a call that is kept without
+a refresh, because no evidence speaks against its peer. All other events leave the interval as it is.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class State(StrEnum):
     WAITING = "waiting"
     """Our refresh was refused for now and is tried again later."""
     REFUSED = "refused"
-    """The peer answers, but refuses to be refreshed."""
+    """The peer responds, but refuses our refreshes."""
     ASKING = "asking"
-    """The driver is asked for news before a verdict on our refresh or on the peer."""
+    """The driver reads the record before the session decides about our refresh or about the peer."""
     PROBING = "probing"
     """The peer missed its refresh; a refresh of ours shows whether it is alive."""
     OVER = "over"
@@ -54,7 +54,7 @@ class Event(StrEnum):
 
 
 class TransitionError(RuntimeError):
-    """A move that is not in the table: a fault of whoever drives the session, or of this library."""
+    """A move that is not in the table: an error of the driver or of this library."""
 
 
 _ANY = tuple(state for state in State if state is not State.OVER)
