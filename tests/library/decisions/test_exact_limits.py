@@ -68,14 +68,6 @@ def test_only_a_422_teaches_a_min_se() -> None:
     assert uac.rejected(UPDATES, RefreshResponse(422, min_se=3600)).min_se == 3600
 
 
-@pytest.mark.requirement("UAC-7.4-12")
-def test_why_a_role_cannot_move_is_said() -> None:
-    with pytest.raises(ValueError, match=r"^no session timer is running"):
-        uac.renewed(DialogTimer(), Side.LOCAL)
-    with pytest.raises(ValueError, match=r"^the peer has not shown that it supports"):
-        uac.renewed(DialogTimer(Agreement(1800, Side.LOCAL)), Side.REMOTE)
-
-
 def test_a_call_is_the_peers_unless_the_driver_says_otherwise() -> None:
     waiting, action = answered(session.due(session.begin(UPDATES, 0.0, POLICY), HALF)[0], 491)
     assert action is None
