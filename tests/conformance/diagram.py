@@ -5,6 +5,7 @@ python -m tests.conformance.diagram    write docs/session-states.md
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from session_timer.transitions import TRANSITIONS, Event, State
@@ -14,9 +15,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 _HEAD = """\
 # A session's states
 
-`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit it.
-The table is the only way to move: an event that a state does not name there raises `TransitionError`. The
-states and events have their meaning as docstrings in the same file.
+Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit. There is no
+other way to move: an event that a state does not name is an error. What the states and events mean stands
+beside them in the code.
 
 """
 
@@ -31,27 +32,22 @@ def as_text() -> str:
     }
     lines = ["stateDiagram-v2", "    state living {"]
     lines += [
-        f"        {state.value} --> {target.value}: {_label(event)}"
+        f"        {state.value} --> {target.value}: {event.value}"
         for (state, event), target in TRANSITIONS.items()
         if event not in common and target is not State.OVER
     ]
     lines.append("    }")
     lines += [
-        f"    living --> {target}: {_label(event)}" for event, target in common.items() if target is not None
+        f"    living --> {target}: {event.value}" for event, target in common.items() if target is not None
     ]
     lines += [
-        f"    {state.value} --> {target.value}: {_label(event)}"
+        f"    {state.value} --> {target.value}: {event.value}"
         for (state, event), target in TRANSITIONS.items()
         if target is State.OVER
     ]
     lines.append(f"    {State.OVER.value} --> [*]")
-    drawing = "\n".join(lines)
+    drawing = "\n".join(re.sub(r": (2xx|response|outlived|kept): ", r": \1, ", line) for line in lines)
     return f"{_HEAD}```mermaid\n{drawing}\n```\n"
-
-
-def _label(event: Event) -> str:
-    """Mermaid takes one colon a line, before the label."""
-    return event.value.replace(": ", ", ")
 
 
 if __name__ == "__main__":

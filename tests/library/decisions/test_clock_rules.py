@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from session_timer import Agreement, DialogTimer, Policy, Side, session
+from session_timer.transitions import State
 
 HALF_AND_DEADLINE = [
     (90, 45.0, 60.0),
@@ -37,7 +38,7 @@ def test_the_refresher_refreshes_at_half_the_interval(interval: int, half: float
     assert (early, nothing) == (ours, None)
     sent, action = session.due(ours, BASE + half)
     assert action == session.Send(session.Method.INVITE)
-    assert sent.state is session.State.REFRESHING
+    assert sent.state is State.REFRESHING
 
 
 @pytest.mark.requirement("REF-10-07", "REF-10-08", "EX-13-07", "D-06")
@@ -51,7 +52,7 @@ def test_without_a_probe_a_silent_peer_is_reported_at_the_deadline(
     assert action == session.Ask()
     over, action = session.silent(asking, BASE + deadline)
     assert action == session.Expire(session.Reason.SILENT, hang_up=False)
-    assert over.state is session.State.OVER
+    assert over.state is State.OVER
 
 
 @pytest.mark.requirement("REF-10-07", "REF-10-08")
@@ -101,7 +102,7 @@ def test_the_guard_is_policy_up_to_a_third_of_the_interval(
 @pytest.mark.requirement("SE-4-07", "UAC-7.2-09", "UAS-9-19")
 def test_without_an_agreement_nothing_is_ever_due() -> None:
     off = session.begin(DialogTimer(peer_supports=True), BASE, Policy())
-    assert (off.state, off.wake, off.deadline, off.interval) == (session.State.OFF, None, None, 0.0)
+    assert (off.state, off.wake, off.deadline, off.interval) == (State.OFF, None, None, 0.0)
     assert session.due(off, BASE + 10**9) == (off, None)
 
 

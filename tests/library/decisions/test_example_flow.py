@@ -22,6 +22,7 @@ from session_timer import (
     uas,
 )
 from session_timer.minimum import Reject
+from session_timer.transitions import State
 from session_timer.uac import TimerHeaders
 from session_timer.uas import Accept
 
@@ -137,5 +138,5 @@ def test_bob_gives_up_3968_seconds_after_the_last_2xx(call: Call) -> None:
 def test_what_becomes_of_the_bye_does_not_matter(call: Call) -> None:
     held, _ = session.due(session.begin(call.answer.dialog, 0.0, Policy(probe=False)), 3968.0)
     over, _ = session.silent(held, 3968.0)
-    assert over.state is session.State.OVER
+    assert over.state is State.OVER
     assert session.answered(over, 4000.0, response(408), 0.0) == (over, None)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 from session_timer import ExpiryAction, Policy, Role, session
+from session_timer.transitions import State
 
 from tests.library.simulation import user_agents
 from tests.library.simulation.user_agents import FakeClock, Message, Pair
@@ -214,7 +215,7 @@ def test_a_refresh_that_is_due_during_another_invite_waits_for_it() -> None:
     pair.wire.lost_copies = 3
     pair.caller.refresh("INVITE")
     pair.run(2)
-    assert pair.caller.session.state is session.State.WAITING
+    assert pair.caller.session.state is State.WAITING
     assert len({message for _, message in sent(pair, "INVITE")}) == 2
     pair.wire.lost_copies = 0
     pair.run(600)

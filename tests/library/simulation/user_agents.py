@@ -221,7 +221,7 @@ class UserAgent:
         self._clock.at(self._clock.now + self._patience(), lambda: self._timed_out(timeout))
 
     def _patience(self) -> float:
-        """Seconds that a request waits for its final response, as the edge bounds it for our refreshes."""
+        """Seconds that a request waits for a final response, as the edge bounds it for our refreshes."""
         if self.session is None or self.session.interval == 0:
             return session.ANSWER_TIME
         return self.policy.answer_time(self.session.interval)
