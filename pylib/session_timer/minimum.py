@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config.policy import Policy
 from .dialog import DialogTimer
 from .message import RefreshRequest
-from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest, RefreshResponse
 from .minimum import Reject, too_small
-from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

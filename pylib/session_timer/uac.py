@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config.policy import LARGEST, Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import ABSOLUTE_MINIMUM, Role, SessionExpires
 from .message import RefreshResponse
-from .policy import LARGEST, Policy
 
 WITHOUT_SUPPORT = ("ACK",)
 """Methods whose requests do not carry ``Supported: timer`` (RFC 4028 7.1)."""

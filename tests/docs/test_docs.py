@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from session_timer import Agreement, DialogTimer, Edge, Failure, Policy, Record, Side, validate
-from session_timer.config import _POLICY_KEYS
+from session_timer.config.validation import _POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[ak]*/README.md"))]

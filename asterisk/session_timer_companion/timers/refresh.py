@@ -11,8 +11,8 @@ from typing import Protocol
 
 import structlog
 from session_timer import session
-from session_timer.answers import OWN_WAIT
 from session_timer.session import Method, Send
+from session_timer.session.answers import OWN_WAIT
 
 from session_timer_companion.ami.client import AmiError, AmiMessage, AmiRefused
 from session_timer_companion.channels import refresh_actions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from session_timer import RefreshResponse, answers
-from session_timer.answers import Reaction, glare_delay, reaction, wait
+from session_timer.session.answers import Reaction, glare_delay, reaction, wait
 
 
 @pytest.mark.requirement(

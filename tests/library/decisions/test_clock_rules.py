@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from session_timer import Agreement, DialogTimer, Policy, Side, session
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 HALF_AND_DEADLINE = [
     (90, 45.0, 60.0),

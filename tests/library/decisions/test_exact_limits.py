@@ -21,7 +21,7 @@ from session_timer import (
     uac,
 )
 from session_timer.session import MOST_ATTEMPTS, Ask, Method, Send, Session
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 POLICY = Policy()
 UPDATES = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True, peer_allows_update=True)

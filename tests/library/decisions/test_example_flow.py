@@ -22,7 +22,7 @@ from session_timer import (
     uas,
 )
 from session_timer.minimum import Reject
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 from session_timer.uac import TimerHeaders
 from session_timer.uas import Accept
 

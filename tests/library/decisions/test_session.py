@@ -26,7 +26,7 @@ from session_timer.session import (
     Send,
     Session,
 )
-from session_timer.transitions import TRANSITIONS, Event, State, TransitionError, after
+from session_timer.session.transitions import TRANSITIONS, Event, State, TransitionError, after
 
 POLICY = Policy()
 OURS = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from session_timer import ExpiryAction, Policy, Role, session
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 from tests.library.simulation import user_agents
 from tests.library.simulation.user_agents import FakeClock, Message, Pair

@@ -24,11 +24,11 @@ from itertools import count
 from random import Random
 
 from session_timer import minimum, proxy, session, uac, uas
-from session_timer.answers import TIMEOUT, Reaction, reaction
+from session_timer.config.policy import Policy
 from session_timer.dialog import DialogTimer, Side
 from session_timer.headers import REFRESH_METHODS, HeaderError, option_tags
 from session_timer.message import RefreshRequest, RefreshResponse
-from session_timer.policy import Policy
+from session_timer.session.answers import TIMEOUT, Reaction, reaction
 
 T1 = 0.5
 """Seconds before the first retransmission (RFC 3261 17.1.1.1)."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .internal_header import DEFAULT_NAME
+from ..internal_header import DEFAULT_NAME
 from .policy import Policy
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

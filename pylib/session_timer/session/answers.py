@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from .message import RefreshResponse
+from ..message import RefreshResponse
 
 TIMEOUT = 408
 """A transaction timeout counts as 408 (RFC 3261 8.1.3.1)."""

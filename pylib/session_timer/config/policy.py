@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .headers import ABSOLUTE_MINIMUM, Role
+from ..headers import ABSOLUTE_MINIMUM, Role
 
 LARGEST = 86400
 """Seconds: a day. The longest interval that we agree to where the settings name none."""

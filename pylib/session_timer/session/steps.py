@@ -1,83 +1,15 @@
-"""One dialog's timer in time: when to refresh, what to do with a response, when to give up.
-
-Theory of operation. A session is data. Every function takes one, and `now`, and returns the next one with at
-most one action for its driver. There is no clock here: the driver calls `due` when `wake` has come. A driver
-that cannot see responses itself reads the edge's record. `due` then ends in `Ask`, and the driver says what
-the record shows: `refreshed`, `answered`, `timed_out`, `under_way`, `never_passed`, `silent` or `unknown`.
-
-Two rules. A session moves only by the table in `transitions`. And it ends only on evidence: a refresh of ours
-that timed out at the edge in its last form, or 408 or 481 from the far side. An operator may add to that:
-`hang_up_refused` ends a call whose peer answers but refuses.
-
-Times are seconds on the driver's monotonic clock.
-"""
+"""What an event makes of a session: each function takes one and `now`, and returns the next one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
+from ..config.policy import ExpiryAction, Policy
+from ..dialog import DialogTimer
+from ..message import RefreshResponse
 from .answers import TIMEOUT, Reaction, glare_delay, reaction, wait
-from .dialog import DialogTimer, Side
-from .message import RefreshResponse
-from .policy import ExpiryAction, Policy
+from .model import Ask, Expire, Method, Reason, Send, Session, Step, interval_of, is_ours, margin
 from .transitions import Event, State, after
-
-
-class Method(StrEnum):
-    """The forms of a refresh, in the order of RFC 4028 7.4's preference."""
-
-    UPDATE = "UPDATE"
-    """UPDATE without an offer."""
-    UPDATE_SDP = "UPDATE with SDP"
-    INVITE = "INVITE"
-    """re-INVITE with the unchanged offer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a refresh now."""
-
-    method: Method
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Find out what became of a refresh, ours or the peer's, and say so."""
-
-
-class Reason(StrEnum):
-    """Why a session has expired. The value is an identifier; `text` is for people."""
-
-    UNANSWERED = "unanswered"
-    GONE = "gone"
-    SILENT = "silent"
-    REFUSED = "refused"
-
-    @property
-    def text(self) -> str:
-        """The reason as a sentence."""
-        return _REASONS[self]
-
-
-_REASONS = {
-    Reason.UNANSWERED: "our refresh was not answered",
-    Reason.GONE: "the peer no longer knows the call",
-    Reason.SILENT: "the peer sent no refresh",
-    Reason.REFUSED: "the peer refused every refresh",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """The session is over: hang up, or only report it where the policy says so."""
-
-    reason: Reason
-    hang_up: bool
-
-
-Action = Send | Ask | Expire
-Step = tuple["Session", Action | None]
 
 ANSWER_TIME = 32.0
 """Seconds a final response may take: 64 times T1, Timers B and F (RFC 3261 17.1)."""
@@ -97,69 +29,8 @@ SHORTEST_HALF = 15.0
 EARLY = 0.1
 """A refresh leaves up to this share of the half interval early, so that calls that began together part."""
 
-MARGIN = 1.0
-"""Seconds, at most, that the edge has beyond its own timer to write down what it has seen."""
-
 SOON = 60.0
 """Seconds until the next refresh of a call that was kept although it could not be refreshed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One dialog's timer."""
-
-    dialog: DialogTimer
-    policy: Policy
-    state: State
-    since: float
-    """When the last 2xx was received or sent: the zero of the interval."""
-    wake: float | None
-    """When `due` must be called; None: never."""
-    failed: tuple[Method, ...] = ()
-    """The forms of refresh that this peer would not take, or that brought no response."""
-    sent: float | None = None
-    """When the refresh of ours left that has no final response yet; None: none is open."""
-    attempts: int = 0
-    refused: tuple[int, ...] = ()
-    """The codes that refused this round's refreshes."""
-    owns_call_id: bool = False
-    """Our side placed the call (RFC 3261 14.1 asks that for the wait after a 491)."""
-    spread: float = 0.0
-    """In [0, 1), constant for a session: its place in the spread of `EARLY`."""
-
-    @property
-    def interval(self) -> float:
-        """Seconds; 0 where nothing expires."""
-        return _interval(self.dialog)
-
-    @property
-    def method(self) -> Method:
-        """The best form of refresh that has not failed; the last resort if all have."""
-        known = forms(self.policy, self.dialog)
-        return next((form for form in known if form not in self.failed), known[-1])
-
-    @property
-    def deadline(self) -> float | None:
-        """When a session without refresh is given up (RFC 4028 section 10); None: never."""
-        if self.dialog.agreement is None:
-            return None
-        lasting = self.policy.lasting(self.interval)
-        return self.since + lasting - self.policy.guard(lasting)
-
-    @property
-    def expires(self) -> float | None:
-        """When the session interval is over; None: never."""
-        if self.dialog.agreement is None:
-            return None
-        return self.since + self.policy.lasting(self.interval)
-
-    @property
-    def latest(self) -> float | None:
-        """Until when a refresh of ours can be held back and still be tried in two forms; None: no need."""
-        if self.expires is None:
-            return None
-        ringing, answer = self.policy.ringing_time(self.interval), self.policy.answer_time(self.interval)
-        return self.expires - ringing - answer - 2 * _margin(self)
 
 
 def begin(
@@ -183,15 +54,8 @@ def refreshed(session: Session, dialog: DialogTimer, since: float) -> Session:
         return replace(session, dialog=dialog)  # older than what is known: it moves no deadline
     event = Event.SWITCHED_OFF
     if dialog.agreement is not None:
-        event = Event.AGREED_OURS if _is_ours(dialog) else Event.AGREED_THEIRS
+        event = Event.AGREED_OURS if is_ours(dialog) else Event.AGREED_THEIRS
     return _anew(session, event, dialog, since)
-
-
-def forms(policy: Policy, dialog: DialogTimer) -> tuple[Method, ...]:
-    """The forms of refresh to try, best first (RFC 4028 7.4): UPDATE only where the peer's Allow lists it."""
-    if policy.use_update and dialog.peer_allows_update:
-        return (Method.UPDATE, Method.UPDATE_SDP, Method.INVITE)
-    return (Method.INVITE,)
 
 
 def due(session: Session, now: float) -> Step:
@@ -259,14 +123,14 @@ def timed_out(session: Session, now: float) -> Step:
         return session, None
     if _has_time(session, now):
         return _send(_without(session, session.method), Event.AGAIN, now)
-    return _expire(session, Event.TIMED_OUT, Reason.UNANSWERED if _is_ours(session.dialog) else Reason.SILENT)
+    return _expire(session, Event.TIMED_OUT, Reason.UNANSWERED if is_ours(session.dialog) else Reason.SILENT)
 
 
 def under_way(session: Session, now: float) -> Step:
     """Our refresh passed the edge, and no final response has come yet: the edge's timer decides."""
     if session.sent is None or session.state is State.OVER:
         return session, None
-    over = session.sent + session.policy.ringing_time(session.interval) + _margin(session)
+    over = session.sent + session.policy.ringing_time(session.interval) + margin(session)
     if now < over:
         return replace(session, wake=over), None
     # The edge should have ended it. As it has not, it knows no more than we do.
@@ -320,12 +184,12 @@ def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
         again, _ = _send(session, Event.AGAIN, now)
         return again, Send(Method.INVITE)
     alive = left + SELF_ENDING
-    if _is_ours(session.dialog):
+    if is_ours(session.dialog):
         # If the peer did answer, its own interval runs since then.
         alive = min(alive, session.sent + _half(session.dialog, session.policy))
     if now < alive:
         return replace(session, wake=alive), None
-    event = Event.OUTLIVED_OURS if _is_ours(session.dialog) else Event.OUTLIVED_THEIRS
+    event = Event.OUTLIVED_OURS if is_ours(session.dialog) else Event.OUTLIVED_THEIRS
     return _anew(session, event, session.dialog, session.sent), None
 
 
@@ -342,16 +206,12 @@ def _anew(session: Session, event: Event, dialog: DialogTimer, since: float) -> 
     )
 
 
-def _interval(dialog: DialogTimer) -> float:
-    return float(dialog.agreement.interval) if dialog.agreement else 0.0
-
-
 def _first_wake(dialog: DialogTimer, policy: Policy, since: float, spread: float) -> float | None:
     if dialog.agreement is None:
         return None
-    if _is_ours(dialog):
+    if is_ours(dialog):
         return since + _half(dialog, policy) * (1 - EARLY * spread)
-    interval = _interval(dialog)
+    interval = interval_of(dialog)
     lasting = policy.lasting(interval)
     deadline = lasting - policy.guard(lasting)
     if not policy.probe:
@@ -364,12 +224,7 @@ def _first_wake(dialog: DialogTimer, policy: Policy, since: float, spread: float
 
 
 def _half(dialog: DialogTimer, policy: Policy) -> float:
-    return max(_interval(dialog) / 2, min(SHORTEST_HALF, policy.floor / 3))
-
-
-def _is_ours(dialog: DialogTimer) -> bool:
-    agreed = dialog.agreement
-    return agreed is not None and agreed.refresher is Side.LOCAL
+    return max(interval_of(dialog) / 2, min(SHORTEST_HALF, policy.floor / 3))
 
 
 def _send(session: Session, event: Event, now: float) -> Step:
@@ -385,18 +240,14 @@ def _without(session: Session, *failed: Method) -> Session:
 
 def _verdict(session: Session, sent: float) -> float:
     """When a refresh that left at `sent` should have a final response, or have timed out at the edge."""
-    return sent + session.policy.answer_time(session.interval) + _margin(session)
-
-
-def _margin(session: Session) -> float:
-    return min(MARGIN, session.policy.lasting(session.interval) / 30)
+    return sent + session.policy.answer_time(session.interval) + margin(session)
 
 
 def _has_time(session: Session, now: float) -> bool:
     """Whether another form can still bring a response before the session interval is over."""
     if session.expires is None or session.attempts >= MOST_ATTEMPTS:
         return False
-    return now + session.policy.answer_time(session.interval) + _margin(session) <= session.expires
+    return now + session.policy.answer_time(session.interval) + margin(session) <= session.expires
 
 
 def _is_news(session: Session, response: RefreshResponse) -> bool:
@@ -424,7 +275,7 @@ def _never(session: Session, now: float) -> Step:
 
 def _keep(session: Session, now: float) -> Session:
     """The call is kept without a refresh; the next one is due in a minute, or sooner at a short interval."""
-    event = Event.KEPT_OURS if _is_ours(session.dialog) else Event.KEPT_THEIRS
+    event = Event.KEPT_OURS if is_ours(session.dialog) else Event.KEPT_THEIRS
     first = _first_wake(session.dialog, session.policy, now, 0.0)
     early = max(0.0, (first or now) - now - SOON)
     return _anew(session, event, session.dialog, now - early)
@@ -434,7 +285,7 @@ def _refused_to_the_end(session: Session, now: float) -> Step:
     """The deadline has come. The peer responds, so it is alive, but refuses: by default the call is kept."""
     if session.policy.hang_up_refused:
         return _expire(session, Event.GIVEN_UP, Reason.REFUSED)
-    event = Event.KEPT_OURS if _is_ours(session.dialog) else Event.KEPT_THEIRS
+    event = Event.KEPT_OURS if is_ours(session.dialog) else Event.KEPT_THEIRS
     return _anew(session, event, session.dialog, now), None
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .config import Config, ConfigError, EdgeSettings, Network, Peer, Problem, address_of, host_of
-from .headers import ABSOLUTE_MINIMUM, LARGEST_INTERVAL, Role
+from ..headers import ABSOLUTE_MINIMUM, LARGEST_INTERVAL, Role
+from .model import Config, ConfigError, EdgeSettings, Network, Peer, Problem, address_of, host_of
 from .policy import ExpiryAction, Mode, Policy
 
 _Choice = TypeVar("_Choice", Role, Mode, ExpiryAction)
