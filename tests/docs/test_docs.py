@@ -12,7 +12,12 @@ from session_timer import Agreement, DialogTimer, Edge, Failure, Policy, Record,
 from session_timer.config.validation import _POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[ak]*/README.md"))]
+DOCS = [
+    ROOT / "README.md",
+    ROOT / "tests/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("[ak]*/README.md")),
+]
 CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
 
 
