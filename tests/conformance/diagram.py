@@ -15,8 +15,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 _HEAD = """\
 # A session's states
 
-Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit. There is no
-other way to move: an event that a state does not name is an error. What the states and events mean stands
+Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit. There is
+no other way to move: an event that a state does not name is an error. What the states and events mean stands
 beside them in the code.
 
 """
