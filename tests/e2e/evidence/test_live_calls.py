@@ -69,7 +69,7 @@ def _off_path(log: str) -> bool:
 @pytest.mark.smoke
 @together.test("REF-10-04", "UAC-7.4-16", "D-02")
 def test_an_update_that_a_path_swallows_costs_one_refresh_and_not_the_call(stage: Stage) -> None:
-    """The edge's own timeout reaches Asterisk as 504, which keeps the dialog, and the re-INVITE is answered."""
+    """The edge's own timeout reaches Asterisk as 504, which keeps the dialog; the re-INVITE is answered."""
     call, _ = received(stage, BY_UPDATE)
     refresh(call, "UPDATE")  # swallowed
     request = call.expect("INVITE", timeout=HALF)
@@ -112,7 +112,7 @@ def test_a_challenge_is_answered_by_asterisk_and_met_once_a_round(stage: Stage) 
     call, _ = received(stage, BY_UPDATE)
     challenged = refresh(call, "UPDATE")
     call.answer(challenged, 401, 'WWW-Authenticate: Digest realm="carrier", nonce="1"')
-    # The lab's endpoint has no credentials, so Asterisk leaves it at that, and nothing of ours follows at once.
+    # The lab's endpoint has no credentials, so Asterisk leaves it at that, and nothing follows at once.
     agree(call, call.expect("UPDATE", timeout=2 * INTERVAL))
     round_of_both = from_asterisk(stage, call, "UPDATE", "INVITE")
     assert len(round_of_both) == 2
@@ -155,7 +155,7 @@ def test_report_keeps_a_call_whose_peer_is_dead(stage: Stage) -> None:
 
 @together.test("REF-10-04", "REF-10-08")
 def test_a_re_invite_that_only_rings_is_no_answer(stage: Stage) -> None:
-    """180 and nothing more: the edge ends the wait, and the call is over within its interval and what follows."""
+    """180 and nothing more: the edge ends the wait, and the call is over soon after its interval."""
     call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
     first = refresh(call, "INVITE")
     call.answer(first, 180)
