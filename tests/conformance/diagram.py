@@ -15,15 +15,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 _HEAD = """\
 # A session's states
 
-<<<<<<< HEAD
-`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/session/transitions.py`; do not edit
-it. There is no other way to move: an event that a state does not name is an error. What the states and events
-mean stands beside them in the code.
-=======
-Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/session/transitions.py`; do not edit. There is
-no other way to move: an event that a state does not name is an error. What the states and events mean stands
-beside them in the code.
->>>>>>> core
+`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/session/transitions.py`; do not
+edit it. There is no other way to move: an event that a state does not name is an error. What the states and
+events mean stands beside them in the code.
 
 """
 

@@ -1,4 +1,4 @@
-"""What the pages for newcomers name exists: paths, code, commands."""
+"""What the pages for newcomers name exists: paths and names of code."""
 
 from __future__ import annotations
 
@@ -16,35 +16,30 @@ FILES = (".cfg", ".conf", ".md", ".py", ".toml", ".txt", ".yaml", ".yml")
 A_NAME = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
 
 
-def spans(page: Path) -> list[str]:
-    """What stands in code style within the prose, less what ends a command's word."""
-    prose = re.sub(r"^ {4}.*?$", "", page.read_text(), flags=re.MULTILINE)
-    return [word for span in re.findall(r"`([^`\n]+)`", prose) for word in span.split()]
+def spans(text: str) -> set[str]:
+    """The words in code style."""
+    return {word.rstrip(",:") for span in re.findall(r"`([^`\n]+)`", text) for word in span.split()}
 
 
-def named(pages: list[Path], *, code: bool) -> list[tuple[Path, str]]:
-    """The names of code, or the paths, that the pages have."""
-    found = sorted({(page, word.rstrip(",:")) for page in pages for word in spans(page)})
-    if code:
-        return [(page, word) for page, word in found if A_NAME.fullmatch(word) and not word.endswith(FILES)]
-    return [(page, word) for page, word in found if word.startswith(OURS) and "<" not in word]
+def prose(page: Path) -> str:
+    return re.sub(r"^ {4}.*?$", "", page.read_text(), flags=re.MULTILINE)
 
 
-def at(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+def paths(page: Path) -> set[str]:
+    return {word for word in spans(prose(page)) if word.startswith(OURS) and "<" not in word}
 
 
-@pytest.mark.parametrize(("page", "path"), named(PAGES, code=False), ids=lambda each: str(each).split("/")[-1])
-def test_a_path_exists(page: Path, path: str) -> None:
-    assert (ROOT / path).exists(), f"{at(page)} names {path}"
+def names(page: Path) -> set[str]:
+    """Names with a dot anywhere, and every name in the first column of a table of modules."""
+    text = prose(page)
+    dotted = {word for word in spans(text) if A_NAME.fullmatch(word) and not word.endswith(FILES)}
+    tables = re.findall(r"^\| (?:Module|Package) \|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    listed = {word for table in tables for row in table.splitlines() for word in spans(row.split(" | ")[0])}
+    return dotted | listed
 
 
-@pytest.mark.parametrize(("page", "name"), named(PAGES, code=True), ids=lambda each: str(each).split("/")[-1])
-def test_a_name_of_code_exists(page: Path, name: str) -> None:
-    assert places.find(name), f"{at(page)} names {name}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=at)
-def test_a_page_names_code_and_paths(page: Path) -> None:
-    """Else the tests above would look at nothing."""
-    assert named([page], code=False) or named([page], code=True)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_names_exists(page: Path) -> None:
+    assert paths(page) | names(page), "nothing was found to look at"
+    assert [path for path in sorted(paths(page)) if not (ROOT / path).exists()] == []
+    assert [name for name in sorted(names(page)) if places.find(name) is None] == []
