@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from session_timer import ABSOLUTE_MINIMUM, ExpiryAction, Policy, Role, SessionExpires, parse_min_se
 
-from tests.library.simulation.user_agents import Message, Pair, UserAgent
+from tests.library.simulation.user_agents import Pair, UserAgent
+from tests.library.simulation.wire import Message
 
 LONG_INTERVALS = [180, 300, 600, 1800]
 INTERVALS = [90, 91, 96, 120, 127, 128, *LONG_INTERVALS]

@@ -10,7 +10,8 @@ from session_timer import ExpiryAction, Policy, Role, session
 from session_timer.session.transitions import State
 
 from tests.library.simulation import user_agents
-from tests.library.simulation.user_agents import FakeClock, Message, Pair
+from tests.library.simulation.user_agents import Pair
+from tests.library.simulation.wire import FakeClock, Message
 
 
 def sent(pair: Pair, method: str, code: int | None = None) -> list[tuple[float, Message]]:
