@@ -18,6 +18,7 @@ unanswered
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from session_timer import minimum, proxy, session, uac, uas
