@@ -70,6 +70,9 @@ def test_behaves_as_recorded(release: str, name: str) -> None:
             )
             sent = ksr.receive_reply(probing, transaction, reply, len(transaction.branches) - 1)
             answers += [sent] if sent else []
+        if probe.get("silent"):
+            sent = ksr.time_out(probing, transaction)
+            answers += [sent] if sent else []
 
     def seen(messages: list[Any]) -> list[list[str]]:
         return [

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +33,8 @@ _MOST_HEXA = 32767
 _EVERY_ROW = re.compile(r"\$?\(?hdr\(([^()]+)\)\[\*\]\)?")
 _FIRST_ROW = re.compile(r"\$?hdr\(([^()]+)\)")
 _OF_REPLY = re.compile(r"\$?T_rpl\(\$hdr\(([^()]+)\)\)")
-_AVP = re.compile(r"\$?avp\(([^()]+)\)")
+_AVP = re.compile(r"\$?\(?avp\(([^()]+)\)(?:\[\*\]\))?")
+_STATISTIC = re.compile(r"\$?stat\(([^()]+)\)")
 
 
 class Routes(Protocol):
@@ -58,6 +60,10 @@ class Transaction:
     """The first of the branches tried last: answers of earlier ones are dropped (failure_reply_mode 3)."""
     answered: Sent | None = None
     """What this Kamailio itself answered."""
+    waits: tuple[int, int] | None = None
+    """Milliseconds for a final response after a provisional one, and for any at all; None: those of tm."""
+    timed_out: bool = False
+    """Whether this Kamailio's own timer has ended the wait."""
 
     @property
     def sent(self) -> Sent:
@@ -73,6 +79,16 @@ class Transaction:
 
 _STAND_IN = Message("OPTIONS sip:you@kamailio.org SIP/2.0", ("Call-ID: stand-in",), "127.0.0.1")
 """Where no message causes a call of the script, Kamailio makes one up."""
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request by HTTP."""
+
+    method: str
+    url: str
+    authorization: str
+    body: str
 
 
 @dataclass
@@ -114,6 +130,13 @@ class FakeKsr:
         self._transaction: Transaction | None = None
         self._branch = 0
         self._reply_rows: list[str] = []
+        self._dropped = False
+        self._http: HttpRequest | None = None
+        self._http_reply: tuple[int, str, str, str] | None = None
+        self._iterators: dict[str, Iterator[tuple[str, Row]]] = {}
+        self._at_iterator: dict[str, tuple[str, str]] = {}
+        self.addresses = {"127.0.0.1", "192.0.2.10"}
+        """Where this Kamailio listens, at port 5060."""
         self._expired = "", ""
         self._chosen_dialog: str | None = None
         self.locked: list[tuple[str, str]] = []
@@ -142,10 +165,17 @@ class FakeKsr:
     def receive_reply(
         self, routes: Routes, transaction: Transaction, message: Message, branch: int
     ) -> Sent | None:
-        """An answer comes in on a branch; returns what is sent on, None where another branch is tried."""
+        """An answer comes in on a branch; returns what is sent on.
+
+        None where another branch is tried, or where the script dropped it.
+        """
         self._routes = routes
+        self._dropped = False
         self._enter("reply", message, None)
         routes.reply()
+        if self._dropped:
+            self._leave()
+            return None
         self._enter("onreply", message, transaction, branch)
         routes.onreply()
         if message.code >= 200:
@@ -159,7 +189,33 @@ class FakeKsr:
             self._enter("failure", transaction.request.branch(), transaction, picked)
             routes.failure()
         self._leave()
+        if transaction.answered is not None:
+            return transaction.answered
         return None if len(transaction.branches) > branches else message.sent()
+
+    def time_out(self, routes: Routes, transaction: Transaction) -> Sent | None:
+        """This Kamailio's timer ends the wait for every branch; returns what the sender gets."""
+        self._routes = routes
+        branches = len(transaction.branches)
+        transaction.timed_out = True
+        for branch in range(transaction.first, branches):
+            transaction.final[branch] = Message("SIP/2.0 408 Request Timeout", (), "")
+        transaction.first = branches
+        self._enter("failure", transaction.request.branch(), transaction, branches - 1)
+        routes.failure()
+        self._leave()
+        if transaction.answered is None and len(transaction.branches) == branches:
+            return Sent("SIP/2.0 408 Request Timeout", ())
+        return transaction.answered
+
+    def receive_http(self, verb: Callable[[], None], request: HttpRequest) -> tuple[int, str, str, str]:
+        """A request by HTTP comes in; returns code, reason, content type and body of the reply."""
+        self._http, self._http_reply = request, None
+        self._enter("http", None, None)
+        verb()
+        self._leave()
+        assert self._http_reply is not None, "no reply"
+        return self._http_reply
 
     def tick(self, verb: Callable[[], None]) -> None:
         """Kamailio's timer calls the script."""
@@ -288,10 +344,14 @@ class FakeKsr:
 
     def _raw(self, name: str) -> str | int:
         """The value of a pseudo-variable, one character a byte."""
+        if self._route == "http" and not _STATISTIC.fullmatch(name):
+            return self._of_http(name)
         if every := _EVERY_ROW.fullmatch(name):
             return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
         if first := _FIRST_ROW.fullmatch(name):
             return "" if self.routed.opaque else self.routed.value(first[1])
+        if statistic := _STATISTIC.fullmatch(name):
+            return self.counters.get(statistic[1], "")
         if avp := _AVP.fullmatch(name):
             return self._transaction.avps.get(avp[1], "") if self._transaction else ""
         if reply := _OF_REPLY.fullmatch(name):
@@ -311,15 +371,35 @@ class FakeKsr:
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "mb": lambda: self.routed.text,
+            "mi": lambda: self.routed.number,
+            "ml": lambda: len(self.routed.text),
             "shtrecord(key)": lambda: self._expired[0],
             "shtrecord(value)": lambda: self._expired[1],
-            "T_branch_idx": lambda: self._branch,
+            "T_branch_idx": self._branch_number,
             "T_reply_code": lambda: self._failed_reply.code if self._route == "failure" else 0,
         }
+        for key, (entry, text) in self._at_iterator.items():
+            values[f"shtitkey({key})"] = partial(str, entry)
+            values[f"shtitval({key})"] = partial(str, text)
         value = values.get(name.removeprefix("$"))
         if value is None:
             pytest.fail(f"the fake has no model of {name}")
         return value()
+
+    def _of_http(self, name: str) -> str:
+        assert self._http is not None
+        values = {
+            "$hu": self._http.url,
+            "$rm": self._http.method,
+            "$rb": self._http.body,
+            "$ci": "",
+            "$hdr(Authorization)": self._http.authorization,
+        }
+        for key, (entry, text) in self._at_iterator.items():
+            values |= {f"$shtitkey({key})": entry, f"$shtitval({key})": text}
+        if name not in values:
+            pytest.fail(f"the fake has no model of {name} of a request by HTTP")
+        return values[name]
 
     @property
     def _failed_reply(self) -> Message:
@@ -335,8 +415,26 @@ class FakeKsr:
         self.routed.remove(name)
         return 1
 
-    def _do_textops_replace_all(self, pattern: str, text: str) -> int:
-        self.routed.replaced.append((pattern, text))
+    def _branch_number(self) -> int:
+        """In a failure route it is the number that the next branch will have."""
+        if self._route == "failure" and self._transaction is not None:
+            return len(self._transaction.branches)
+        return self._branch
+
+    def _do_set_drop(self) -> int:
+        self._only_in("reply")
+        self._dropped = True
+        return 0
+
+    def _do_is_myself(self, uri: str) -> bool:
+        found = re.fullmatch(r"sips?:(?:[^@]*@)?([^:;>]+)(?::(\d+))?(?:;.*)?", uri)
+        return found is not None and found[1] in self.addresses and found[2] in (None, "5060")
+
+    def _do_xhttp_xhttp_reply(self, code: int, reason: str, content_type: str, body: str) -> int:
+        self._only_in("http")
+        if self._http_reply is not None:
+            pytest.fail("the request by HTTP has been answered before")
+        self._http_reply = code, reason, content_type, _from_kamailio(body)
         return 1
 
     def _do_hdr_append(self, text: str) -> int:
@@ -351,13 +449,37 @@ class FakeKsr:
         self._reply_rows += _rows(text)
         return 1
 
-    def _do_sl_sl_send_reply(self, code: str | int, reason: str) -> int:
+    def _do_sl_send_reply(self, code: str | int, reason: str) -> int:
         self._only_in("request")
         assert self._transaction is not None
         if self._transaction.answered is not None:
             pytest.fail("the request has been answered before")
         self._transaction.answered = Sent(f"SIP/2.0 {code} {reason}", tuple(self._reply_rows))
         return 1
+
+    _do_sl_sl_send_reply = _do_sl_send_reply
+
+    def _do_tm_t_reply(self, code: int, reason: str) -> int:
+        self._only_in("failure")
+        assert self._transaction is not None
+        if self._transaction.answered is not None:
+            return -1
+        self._transaction.answered = Sent(f"SIP/2.0 {code} {reason}", ())
+        return 1
+
+    def _do_tm_t_branch_timeout(self) -> int:
+        self._only_in("failure")
+        return 1 if self._transaction is not None and self._transaction.timed_out else -1
+
+    def _do_tm_t_set_fr(self, inv: int, other: int) -> int:
+        self._only_in("request", "branch")
+        assert self._transaction is not None
+        self._transaction.waits = inv, other
+        return 1
+
+    def _do_resetdsturi(self) -> bool:
+        self.routed.destination_uri = ""
+        return True
 
     def _do_seturi(self, uri: str) -> bool:
         self.routed.request_uri = uri
@@ -435,6 +557,27 @@ class FakeKsr:
         if table not in self.tables:
             return -1
         self.tables[table].pop(key, None)
+        return 1
+
+    def _do_htable_sht_iterator_start(self, iterator: str, table: str) -> int:
+        if table not in self.tables:
+            return -1
+        if iterator in self._iterators:
+            pytest.fail(f"the iterator {iterator} holds a lock already")
+        self._iterators[iterator] = iter(list(self.tables[table].items()))
+        return 1
+
+    def _do_htable_sht_iterator_next(self, iterator: str) -> int:
+        for key, row in self._iterators[iterator]:
+            if row.ends > self.now:
+                self._at_iterator[iterator] = key, row.value
+                return 1
+        self._at_iterator.pop(iterator, None)
+        return -1
+
+    def _do_htable_sht_iterator_end(self, iterator: str) -> int:
+        del self._iterators[iterator]
+        self._at_iterator.pop(iterator, None)
         return 1
 
     def _do_statistics_update_stat(self, name: str, more: int) -> int:

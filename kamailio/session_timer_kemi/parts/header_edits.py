@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from session_timer import TIMER
+from session_timer import TIMER, DialogTimer
 from session_timer.headers import has_tag, without_tag
 
-from . import ksr
-from .message_facts import Rows
+from .. import ksr
+from ..message_facts import Rows
 
 
 class Edits(NamedTuple):
@@ -32,6 +32,28 @@ class Edits(NamedTuple):
             ksr.remove(header)
         if self.add:
             ksr.append(self.add)
+
+
+class Relayed(NamedTuple):
+    """What is done to a request on its way."""
+
+    edits: Edits
+    decided: str
+    """A `Pending` as text, for the response."""
+    told: DialogTimer | None = None
+    """What Asterisk and the companion are to know; None: nothing."""
+    oddities: tuple[str, ...] = ()
+    """What the grammar forbids in it, for the log."""
+
+
+class Completed(NamedTuple):
+    """What is done to a 2xx on its way."""
+
+    edits: Edits
+    dialog: DialogTimer
+    """What this 2xx brings into force."""
+    defects: tuple[str, ...] = ()
+    """What is wrong with it, for the log."""
 
 
 def with_row(header: str, value: object) -> Edits:
