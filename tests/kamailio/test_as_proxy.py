@@ -18,6 +18,7 @@ from tests.kamailio.fakes.edge import (
     THEIRS,
     Edge,
     MakeEdge,
+    Script,
 )
 
 TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
@@ -31,6 +32,22 @@ def through(make_edge: MakeEdge, **settings: Any) -> Edge:
         "session_timer": {"mode": "proxy", **settings},
     }
     return make_edge(peer=PASSING, config={**CONFIG, "peers": [profile]})
+
+
+class Stateless(Script):
+    """Relays by forward(): without a transaction Kamailio runs neither branch route nor onreply route."""
+
+    def branch(self) -> None: ...
+
+    def onreply(self) -> None: ...
+
+
+@pytest.mark.requirement("PRX-8-02")
+def test_without_a_transaction_no_timer_is_asked_for(make_edge: MakeEdge) -> None:
+    edge = through(make_edge)
+    edge.script_class = Stateless
+    handled = edge.send(("Supported: timer",))
+    assert handled.sent.without("From", "To", "Call-ID", "CSeq", "Record-Route") == ("Supported: timer",)
 
 
 @pytest.mark.requirement("PRX-8.1-02", "PRX-8.1-04", "PRX-8.1-05", "PRX-8.1-06", "PRX-8.1-07", "PRX-8.1-09")

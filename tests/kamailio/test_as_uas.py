@@ -244,7 +244,7 @@ def test_a_retransmitted_2xx_is_the_same_again_and_moves_nothing(edge: Edge) -> 
     assert edge.known() == before
 
 
-@pytest.mark.requirement("REF-10-02", "RI-3.5-01")
+@pytest.mark.requirement("REF-10-02")
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
     [
