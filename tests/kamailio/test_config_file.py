@@ -78,6 +78,8 @@ def test_a_broken_file_ends_the_start_with_every_reason_and_no_traceback(
         ),
         ("s.yaml", b"a: 2026-99-99", "is no YAML: month must be in 1..12"),
         ("s.yaml", b"? [a]\n: b", "is no YAML: while constructing a mapping"),
+        ("s.yaml", b"a: 1\na: 2\n", "the key 'a' is here twice"),
+        ("s.json", b'{"a": 1, "a": 2}', "the key 'a' is here twice"),
         ("s.json", b"{", "is no JSON: Expecting property name"),
         ("s.json", b"[" * 100_000, "is no JSON: "),
         ("s.yaml", b"[" * 3_000, "is no YAML: "),

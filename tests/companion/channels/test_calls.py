@@ -52,14 +52,14 @@ def test_an_inbound_call_has_the_header_in_its_invite() -> None:
     assert call.call_id == "1-1056@198.18.0.40"
     assert call.header is not None
     assert call.header.agreement == Agreement(1800, Side.LOCAL)
-    assert (call.outbound, call.number) == (False, "1000")
+    assert (call.placed_by_us, call.number) == (False, "1000")
     assert call.endpoint == "carrier"
 
 
 def test_an_outbound_call_has_the_header_in_its_response() -> None:
     call = calls.read(CHANNEL._replace(connected=True), DIALOG, "", VALUE)
     assert call is not None
-    assert call.outbound
+    assert call.placed_by_us
     assert call.number == ""
     assert call.header is not None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from session_timer import InternalHeader
-from session_timer_companion.edge.pool import Copy, Edges
+from session_timer_companion.edge.pool import Copy, EdgePool
 
 from tests.companion.fakes.fake_channel import Channel
 from tests.companion.fakes.fake_edge import FakeEdge
@@ -30,7 +30,7 @@ async def cut_off(path: Path, agreement: Agreement) -> AsyncIterator[tuple[World
         elsewhere.headers["X-Session-Timer"] = header
         other.records = dict(it.edge.records)
         await it.start()
-        await it.until(lambda: it.watched(call) and it.watched(elsewhere))
+        await it.until(lambda: it.is_tracked(call) and it.is_tracked(elsewhere))
         it.edge.silent = True
         yield it, call, other
 
@@ -79,7 +79,7 @@ async def test_a_refusal_in_a_copy_is_heard(tmp_path: Path) -> None:
 @in_virtual_time
 async def test_many_edges_that_are_known_to_be_away_are_not_waited_for_one_after_the_other() -> None:
     async with AsyncExitStack() as stack:
-        edges = Edges(timeout=1.0)
+        edges = EdgePool(timeout=1.0)
         asked = []
         for _ in range(9):
             fake = await stack.enter_async_context(FakeEdge())

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from session_timer import Agreement, Side
-from session_timer_companion.edge.client import Changes, Edge, Found, Missing, Unreachable
-from session_timer_companion.edge.pool import Edges
+from session_timer_companion.edge.client import Changes, EdgeClient, Found, Missing, Unreachable
+from session_timer_companion.edge.pool import EdgePool
 
 from tests.companion.fakes.fake_edge import FakeEdge
 from tests.companion.fakes.virtual_time import in_virtual_time
@@ -23,7 +23,7 @@ OURS = Agreement(1800, Side.LOCAL)
 async def test_a_record_is_found_or_missing() -> None:
     async with FakeEdge() as kamailio:
         written = kamailio.write('odd "call";id;a;b', OURS)
-        edge = Edge(kamailio.address)
+        edge = EdgeClient(kamailio.address)
         assert edge.up is None
         found = await edge.record('odd "call";id;a;b')
         assert isinstance(found, Found)
@@ -37,7 +37,7 @@ async def test_many_records_come_back_in_the_order_asked() -> None:
     async with FakeEdge() as kamailio:
         for number in range(0, 300, 2):
             kamailio.write(f"call-{number};a;b", Agreement(1000 + number, Side.REMOTE))
-        edge = Edge(kamailio.address, timeout=5)
+        edge = EdgeClient(kamailio.address, timeout=5)
         answers = await edge.records([f"call-{number};a;b" for number in range(300)])
         for number, answer in enumerate(answers):
             if number % 2:
@@ -57,7 +57,7 @@ async def test_a_datagram_that_got_lost_is_asked_for_again() -> None:
             kamailio.silent = len(kamailio.asked) < 2
 
         kamailio.on_request = come_back
-        edge = Edge(kamailio.address, timeout=0.2)
+        edge = EdgeClient(kamailio.address, timeout=0.2)
         assert isinstance(await edge.record("call;a;b"), Found)
         assert len(kamailio.asked) == 2
         edge.close()
@@ -67,7 +67,7 @@ async def test_a_datagram_that_got_lost_is_asked_for_again() -> None:
 async def test_silence_is_unreachable_and_is_counted() -> None:
     async with FakeEdge() as kamailio:
         kamailio.silent = True
-        edge = Edge(kamailio.address)
+        edge = EdgeClient(kamailio.address)
         answer = await edge.record("call;a;b")
         assert isinstance(answer, Unreachable)
         assert answer.reason == f"edge {kamailio.address}: no answer within 1 s"
@@ -79,7 +79,7 @@ async def test_silence_is_unreachable_and_is_counted() -> None:
 async def test_an_edge_that_is_away_keeps_thousands_of_calls_waiting_no_longer_than_one() -> None:
     async with FakeEdge() as kamailio:
         kamailio.silent = True
-        edge = Edge(kamailio.address)
+        edge = EdgeClient(kamailio.address)
         loop = asyncio.get_running_loop()
         began = loop.time()
         answers = await edge.records([f"call-{number};a;b" for number in range(2000)])
@@ -104,7 +104,7 @@ async def test_an_edge_that_is_away_keeps_thousands_of_calls_waiting_no_longer_t
     ],
 )
 async def test_nobody_there_is_unreachable(address: str, reason: str) -> None:
-    edge = Edge(address, timeout=0.5)
+    edge = EdgeClient(address, timeout=0.5)
     answer = await edge.record("call;a;b")
     assert isinstance(answer, Unreachable)
     assert any(word in answer.reason for word in reason.split("|")), answer.reason
@@ -143,7 +143,7 @@ class Says(asyncio.DatagramProtocol):
 async def test_an_answer_that_makes_no_sense_is_unreachable(text: str, reason: str) -> None:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: Says(text), local_addr=("127.0.0.1", 0))
-    edge = Edge(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
+    edge = EdgeClient(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
     answer = await edge.record("call;a;b")
     assert isinstance(answer, Unreachable)
     assert reason in answer.reason
@@ -158,7 +158,7 @@ async def test_kamailios_unix_socket_can_answer_us_and_nothing_is_left_behind(tm
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(path))
-        edge = Edge(f"unix:{path}")
+        edge = EdgeClient(f"unix:{path}")
         asking = asyncio.create_task(edge.record("call;a;b"))
         data, answered_to = await loop.run_in_executor(None, _receive, server)
         reply = kamailio.answer(data)
@@ -203,7 +203,7 @@ async def test_kamailio_is_found_again_at_its_unix_socket_after_each_restart(
     ours.mkdir()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(ours))
     tables = FakeEdge()
-    edge = Edge(f"unix:{path}", timeout=5)
+    edge = EdgeClient(f"unix:{path}", timeout=5)
     tables.write("call;a;b", OURS)
     for _ in range(3):
         kamailio = Kamailio(path, tables)
@@ -229,7 +229,7 @@ async def test_an_edge_that_others_took_over_is_asked_at_its_new_address(
             return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", hosts[0]))]
 
         monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-        edge = Edge("udp:edge.example:8090", timeout=1)
+        edge = EdgeClient("udp:edge.example:8090", timeout=1)
         assert await edge.record("call;a;b") == Missing()
         one.stop()
         del hosts[0]
@@ -245,7 +245,7 @@ async def test_a_unix_socket_of_another_user_is_said_with_what_to_do(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", refused)
-    answer = await Edge(f"unix:{tmp_path / 'rpc'}").record("call;a;b")
+    answer = await EdgeClient(f"unix:{tmp_path / 'rpc'}").record("call;a;b")
     assert isinstance(answer, Unreachable)
     assert "Permission denied" in answer.reason
     assert "SupplementaryGroups=" in answer.reason
@@ -270,7 +270,7 @@ async def test_a_list_of_changes_of_another_make_is_empty(listed: str) -> None:
     loop = asyncio.get_running_loop()
     says = Says('{"result":' + listed + ',"id":{id}}')
     transport, _ = await loop.create_datagram_endpoint(lambda: says, local_addr=("127.0.0.1", 0))
-    edge = Edge(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
+    edge = EdgeClient(f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}", timeout=0.2)
     assert await edge.changes() == Changes({}, {})
     edge.close()
     transport.close()
@@ -280,7 +280,7 @@ async def test_the_list_of_changes_is_read_and_strange_entries_are_passed_over()
     async with FakeEdge() as kamailio:
         record = kamailio.write("call;a;b", OURS)
         kamailio.changes = {"call;a;b": record.encode(), "strange": "v=99", "clock;other": "soon"}
-        edge = Edge(kamailio.address)
+        edge = EdgeClient(kamailio.address)
         changes = await edge.changes()
         assert isinstance(changes, Changes)
         assert set(changes.records) == {"call;a;b"}
@@ -295,7 +295,7 @@ async def test_a_copy_at_another_edge_counts_and_its_ignorance_does_not() -> Non
     async with FakeEdge() as one, FakeEdge() as other:
         other.write("copied;a;b", OURS)
         one.silent = True
-        edges = Edges(one.address)
+        edges = EdgePool(one.address)
         edges.at(other.address)
         copied, unknown = await edges.records(edges.at(one.address), ["copied;a;b", "unknown;a;b"])
         assert isinstance(copied, Found)
@@ -309,7 +309,7 @@ async def test_an_edge_that_is_first_named_while_others_are_asked_disturbs_nothi
     async with FakeEdge() as one, FakeEdge() as other:
         other.write("copied;a;b", OURS)
         one.silent = True
-        edges = Edges(one.address)
+        edges = EdgePool(one.address)
         edges.at(other.address)
         other.on_request = lambda *_: edges.at("udp:127.0.0.1:9")
         copied, unknown = await edges.records(edges.at(one.address), ["copied;a;b", "unknown;a;b"])
@@ -319,9 +319,9 @@ async def test_an_edge_that_is_first_named_while_others_are_asked_disturbs_nothi
 
 
 async def test_a_call_that_names_no_edge_or_a_strange_one_is_asked_of_the_configured() -> None:
-    edges = Edges("udp:198.18.0.10:8090")
+    edges = EdgePool("udp:198.18.0.10:8090")
     for address in ("", "http://example.org/", "udp:nowhere", "unix:relative", "udp:198.18.0.10:70000"):
         assert edges.at(address) is edges.at("udp:198.18.0.10:8090")
-        assert Edges().at(address) is None
+        assert EdgePool().at(address) is None
     assert edges.at("udp:198.18.0.11:8090") is not edges.at("udp:198.18.0.10:8090")
     assert [edge.address for edge in edges.all()] == ["udp:198.18.0.10:8090", "udp:198.18.0.11:8090"]

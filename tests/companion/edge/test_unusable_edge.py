@@ -69,9 +69,9 @@ async def test_an_address_that_is_none_is_logged_once_and_harms_that_call_only(
             await it.until(lambda: it.confirmed(good) >= 3)
             await it.until(lambda: bool(it.refreshes(odd)))
             await it.asterisk.stop()
-            await it.until(lambda: not it.keeper.ready)
+            await it.until(lambda: not it.tracker.ready)
             await it.asterisk.start()
-            await it.until(lambda: it.keeper.ready)
+            await it.until(lambda: it.tracker.ready)
         assert it.alive(odd)
         said = [line for line in told if NO_ADDRESS in str(line)]
         assert [(line["call_id"], line["log_level"]) for line in said] == [("odd", "warning")]

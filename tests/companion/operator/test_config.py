@@ -36,7 +36,7 @@ def problems(folder: Path, text: str, **environment: str) -> dict[str, str]:
 
 def test_a_small_file_is_enough(tmp_path: Path) -> None:
     configuration = read(tmp_path, GOOD)
-    (account,) = configuration.accounts
+    (account,) = configuration.settings.ami
     assert (account.name, account.host, account.port) == ("ast1", "198.18.0.20", 5038)
     assert (account.username, account.secret) == ("session-timer", "pass-word")
     assert configuration.shared.edge.rpc == "udp:198.18.0.10:8090"
@@ -70,7 +70,7 @@ def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
-        ("companion: [", "line 1, column 13", "not YAML"),
+        ("companion: [", "line 1, column 13", "is no YAML"),
         ("a: 1\nb: 2\na: 3\n", "line 3, column 1", "the key 'a' is here twice"),
         ("", "companion", "is missing"),
         ("- 1\n", "(top level)", "expected keys and values"),
@@ -177,13 +177,13 @@ def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path,
     """By whatever editor: some begin a file with a mark that nobody sees."""
     (tmp_path / "ami-secret").write_bytes(written_as)
     text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
-    assert read(tmp_path, text).accounts[0].secret == "from-file"  # noqa: S105
+    assert read(tmp_path, text).settings.ami[0].secret == "from-file"  # noqa: S105
 
 
 def test_the_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
     (tmp_path / "ami").write_text("from-systemd")
     text = GOOD.replace("secret: pass-word", "secret_credential: ami")
-    (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).accounts
+    (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).settings.ami
     assert account.secret == "from-systemd"  # noqa: S105
     told = problems(tmp_path, text)["companion.ami[0].secret_credential"]
     assert "LoadCredential" in told
@@ -206,8 +206,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         SESSION_TIMER_COMPANION__AMI__0__PORT="5039",
         SESSION_TIMER_COMPANION__LOG__FORMAT="json",
     )
-    assert configuration.accounts[0].host == "other.example"
-    assert configuration.accounts[0].port == 5039
+    assert configuration.settings.ami[0].host == "other.example"
+    assert configuration.settings.ami[0].port == 5039
     assert configuration.settings.log.format == "json"
 
 

@@ -128,7 +128,7 @@ async def test_the_doctor_finds_nothing_wrong_with_a_good_world(tmp_path: Path) 
     async with world(tmp_path) as it:
         it.asterisk.on_action = Manager()
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             status, found = await examined(file)
@@ -246,14 +246,14 @@ async def test_quiet_is_only_what_would_not_work(tmp_path: Path) -> None:
 async def test_sessions_and_show_tell_of_calls(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         where = ("--config", str(file))
         async with served(it, file):
             status, out, _ = await typed("sessions", *where)
             assert status == 0
             assert CALL_ID in out
-            assert "1 call under watch" in out
+            assert "1 call tracked" in out
             status, out, _ = await typed("sessions", "--json", *where)
             assert [each["call_id"] for each in json.loads(out)] == [CALL_ID]
             status, out, _ = await typed("show", CALL_ID, *where)
@@ -273,7 +273,7 @@ async def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_quest
 ) -> None:
     async with world(tmp_path) as it:
         call = it.call("caf\u00e9", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             for words in (("sessions",), ("show", "caf\u00e9"), ("watch", "--once")):
@@ -285,7 +285,7 @@ async def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_quest
 async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             screen, terminal = pty.openpty()
@@ -327,7 +327,7 @@ async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:
 async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             status, out, _ = await typed("refresh", CALL_ID, "--config", str(file))
@@ -337,7 +337,7 @@ async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:
             it.peer = answers(488)
             status, out, _ = await typed("refresh", CALL_ID, "--config", str(file))
             assert status == 1
-            assert "refused: the answer was 488" in out
+            assert "refused: the response was 488" in out
 
 
 async def test_a_companion_that_does_not_run_is_one_clear_line(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ async def test_looking_at_calls_needs_no_password(tmp_path: Path) -> None:
         (tmp_path / "ami-secret").unlink()
         async with served(it, file):
             status, out, _ = await typed("sessions", "--config", str(file))
-        assert (status, out) == (0, "0 calls under watch\n")
+        assert (status, out) == (0, "0 calls tracked\n")
 
 
 async def test_the_version_is_that_of_the_package() -> None:

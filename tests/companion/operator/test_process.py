@@ -19,7 +19,7 @@ from tests.companion.fakes.world import Agreement, Side, World, key, world
 
 OURS = Agreement(4, Side.LOCAL)
 WRONG = "not the password"
-STANDING = b"STATUS=1 call under watch"
+STANDING = b"STATUS=1 call tracked"
 
 
 def config(it: World, *, secret: str = "s3cret", port: int | None = None, **more: object) -> Path:  # noqa: S107
@@ -90,7 +90,7 @@ async def test_it_keeps_a_call_serves_http_reloads_and_stops_cleanly(tmp_path: P
         call = it.call("call-1", OURS)
         file = config(it, port=port)
         async with running("run", "--config", str(file)) as companion:
-            await companion.line("refresh confirmed")
+            await companion.line("refresh_confirmed")
             assert it.edge.records[key(call)].refreshes == 1
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
                 async with http.get("/sessions") as answer:
@@ -106,10 +106,10 @@ async def test_it_keeps_a_call_serves_http_reloads_and_stops_cleanly(tmp_path: P
                 assert 'session_timer_sessions{asterisk="ast1",refresher="local",state="ours"} 1.0' in text
                 assert "call-1" not in text
             companion.process.send_signal(signal.SIGHUP)
-            await companion.line("configuration reloaded")
+            await companion.line("reloaded")
             file.write_text("companion: [")
             companion.process.send_signal(signal.SIGHUP)
-            assert "not YAML" in await companion.line("configuration not reloaded")
+            assert "is no YAML" in await companion.line("reload_refused")
             companion.process.terminate()
             status, said = await companion.end()
             assert status == 0
@@ -120,11 +120,11 @@ async def test_it_keeps_a_call_serves_http_reloads_and_stops_cleanly(tmp_path: P
 async def test_each_line_of_a_call_has_its_call_id(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         async with running("run", "--config", str(config(it))) as companion:
-            await companion.line("in step with Asterisk")
+            await companion.line("in_sync")
             it.call("call-1", OURS)
-            await companion.line("refresh confirmed")
+            await companion.line("refresh_confirmed")
         told = [json.loads(line) for line in companion.lines]
-        of_the_call = [line for line in told if line["event"] in ("armed", "refresh confirmed")]
+        of_the_call = [line for line in told if line["event"] in ("armed", "refresh_confirmed")]
         assert len(of_the_call) == 2
         assert {line["call_id"] for line in of_the_call} == {"call-1"}
 
@@ -167,7 +167,7 @@ async def test_an_asterisk_that_is_away_is_waited_for(tmp_path: Path) -> None:
             await companion.line("started")
             call = it.call("call-1", OURS)
             await it.asterisk.start()
-            await companion.line("refresh confirmed")
+            await companion.line("refresh_confirmed")
             assert it.edge.records[key(call)].refreshes == 1
 
 
@@ -204,7 +204,7 @@ async def test_a_start_imports_before_the_calls_are_under_watch_only_what_they_n
         it.call("call-1", OURS)
         file = config(it, port=_free_port())
         async with running("run", "--config", str(file), PYTHONPROFILEIMPORTTIME="1") as companion:
-            await companion.line("in step with Asterisk")
+            await companion.line("in_sync")
             imported = {line.rpartition("|")[2].strip() for line in companion.lines if "|" in line}
             assert {"structlog", "panoramisk.actions"} <= imported
             assert not {"aiohttp", "rich.console"} & imported

@@ -37,7 +37,7 @@ async def test_a_peer_that_keeps_its_word_is_left_alone(tmp_path: Path) -> None:
             await it.until_after(written + 6)
             it.edge.refresh(key(call))
             assert it.edge.records[key(call)].refreshes == refreshes
-        await it.until(lambda: it.watch(call).refreshes == 4)
+        await it.until(lambda: it.tracked(call).refreshes == 4)
         assert it.alive(call)
         assert not it.refreshes(call)
         assert not it.asterisk.seen("Hangup")
@@ -68,10 +68,10 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         call = it.call("call-1", THEIRS)
         reported = (
             "session_timer_expiries_total",
-            {"reason": "the peer sent no refresh", "action": "reported"},
+            {"reason": "silent", "action": "reported"},
         )
         assert it.companion is not None
-        registry = it.companion.measures.registry
+        registry = it.companion.metrics.registry
         await it.until(lambda: (registry.get_sample_value(*reported) or 0) >= 2)
         assert it.alive(call)
         assert not it.asterisk.seen("Hangup")
@@ -82,7 +82,7 @@ async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -
     async with world(tmp_path) as it:
         theirs = it.call("call-1", THEIRS)
         ours = it.call("call-2", Agreement(12, Side.LOCAL))
-        await it.until(lambda: it.watched(theirs) and it.watched(ours))
+        await it.until(lambda: it.is_tracked(theirs) and it.is_tracked(ours))
         it.edge.silent = True
         began = it.now
         await it.until(lambda: len(it.refreshes(theirs)) >= 2, 300)
@@ -97,10 +97,10 @@ async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(t
     with capture_logs() as logged:
         async with world(tmp_path, peer=silence()) as it:
             call = it.call("call-1", THEIRS)
-            await it.until(lambda: it.watched(call))
+            await it.until(lambda: it.is_tracked(call))
             it.edge.silent = True
-            await it.until(lambda: any(line["event"] == "call has outlived its refresh" for line in logged))
-    asked = [line for line in logged if line["event"] == "the edge cannot say"]
+            await it.until(lambda: any(line["event"] == "refresh_outlived" for line in logged))
+    asked = [line for line in logged if line["event"] == "no_evidence"]
     # Before the probe, and when nothing was heard of it.
     assert sum(line["log_level"] == "warning" for line in asked) == 2
     assert len(asked) > 4  # it was asked at each poll after that
@@ -110,7 +110,7 @@ async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(t
 async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         it.edge.records.clear()
         began = it.now
         await it.until(lambda: it.now > began + 60)
@@ -122,7 +122,7 @@ async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) 
 async def test_a_record_of_another_version_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         it.edge.texts[key(call)] = "v=99;whatever"
         began = it.now
         await it.until(lambda: it.now > began + 60)
@@ -155,4 +155,4 @@ async def test_a_dead_call_that_still_stands_after_its_hang_up_is_hung_up_again(
         assert it.now - told > 5
         it.asterisk.on_action = lambda _action: None
         await it.until(lambda: not it.alive(call), 90)
-        await it.until(lambda: not it.watched(call))
+        await it.until(lambda: not it.is_tracked(call))

@@ -17,7 +17,7 @@ THEIRS = Agreement(12, Side.REMOTE)
 
 def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
     """Let it happen right after the record was read that the verdict stands on."""
-    deadline = it.watch(call).session.deadline
+    deadline = it.tracked(call).current_session().deadline
     assert deadline is not None
 
     def asked(_method: str, params: list[str]) -> None:
@@ -33,7 +33,7 @@ def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -
 async def test_a_refresh_after_the_verdict_saves_the_call(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         after_the_verdict(it, call, lambda: it.edge.refresh(key(call)))
         await it.until(lambda: it.confirmed(call) == 1)
         began = it.now
@@ -50,10 +50,10 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
     """Asterisk was restarted, and counts its channels anew."""
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         other = Channel(call.name, "1.2", "another call")
         after_the_verdict(it, call, lambda: it.asterisk.channels.update({call.name: other}))
-        await it.until(lambda: not it.watched(call))
+        await it.until(lambda: not it.is_tracked(call))
         assert it.asterisk.channels[call.name] is other
         assert not it.asterisk.seen("Hangup")
 
@@ -63,7 +63,7 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
 async def test_an_edge_that_falls_silent_after_the_verdict_leaves_it_open(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         after_the_verdict(it, call, lambda: setattr(it.edge, "silent", True))
         began = it.now
         await it.until_after(began + 40)

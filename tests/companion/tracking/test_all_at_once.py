@@ -57,7 +57,9 @@ async def test_no_live_call_ends_and_no_dead_one_stays(tmp_path: Path, seed: int
     async with world(tmp_path, peer=peer) as it:
         calls = [
             it.call(
-                f"call-{n}", Agreement(INTERVAL, Side.REMOTE if n % 2 else Side.LOCAL), outbound=n % 3 == 0
+                f"call-{n}",
+                Agreement(INTERVAL, Side.REMOTE if n % 2 else Side.LOCAL),
+                placed_by_us=n % 3 == 0,
             )
             for n in range(CALLS)
         ]
@@ -67,7 +69,7 @@ async def test_no_live_call_ends_and_no_dead_one_stays(tmp_path: Path, seed: int
             for _ in range(TROUBLES):
                 dead.update(call.call_id for call in chance.sample(calls, k=3))
                 await trouble(it, chance)
-            await it.until(lambda: it.keeper.ready)
+            await it.until(lambda: it.tracker.ready)
             calm = it.now
             await it.until(
                 lambda: not any(it.alive(call) for call in calls if call.call_id in dead), 2 * INTERVAL
