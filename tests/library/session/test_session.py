@@ -15,7 +15,7 @@ from session_timer.session import (
 )
 from session_timer.session.transitions import TRANSITIONS, Event, State, TransitionError, after
 
-from tests.library.decisions.sessions import (
+from tests.library.session.sessions import (
     ANSWER,
     BY_UPDATE,
     DEADLINE,

@@ -21,7 +21,7 @@ from session_timer.session import (
 )
 from session_timer.session.transitions import State
 
-from tests.library.decisions.sessions import (
+from tests.library.session.sessions import (
     ANSWER,
     BY_UPDATE,
     DEADLINE,
