@@ -1,4 +1,7 @@
-"""What is agreed on one dialog, in terms of local and remote: uac and uas belong to single transactions."""
+"""What is agreed on one dialog (RFC 4028 7.2, 7.4 and 9), in terms of local and remote.
+
+The roles uac and uas belong to single transactions (RFC 3261 12.2): the sender of a request is its uac.
+"""
 
 from __future__ import annotations
 

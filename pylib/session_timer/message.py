@@ -1,4 +1,4 @@
-"""What session timers see of a message: the facts of one INVITE or UPDATE and of its response."""
+"""What session timers see of a message (RFC 4028 sections 4 to 9): one INVITE or UPDATE, and its response."""
 
 from __future__ import annotations
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conformance import places, where
 from tests.conformance.places import Place
+from tests.conformance.requirements import Gap, Requirement, load
 
 SOURCE = {
     "pylib/session_timer/__init__.py": "from .session import due\nfrom . import session\n",
@@ -75,6 +78,26 @@ def test_a_name_is_found(root: Path, name: str, path: str, line: int) -> None:
 )
 def test_what_nothing_defines_is_nowhere(root: Path, name: str) -> None:
     assert places.find(name, root) is None
+
+
+def docstrings(place: Place) -> Iterator[str]:
+    """What the module says, and what is said of the name that is defined on this line."""
+    text = (places.ROOT / place.path).read_text()
+    tree = ast.parse(text)
+    yield ast.get_docstring(tree) or ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno == place.line:
+            yield ast.get_docstring(node) or ""
+
+
+def test_the_librarys_code_of_a_row_names_the_rfc() -> None:
+    """From a line of code to the text that asks for it."""
+    asked = load()
+    rows: list[Gap | Requirement] = [*asked.gaps, *asked.requirements]
+    names = {name for row in rows for name in row.where if places.part(name) == "library"}
+    found = {name: place for name in names if (place := places.find(name)) is not None}
+    silent = [name for name, place in found.items() if not any("RFC" in said for said in docstrings(place))]
+    assert silent == []
 
 
 def test_whose_a_name_is() -> None:

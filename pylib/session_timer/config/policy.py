@@ -1,4 +1,4 @@
-"""What an operator wants of session timers with one peer."""
+"""What an operator wants of session timers with one peer, where RFC 4028 leaves the choice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Validates the configuration that edge and companion share: every problem at once.
+"""Validates the configuration that edge and companion share, and finds every problem at once.
 
-It takes the data that a YAML or JSON reader delivers, because inside Kamailio's Python there may be no other
-library. The companion's own section is passed through for the companion to validate.
+It takes the data that `file.parse` delivers. No interval is below 90 seconds (RFC 4028 sections 4 and 5). The
+companion validates its own section.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A session as data: where it stands, what it asks its driver to do, and the times that follow from it."""
+"""A session as data: where it stands, what it asks its driver to do, and its times (RFC 4028 section 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What an event makes of a session: each function takes one and `now`, and returns the next one."""
+"""What an event makes of a session: each function takes one and `now`, and returns the next one.
+
+RFC 4028 section 10 has the rules, section 7.4 the forms of a refresh, RFC 3261 14.1 the wait after a 491.
+"""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ MODULES = sorted(
 
 PUBLIC = {
     "clock", "config", "config.file", "config.model", "config.policy", "config.validation", "dialog",
-    "evidence", "headers", "internal_header", "message", "minimum", "proxy", "record", "session", "session.answers", "session.model",
-    "session.steps", "session.transitions", "shared_key", "uac", "uas",
+    "evidence", "headers", "internal_header", "message", "minimum", "proxy", "record", "session",
+    "session.answers", "session.model", "session.steps", "session.transitions", "shared_key", "uac", "uas",
 }  # fmt: skip
 
 
