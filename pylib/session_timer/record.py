@@ -1,4 +1,4 @@
-"""The edge's record of one dialog: what it has seen of the refreshes (RFC 4028 section 10), as an htable value.
+"""The edge's record of one dialog: what it has seen of the refreshes (RFC 4028 section 10), as text.
 
 A person can read it, and it names its version. It is safe to write twice and to replicate, because a reader
 needs no other record. Its times are on the writer's monotonic clock, and it names that clock: so hosts whose
