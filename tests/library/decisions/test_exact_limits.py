@@ -190,3 +190,38 @@ def test_a_2xx_begins_a_new_round_with_all_its_attempts() -> None:
     held, _ = answered(refreshing(), 420)
     held = session.refreshed(held, UPDATES, HALF + 1.0)
     assert (held.attempts, held.refused, held.sent) == (0, (), None)
+
+
+def test_in_a_lab_a_probe_comes_so_early_that_its_forms_still_fit() -> None:
+    policy = Policy(floor=4, min_se=4, default_expires=12)
+    held = session.begin(replace(THEIRS, agreement=Agreement(12, Side.REMOTE)), 0.0, policy)
+    assert held.wake == pytest.approx(8.0)
+    held = session.begin(replace(THEIRS, agreement=Agreement(30, Side.REMOTE)), 0.0, policy)
+    assert held.wake == pytest.approx(21.0)
+    ours = session.begin(replace(UPDATES, agreement=Agreement(1, Side.LOCAL)), 0.0, policy)
+    assert ours.wake == pytest.approx(4 / 3)
+
+
+def test_a_refresh_under_way_at_the_end_of_the_edges_wait_is_nobodys_evidence() -> None:
+    held = refreshing()
+    over = HALF + POLICY.ringing_time(1800) + 1.0
+    asking, _ = session.due(held, HALF + 13.0)
+    assert session.under_way(asking, over - 0.1)[0].wake == over
+    assert session.under_way(asking, over)[0].wake == HALF + session.SELF_ENDING
+    assert session.under_way(held, over) == (held, None)
+
+
+def test_another_form_follows_what_never_passed_and_theirs_is_kept_as_theirs() -> None:
+    asking, _ = session.due(refreshing(), HALF + 13.0)
+    held, action = session.never_passed(asking, HALF + 13.0)
+    assert (action, held.failed) == (Send(Method.UPDATE_SDP), (Method.UPDATE,))
+    silent, _ = session.due(probing(), 1757.0)
+    held, action = session.never_passed(silent, 1795.0)
+    assert (held.state, action) == (State.THEIRS, None)
+    assert held.wake == pytest.approx(1795.0 + 60)
+
+
+def test_over_and_reported_wakes_nobody() -> None:
+    held = session.begin(THEIRS, 0.0, Policy(probe=False))
+    asking, _ = session.due(held, DEADLINE)
+    assert session.silent(asking, DEADLINE)[0].wake is None
