@@ -179,7 +179,7 @@ def test_a_key_that_cannot_be_used_is_an_error_that_does_not_show_it(
 def test_a_key_that_appears_twice_is_an_error(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(ConfigError, match="appears twice"):
+    with pytest.raises(ConfigError, match="is here twice"):
         read(str(path))
 
 
