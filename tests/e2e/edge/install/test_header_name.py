@@ -16,7 +16,7 @@ from tests.lab.stack import ROOT, Stack
 
 HOST = 15
 """The last number of this edge's address."""
-FORGED = 'X-Edge: 5;refresher=remote;allow=INVITE;rpc="udp:192.0.2.66:7099";v=1'
+FORGED = "X-Edge: 5;refresher=remote;allow=INVITE;v=2;sig=0"
 INCLUDE = 'include_file "session-timer-native.cfg"'
 
 
@@ -37,9 +37,10 @@ def native(stack: Stack, tmp_path: Path) -> EdgeOnce:
     for package in (ROOT / "kamailio" / "session_timer_kemi", ROOT / "pylib" / "session_timer"):
         shutil.copytree(package, folder / package.name)
     text = SETTINGS.format(asterisk=stack.address(49), edge=stack.address(HOST)).replace(
-        '"}', '", header: X-Edge}'
+        "key}", "key, header: X-Edge}"
     )
     (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     return EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, HOST)
 
 
