@@ -81,6 +81,7 @@ class Edge:
             return DONE
         if self.timers.on_failure():
             self._relay()
+            return DONE
         return DONE
 
     def ksr_reply_route(self, msg: object) -> int:
@@ -136,7 +137,6 @@ class Edge:
             self._to_asterisk()
             self._relay()
         elif not KSR.is_ACK():
-            self.timers.on_unroutable()
             KSR.sl.sl_send_reply(404, "Not here")
 
     def _name_the_peer(self) -> None:
