@@ -9,7 +9,7 @@ from session_timer_companion.metrics import Metrics
 LONGEST = 60.0
 """Seconds between two tries for one call at most."""
 
-LAST_TRIES = 5.0
+LAST_TRIES = 10.0
 """Seconds between two tries where there is no time left to wait for."""
 
 REFUSALS = 20

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
@@ -139,10 +139,11 @@ class FakeEdge:
         agreement: Agreement | str | None = "same",
         *,
         listed: bool = True,
-        side: Side = Side.LOCAL,
     ) -> None:
-        """A 2xx to INVITE or UPDATE has passed in this dialog."""
+        """A 2xx to INVITE or UPDATE has passed in this dialog: to ours that is open, else to the peer's."""
         before = self.records[key]
+        ours = before.ours
+        side = Side.LOCAL if ours is not None and ours.outcome is Outcome.OPEN else Side.REMOTE
         dialog = before.dialog
         if not isinstance(agreement, str):
             dialog = replace(dialog, agreement=agreement)
@@ -206,10 +207,8 @@ class FakeEdge:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                headers = dict(
-                    (name.lower(), value.strip())
-                    for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:] if line)
-                )
+                lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
+                headers = {name.lower(): value.strip() for name, _, value in lines}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 code, text = self.answer(head.split(" ", 2)[:2], headers.get("authorization", ""), body)
                 if self.silent:
@@ -246,26 +245,14 @@ class FakeEdge:
         if "lead" in question:
             reply["lead"] = self._lead(**question["lead"])
         texts = {key: record.encode() for key, record in self.records.items()} | self.texts
-        left, more = LARGEST, []
-        if question.get("records"):
-            assert len(question["records"]) <= 100
-            reply["records"] = {}
-            for key in question["records"]:
-                left -= len(texts.get(key, "")) + len(key) + 10
-                if left > 0:
-                    reply["records"][key] = texts.get(key)
-                else:
-                    more.append(key)
+        wanted: list[str] = question.get("records") or []
+        assert len(wanted) <= 100
+        if wanted:
+            reply["records"], more = _fitting({key: texts.get(key) for key in wanted})
         if question.get("changes"):
             reply["clocks"] = {self.clock: self.now // 1, **self.clocks}
-            reply["changes"] = {}
-            for key, text in self.changes.items():
-                left -= len(text) + len(key) + 10
-                if left > 0:
-                    reply["changes"][key] = text
-                else:
-                    more.append(key)
-        if more:
+            reply["changes"], more = _fitting(self.changes)
+        if (wanted or question.get("changes")) and more:
             reply["more"] = more
         return 200, json.dumps(reply).encode()
 
@@ -278,3 +265,14 @@ class FakeEdge:
             return None
         self.leads[name] = (by, self.now + seconds)
         return {"by": by, "left": seconds}
+
+
+def _fitting(texts: Mapping[str, str | None]) -> tuple[dict[str, str | None], list[str]]:
+    """As many as a reply may carry, and the keys of the others."""
+    found: dict[str, str | None] = {}
+    left = LARGEST
+    for key, text in texts.items():
+        left -= len(text or "") + len(key) + 10
+        if left > 0:
+            found[key] = text
+    return found, [key for key in texts if key not in found]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from session_timer import Outcome
 
 from tests.companion.fakes.fake_channel import Channel
 from tests.companion.fakes.virtual_time import in_virtual_time
@@ -17,11 +19,11 @@ THEIRS = Agreement(12, Side.REMOTE)
 
 def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
     """Let it happen right after the record was read that the verdict stands on."""
-    deadline = it.tracked(call).current_session().deadline
-    assert deadline is not None
 
-    def asked(_method: str, params: list[str]) -> None:
-        if params[-1] == key(call) and it.now >= deadline:
+    def asked(question: dict[str, Any]) -> None:
+        ours = it.edge.records[key(call)].ours
+        timed_out = ours is not None and ours.outcome is Outcome.TIMED_OUT
+        if key(call) in question.get("records", []) and timed_out:
             it.edge.on_request = None
             asyncio.get_running_loop().call_soon(happens)
 

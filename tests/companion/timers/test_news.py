@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from session_timer import Agreement, DialogTimer, Failure, Policy, Record, Side, session
+from session_timer import Agreement, DialogTimer, Policy, Record, Side, session
+from session_timer_companion.edge.client import Found
 from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, Refused, TrackedCall, news
+from session_timer_companion.timers import tracked_call
+from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, TrackedCall
 
 AHEAD = 3600.0
 """The edge's monotonic clock is an hour ahead of ours."""
@@ -20,6 +21,10 @@ def clocks() -> Clocks:
     known = Clocks()
     known.learn({"edge": NOW + AHEAD}, NOW)
     return known
+
+
+def news(call: TrackedCall, found: Record, known: Clocks, now: float) -> Refreshed | None:
+    return tracked_call.news(call, Found(found, known), now)
 
 
 def tracked(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None = None) -> TrackedCall:
@@ -38,14 +43,8 @@ def tracked(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None 
     return it
 
 
-def record(*, refreshes: int = 2, at: float = NOW - 900, failure: Failure | None = None) -> Record:
-    return Record("a", OURS, "edge", at + AHEAD, refreshes=refreshes, failure=failure)
-
-
-def failed(
-    code: int = 491, *, at: float = NOW, sender: Side = Side.LOCAL, wait: int | None = None
-) -> Failure:
-    return Failure(code, sender, at + AHEAD, wait)
+def record(*, refreshes: int = 2, at: float = NOW - 900) -> Record:
+    return Record("a", OURS, "edge", at + AHEAD, refreshes=refreshes)
 
 
 def test_a_record_that_stands_still_is_no_news() -> None:
@@ -92,53 +91,7 @@ def test_a_call_whose_record_was_never_read_is_judged_by_time() -> None:
     assert news(unread, record(refreshes=7, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
-@pytest.mark.requirement("REF-10-05")
-def test_a_refusal_of_our_refresh_is_news_once() -> None:
-    it = tracked(sent=NOW - 1)
-    refused = record(failure=failed(500, wait=3))
-    told = news(it, refused, clocks(), NOW)
-    assert isinstance(told, Refused)
-    assert (told.response.code, told.response.retry_after) == (500, 3)
-    it.failure_at = refused.failure.at if refused.failure else None
-    assert news(it, refused, clocks(), NOW) is None
-
-
-def test_a_422_brings_the_min_se_that_the_edge_remembers() -> None:
-    refused = record(failure=failed(422))
-    told = news(tracked(sent=NOW - 1), replace(refused, dialog=replace(OURS, min_se=3600)), clocks(), NOW)
-    assert isinstance(told, Refused)
-    assert told.response.min_se == 3600
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [failed(sender=Side.REMOTE), failed(at=NOW - 60)],
-    ids=["of the peer's refresh", "from before ours was sent"],
-)
-def test_a_refusal_that_is_not_of_our_refresh_is_no_news(failure: Failure) -> None:
-    assert news(tracked(sent=NOW - 1), record(failure=failure), clocks(), NOW) is None
-
-
-def test_a_refusal_seen_by_another_edge_than_wrote_the_record_is_told_by_that_ones_clock() -> None:
-    known = clocks()
-    known.learn({"other": NOW - AHEAD}, NOW)
-    elsewhere = replace(failed(405), at=NOW - AHEAD, clock="other")
-    told = news(tracked(sent=NOW - 1), record(failure=elsewhere), known, NOW)
-    assert isinstance(told, Refused)
-    before_ours = replace(elsewhere, at=NOW - AHEAD - 60)
-    assert news(tracked(sent=NOW - 1), record(failure=before_ours), known, NOW) is None
-
-
-def test_without_a_refresh_of_ours_no_refusal_concerns_us() -> None:
-    assert news(tracked(), record(failure=failed()), clocks(), NOW) is None
-
-
-def test_a_2xx_outweighs_the_failure_before_it() -> None:
-    both = record(refreshes=3, at=NOW - 1, failure=failed(at=NOW - 2))
-    assert news(tracked(sent=NOW - 3), both, clocks(), NOW) == Refreshed(NOW - 1)
-
-
-def test_a_watch_that_rests_makes_the_same_session_again() -> None:
+def test_a_call_that_rests_makes_the_same_session_again() -> None:
     it = tracked(sent=NOW - 1)
     assert it.active is not None
     fresh = session.refreshed(it.current_session(), OURS, NOW)

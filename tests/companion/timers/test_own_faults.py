@@ -65,10 +65,15 @@ async def test_a_fault_of_ours_with_a_new_call_costs_no_other_that_is_answered_i
 
 @in_virtual_time
 async def test_a_fault_of_ours_with_one_edge_is_counted_and_the_next_round_comes(tmp_path: Path) -> None:
-    async with world(tmp_path) as it, FakeEdge() as other:
+    async with world(tmp_path, start=False) as it, FakeEdge("other") as other:
+        it.edges = [
+            {"name": "edge", "door": it.edge.address},
+            {"name": "other", "door": other.address},
+        ]
+        await it.start()
         assert it.companion is not None
         faults = it.companion.metrics.faults
-        broken = it.companion.edges.at(other.address)
+        broken = it.companion.edges.named("other")
         assert broken is not None
         broken.changes = None  # type: ignore[assignment,method-assign]
         call = it.call("call-1", Agreement(1800, Side.REMOTE))
@@ -144,7 +149,7 @@ async def test_a_fault_with_one_call_does_not_wake_another_that_was_switched_off
 async def test_a_fault_with_one_call_does_not_keep_another_that_is_dead(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         dead, other = twins(it)
-        it.peer = lambda _world, channel, _refresh: 404 if channel is dead else 200
+        it.peer = lambda _world, channel, _refresh: 481 if channel is dead else 200
         await it.until(lambda: it.is_tracked(dead) and it.is_tracked(other))
         fault_with(it, other)
         await it.until(lambda: not it.alive(dead), 60)
