@@ -163,8 +163,11 @@ class EdgeClient:
                 batches = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
                 # One first: where nobody is there, to ask for the others too would keep thousands waiting.
                 await self._ask_for(batches[0], wanted)
-                rest = [self._ask_for(batch, wanted) for batch in batches[1:]]
-                await asyncio.gather(*rest)
+                if self.up is False:
+                    for future in wanted.values():
+                        _settle(future, Unreachable(f"edge {self.name}: {self.reason}"))
+                    continue
+                await asyncio.gather(*[self._ask_for(batch, wanted) for batch in batches[1:]])
         finally:
             self._asking = None
             for future in self._wanted.values():

@@ -84,7 +84,7 @@ class TimerDriver:
         """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
-        learned = LearnedPeers()
+        self._learned = learned = LearnedPeers()
         self._sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),
@@ -357,6 +357,7 @@ class TimerDriver:
         try:
             while due or polls:
                 sends = [each for each in due if isinstance(each.action, Send)]
+                await self._find_peers([each.tracked for each in sends])
                 await self._sender.together(sends)
                 self._tasks.spawn(self._expiry.count_media(_late(sends)))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
@@ -378,6 +379,15 @@ class TimerDriver:
                 tracked.busy = False
                 if not tracked.gone:
                     self._schedule(tracked)
+
+    async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
+        """Where something was learned of peers: find out which of them each call is with."""
+        unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
+        if not self._learned or not unknown:
+            return
+        for tracked, reply in zip(unknown, await self._records(unknown), strict=True):
+            if isinstance(reply, Found):
+                tracked.far = reply.record.far
 
     def _moved(self, tracked: TrackedCall) -> None:
         if not tracked.busy:

@@ -78,10 +78,7 @@ class Evidence:
         sent = sent_at(tracked)
         if sent is None or not isinstance(reply, Found) or not self.is_evidence(reply):
             return None
-        found = shows(reply.record, sent, reply.clocks.ours)
-        if tracked.edge is not None and found.what not in (Shows.NEVER_PASSED, Shows.OFF_PATH):
-            self._passed.add(tracked.edge.name)
-        return found
+        return shows(reply.record, sent, reply.clocks.ours)
 
     def apply_refresh(self, tracked: TrackedCall, found: Found) -> None:
         """Take the refresh that this record shows, if any; a refusal is left to whoever has sent."""
@@ -93,6 +90,9 @@ class Evidence:
         """Take what a record shows; returns what follows from it."""
         if not isinstance(reply, Found):
             return None
+        tracked.far = reply.record.far
+        if tracked.edge is not None and reply.record.ours is not None:
+            self._passed.add(tracked.edge.name)
         fresh = self.news(tracked, reply)
         if fresh is not None:
             self._take(tracked, reply, fresh.since)
@@ -128,8 +128,10 @@ class Evidence:
             after, action = session.unknown(asking, now, left=attempt.surely_left_at if attempt else None)
         if after.state in _RESTING and not isinstance(action, Expire):
             self._go_on(tracked, after)
-        else:
-            tracked.active = after
+            return action
+        if isinstance(action, Send):
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "nobody could say what came of it")
+        tracked.active = after
         return action
 
     def close_attempt(

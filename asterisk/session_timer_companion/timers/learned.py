@@ -19,6 +19,9 @@ class LearnedPeers:
         self._until: OrderedDict[str, float] = OrderedDict()
         self._now = asyncio.get_running_loop().time
 
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
     def swallows_update(self, far: str) -> bool:
         """Whether a refresh by UPDATE would not be answered from there."""
         until = self._until.get(far)

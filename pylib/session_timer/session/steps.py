@@ -223,7 +223,8 @@ def _first_wake(dialog: DialogTimer, policy: Policy, since: float, spread: float
     # forms is over when the interval is.
     answer, ringing = policy.answer_time(interval), policy.ringing_time(interval)
     lawful = lasting * 2 / 3 + min(2.0, lasting / 30)
-    return since + min(max(deadline - 2 * answer, lawful), lasting - answer - ringing)
+    margins = 2 * min(MARGIN, lasting / 30)
+    return since + min(max(deadline - 2 * answer, lawful), lasting - answer - ringing - margins)
 
 
 def _half(dialog: DialogTimer, policy: Policy) -> float:

@@ -20,7 +20,8 @@ from tests.lab.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "how-to" / "failover.md").read_text(encoding="utf-8")
 NATIVE_PAGE = ROOT / "docs" / "how-to" / "native.md"
-added = runpy.run_path(str(ROOT / "docker" / "edge" / "native" / "make"))["added"]
+_make = runpy.run_path(str(ROOT / "docker" / "edge" / "native" / "make"))
+added, native = _make["added"], _make["native"]
 
 ELSEWHERE = """
 import time
@@ -167,7 +168,7 @@ class Edges:
 
     def _native(self, folder: Path, page: str, own: str) -> Path:
         stock = self._stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
-        config = added(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
+        config = native(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
         config = added(config, blocks(page, 'loadmodule "sl.so"', "# per request initial checks"))
         (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         for each in (ROOT / "kamailio").glob("session-timer*"):

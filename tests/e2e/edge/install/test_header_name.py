@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.parts.edge_once import EdgeOnce
 from tests.lab.parts.observed_edge import Wire
-from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, added
+from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, native
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import Peer, UserAgent
 from tests.lab.stack import ROOT, Stack
@@ -21,14 +21,14 @@ INCLUDE = 'include_file "session-timer-native.cfg"'
 
 
 @pytest.fixture
-def native(stack: Stack, tmp_path: Path) -> EdgeOnce:
+def renamed(stack: Stack, tmp_path: Path) -> EdgeOnce:
     """Debian's kamailio.cfg with our lines, and the header's name in both places."""
     folder, settings = tmp_path / "etc", tmp_path / "settings"
     folder.mkdir()
     settings.mkdir()
     stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
     page = NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", stack.address(HOST))
-    config = added(stock, page)
+    config = native(stock, page)
     named = config.replace(INCLUDE, f'#!define SESSION_TIMER_HEADER "X-Edge"\n{INCLUDE}')
     (folder / "kamailio.cfg").write_text(named, encoding="utf-8")
     shutil.copy(ROOT / "docker" / "edge" / "health", folder)
@@ -45,10 +45,10 @@ def native(stack: Stack, tmp_path: Path) -> EdgeOnce:
 
 
 @pytest.mark.smoke
-def test_nobody_outside_speaks_in_it(native: EdgeOnce, sockets: LabSockets, wire: Wire, peer: Peer) -> None:
-    with native.running():
-        outside = UserAgent(sockets, peer(41).address, native.address, wire, stock=True)
-        asterisk = UserAgent(sockets, peer(49).address, native.address, wire, stock=True)
+def test_nobody_outside_speaks_in_it(renamed: EdgeOnce, sockets: LabSockets, wire: Wire, peer: Peer) -> None:
+    with renamed.running():
+        outside = UserAgent(sockets, peer(41).address, renamed.address, wire, stock=True)
+        asterisk = UserAgent(sockets, peer(49).address, renamed.address, wire, stock=True)
         call = outside.call(asterisk.reachable("named"))
         call.invite("Supported: timer", "Session-Expires: 1800;refresher=uac", FORGED)
         other, invite = asterisk.called("named")
