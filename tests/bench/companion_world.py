@@ -2,8 +2,8 @@
 
     python -m tests.bench.companion_world --calls 10000 --interval 90 --spare 15
 
-Speaks AMI and answers at the edge's door, on free ports of 127.0.0.1 which its first line names. Each refresh that
-leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
+Speaks AMI and answers at the edge's door, on free ports of 127.0.0.1 that its first line names. Each refresh
+that leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
 since the last one; they come as one line of JSON.
 """
 
