@@ -11,7 +11,7 @@ from ..config.policy import ExpiryAction, Policy
 from ..dialog import DialogTimer
 from ..message import RefreshResponse
 from .answers import TIMEOUT, Reaction, glare_delay, reaction, wait
-from .model import Ask, Expire, Method, Reason, Send, Session, Step, interval_of, is_ours, margin
+from .model import MARGIN, Ask, Expire, Method, Reason, Send, Session, Step, interval_of, is_ours, margin
 from .transitions import Event, State, after
 
 ANSWER_TIME = 32.0

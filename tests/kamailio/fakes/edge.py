@@ -12,7 +12,8 @@ from session_timer import Asked, InternalHeader, Outcome, Record, SharedKey, Sid
 from session_timer.record import key
 from session_timer_kemi import SessionTimers
 
-from tests.kamailio.fakes.fake_ksr import FakeKsr, Transaction
+from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import Transaction
 from tests.kamailio.fakes.sip_message import Message, Sent
 
 ASTERISK = "192.0.2.20"
