@@ -45,6 +45,8 @@ CONFIG: dict[str, Any] = {
 
 KEY = SharedKey.parse("the-key-of-edge-and-companion-in-tests")
 
+TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
+
 RECORD_ROUTE = "Record-Route: <sip:192.0.2.10;lr>"
 """The edge's own, as both ends copy it into a 2xx."""
 
@@ -217,3 +219,13 @@ class Edge:
 
 
 MakeEdge = Callable[..., Edge]
+
+
+def through(make_edge: MakeEdge, **settings: Any) -> Edge:
+    """An edge whose peer has a proxy profile with these settings."""
+    profile = {
+        "name": "passing",
+        "match": {"address": [PASSING]},
+        "session_timer": {"mode": "proxy", **settings},
+    }
+    return make_edge(peer=PASSING, config={**CONFIG, "peers": [profile]})
