@@ -6,7 +6,7 @@ to refresh and when to give up; `record` and `internal_header` carry the state b
 clock, no sockets, no logging: whoever calls passes the time.
 """
 
-from . import answers, evidence, internal_header, proxy, record, session, uac, uas
+from . import answers, evidence, internal_header, minimum, proxy, record, session, uac, uas
 from .config import Config, ConfigError, EdgeSettings, Peer, Problem
 from .dialog import Agreement, DialogTimer, Side
 from .headers import (
@@ -58,6 +58,7 @@ __all__ = [
     "evidence",
     "internal_header",
     "is_door_address",
+    "minimum",
     "parse_min_se",
     "proxy",
     "record",

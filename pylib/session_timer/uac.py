@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from .dialog import Agreement, DialogTimer, Side
 from .headers import ABSOLUTE_MINIMUM, Role, SessionExpires
 from .message import RefreshResponse
-from .policy import Policy
+from .policy import LARGEST, Policy
 
 WITHOUT_SUPPORT = ("ACK",)
 """Methods whose requests do not carry ``Supported: timer`` (RFC 4028 7.1)."""
@@ -82,8 +82,9 @@ def accept(
     agreement: Agreement | None = None
     if shown is not None:
         role = shown.refresher or (asked.refresher if asked else None) or Role.UAC
-        # A peer may name 136 years. To refresh or to look earlier breaks no rule.
-        agreement = Agreement(min(shown.interval, policy.largest), Side.of(role, sender=Side.LOCAL))
+        # A peer may name 136 years. To refresh or to look once a day breaks no rule.
+        most = max(LARGEST, policy.largest)
+        agreement = Agreement(min(shown.interval, most), Side.of(role, sender=Side.LOCAL))
         # Only an end that knows timers takes the refreshing on itself: a proxy completes with uac (8.2).
         supports = supports or role is Role.UAS
     elif known.agreement is not None and _goes_on(known.agreement, response, policy):

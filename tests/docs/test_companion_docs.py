@@ -13,7 +13,8 @@ import yaml
 from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
-from session_timer.session import Method, Reason, State
+from session_timer.session import Method, Reason
+from session_timer.transitions import State
 from session_timer_companion.cli import main
 from session_timer_companion.config import AmiServer, CompanionSettings, Http, Log, Tls
 from session_timer_companion.metrics import ACTIONS, Measures, Outcome

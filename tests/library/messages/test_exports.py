@@ -17,18 +17,19 @@ PACKAGE = Path(session_timer.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
 PUBLIC = {
-    "answers", "config", "dialog", "headers", "internal_header", "message", "policy", "proxy", "record",
-    "session", "uac", "uas",
+    "answers", "clock", "config", "dialog", "evidence", "headers", "internal_header", "message", "minimum",
+    "policy", "proxy", "record", "session", "shared_key", "transitions", "uac", "uas", "validation",
 }  # fmt: skip
 
 
 def test_the_package_offers_exactly_these_names() -> None:
     assert set(session_timer.__all__) == {
-        "ABSOLUTE_MINIMUM", "COMPACT_NAMES", "LARGEST_INTERVAL", "REFRESH_METHODS", "TIMER",
-        "Agreement", "Config", "ConfigError", "DialogTimer", "Edge", "ExpiryAction", "Failure", "HeaderError",
-        "InternalHeader", "Mode", "Peer", "Policy", "Problem", "Record", "RecordError", "RefreshRequest",
-        "RefreshResponse", "Role", "Rows", "SessionExpires", "Side",
-        "answers", "internal_header", "is_rpc_address", "parse_min_se", "proxy", "record", "session", "uac",
+        "ABSOLUTE_MINIMUM", "LARGEST_INTERVAL", "REFRESH_METHODS", "TIMER",
+        "Agreement", "Asked", "Config", "ConfigError", "DialogTimer", "EdgeSettings", "ExpiryAction",
+        "HeaderError", "InternalHeader", "Mode", "Outcome", "Peer", "Policy", "Problem", "Record",
+        "RecordError", "RefreshRequest", "RefreshResponse", "Role", "Rows", "SessionExpires", "SharedKey",
+        "Side", "answers", "evidence", "internal_header", "is_door_address", "minimum", "parse_min_se",
+        "proxy", "record", "session", "uac",
         "uas", "validate",
     }  # fmt: skip
     assert all(hasattr(session_timer, name) for name in session_timer.__all__)

@@ -12,7 +12,7 @@ True
 >>> pair.callee.die()
 >>> pair.run(600)
 >>> print(pair.caller.ended)
-our refresh was not answered
+unanswered
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
-from session_timer import proxy, session, uac, uas
+from session_timer import minimum, proxy, session, uac, uas
 from session_timer.answers import TIMEOUT, Reaction, reaction
 from session_timer.dialog import DialogTimer, Side
 from session_timer.headers import REFRESH_METHODS, HeaderError, option_tags
@@ -218,7 +218,22 @@ class UserAgent:
         self._open[key] = sent
         self._send(Message(method, self._cseq, self.name, (*headers, *self._abilities())), key, T1)
         timeout = Message(method, self._cseq, self.name, code=TIMEOUT)
-        self._clock.at(self._clock.now + session.ANSWER_TIME, lambda: self._final(timeout))
+        self._clock.at(self._clock.now + self._patience(), lambda: self._timed_out(timeout))
+
+    def _patience(self) -> float:
+        """Seconds that a request waits for a final response, as the edge bounds it for our refreshes."""
+        if self.session is None or self.session.interval == 0:
+            return session.ANSWER_TIME
+        return self.policy.answer_time(self.session.interval)
+
+    def _timed_out(self, timeout: Message) -> None:
+        """The transaction's own timer: not the far side's word, which `_final` takes."""
+        if self.session is None or self.session.sent is None:
+            self._final(timeout)
+        elif (
+            self._open.pop((timeout.method, timeout.cseq), None) is not None and not self.ended and self.alive
+        ):
+            self._do(session.timed_out(self.session, self._clock.now))
 
     def _send(self, message: Message, key: tuple[str, int], pause: float) -> None:
         if key in self._open and self.alive:
@@ -268,7 +283,7 @@ class UserAgent:
         except HeaderError:
             return replace(request, headers=(), code=400)
         decision = uas.answer(facts, self.policy, self.dialog)
-        if isinstance(decision, uas.Reject):
+        if isinstance(decision, minimum.Reject):
             if self.dialog is not None:
                 self.dialog = uas.remember(facts, self.dialog)
             rejected = replace(request, headers=(), code=decision.code)
@@ -327,14 +342,21 @@ class UserAgent:
                 else:
                     self._request(name)
             case session.Ask():
-                say = session.unknown if self.blind else session.silent
-                self._do(say(self.session, self._clock.now))
+                self._do(self._known()(self.session, self._clock.now))
             case session.Expire(reason, hang_up):
                 self.expired = action
                 if hang_up:
                     self.hang_up(reason)
         # After the request, so that its timeout comes before the verdict on it.
         self._plan()
+
+    def _known(self) -> Callable[[session.Session, float], session.Step]:
+        """What this end can say when its session asks."""
+        if self.blind:
+            return session.unknown
+        if self.session is not None and self.session.sent is not None:
+            return session.under_way
+        return session.silent
 
 
 class PathProxy:
@@ -351,7 +373,7 @@ class PathProxy:
         decision = proxy.forward(
             RefreshRequest.read(message.method, message.rows, self.policy.floor), self.policy
         )
-        if isinstance(decision, uas.Reject):
+        if isinstance(decision, minimum.Reject):
             return replace(message, headers=(("Min-SE", str(decision.min_se)),), code=decision.code)
         change, asked = decision
         self._asked[message.sender, message.method, message.cseq] = asked
