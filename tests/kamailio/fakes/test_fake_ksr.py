@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.kamailio.fakes.fake_ksr import HERE, RELEASES, FakeKsr
+from tests.kamailio.fakes.fake_ksr import RELEASES, FakeKsr
+from tests.kamailio.fakes.kamailio import HERE
 from tests.kamailio.fakes.probes import PROBES, Probe
 from tests.kamailio.fakes.sip_message import Message
 

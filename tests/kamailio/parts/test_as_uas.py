@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from session_timer import Agreement, InternalHeader, Side
 
-from tests.kamailio.fakes.edge import ASTERISK, OURS, STRICT, THEIRS, Edge, MakeEdge
-
-TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
+from tests.kamailio.fakes.edge import ASTERISK, OURS, STRICT, THEIRS, TIMER_HEADERS, Edge, MakeEdge
 
 
 @pytest.mark.requirement("UAS-9-02", "UAS-9-03", "R422-6-01", "R422-6-02", "MSE-5-05", "IANA-12-03")
