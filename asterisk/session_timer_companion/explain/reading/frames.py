@@ -107,8 +107,7 @@ def _pcapng(file: BinaryIO, damage: Damage) -> Iterator[Frame]:
             section, body_read = _Section(_ORDERS[mark]), 12
         else:
             body_read = 8
-        assert section is not None
-        if len(rest) < 4:
+        if section is None or len(rest) < 4:
             break
         length = struct.unpack(section.order + "I", rest)[0]
         if length < 12 or length > _LARGEST_BLOCK:

@@ -66,20 +66,12 @@ class Packets:
 
         self._dpkt: Any = dpkt
         # What dpkt raises at a packet that is not what it seems, by its source.
-        self._malformed = (
-            dpkt.Error,
-            struct.error,
-            IndexError,
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        )
+        self._malformed = (dpkt.Error, struct.error, LookupError, ValueError, TypeError, AttributeError)
         self._fragments: OrderedDict[tuple[bytes, bytes, int], tuple[float, dict[int, tuple[bool, bytes]]]]
         self._fragments = OrderedDict()
 
     def read(self, time: float, link: int, frame: bytes) -> Datagram | Segment | None:
-        """What the frame carries or completes; None if that is nothing of interest, or nothing that can be read."""
+        """What the frame carries or completes; None if nothing of interest, or nothing that can be read."""
         data = _network_layer(link, frame)
         if not data:
             return None
@@ -88,9 +80,8 @@ class Packets:
             # Most of a capture is RTP. What is one whole UDP datagram and speaks no SIP needs no closer look.
             if data[0] == 0x45 and data[9:10] == b"\x11" and not data[6] & 0x3F and not data[7]:
                 if len(data) > 28 and _may_be_sip(data):
-                    return self._udp(
-                        time, socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20]), data[20:]
-                    )
+                    ends = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
+                    return self._udp(time, *ends, data[20:])
                 return None
             return self._ipv4(time, data)
         return self._ipv6(time, data) if version == 6 else None
@@ -106,7 +97,7 @@ class Packets:
         if packet.p not in (_UDP, _TCP):
             return None
         if more or offset:
-            whole = self._joined(time, (packet.src, packet.dst, packet.id), offset * 8, more, payload)
+            whole = self._joined(time, (packet.src, packet.dst, packet.id), offset * 8, (more, payload))
             if whole is None:
                 return None
             payload = whole
@@ -128,7 +119,7 @@ class Packets:
         if protocol not in (_UDP, _TCP):
             return None
         if fragment is not None and (more or offset):
-            whole = self._joined(time, key, offset, more, payload)
+            whole = self._joined(time, key, offset, (more, payload))
             if whole is None:
                 return None
             payload = whole
@@ -161,13 +152,13 @@ class Packets:
         )
 
     def _joined(
-        self, time: float, key: tuple[bytes, bytes, int], offset: int, more: bool, part: bytes
+        self, time: float, key: tuple[bytes, bytes, int], offset: int, part: tuple[bool, bytes]
     ) -> bytes | None:
         """The whole payload if this part completes it (RFC 791 section 3.2), else None."""
         first, parts = self._fragments.pop(key, (time, {}))
         if time - first > _FRAGMENT_LIFETIME or len(parts) >= _MOST_PARTS:
             first, parts = time, {}
-        parts[offset] = (more, part)
+        parts[offset] = part
         whole = _whole(parts)
         if whole is None:
             self._fragments[key] = (first, parts)

@@ -41,7 +41,7 @@ class _Direction:
     """Segments that came before those they follow."""
     held: bytes = b""
     kind: str = ""
-    """What the stream carries: SIP, WS, HEP, TLS; empty while that is open, ``other`` if it is none of them."""
+    """What the stream carries: SIP, WS, HEP, TLS, or ``other``; empty while that is open."""
     parts: list[bytes] = field(default_factory=list)
     """WebSocket: a message that comes in several frames."""
 
@@ -71,62 +71,63 @@ class Streams:
             direction.following = start
         if segment.payload and direction.kind not in ("other", "TLS"):
             self._take(direction, start, segment.payload)
-            for kind, payload, ends in self._messages(direction, key):
-                source, target = ends or key
-                yield Chunk(segment.time, source, target, payload, kind)
+            for kind, payload in self._messages(direction, key):
+                yield Chunk(segment.time, segment.source, segment.destination, payload, kind)
         if segment.ends:
             self._directions.pop(key, None)
 
     def _take(self, direction: _Direction, start: int, payload: bytes) -> None:
         """Appends what follows, drops what was there before, keeps what comes too early."""
-        assert direction.following is not None
-        ahead = (start - direction.following) & 0xFFFFFFFF
+        following = direction.following if direction.following is not None else start
+        ahead = (start - following) & 0xFFFFFFFF
         if 0 < ahead < 1 << 31:
             direction.ahead[start] = payload
             if len(direction.ahead) <= _MOST_AHEAD and ahead <= _MOST_HELD:
                 return
             # What lies between was never captured: the stream goes on behind it.
-            following = min(direction.ahead, key=lambda at: (at - direction.following) & 0xFFFFFFFF)  # type: ignore[operator]
-            direction.held, direction.parts = b"", []
-            direction.following, payload = following, direction.ahead.pop(following)
+            base = following
+            following = min(direction.ahead, key=lambda at: (at - base) & 0xFFFFFFFF)
+            direction.held, direction.parts, payload = b"", [], direction.ahead.pop(following)
             ahead = 0
         known = (1 << 32) - ahead if ahead else 0
         fresh = payload[known:]
         direction.held += fresh
-        direction.following = (direction.following + len(fresh)) & 0xFFFFFFFF
+        direction.following = (following + len(fresh)) & 0xFFFFFFFF
         while direction.following in direction.ahead:
             more = direction.ahead.pop(direction.following)
             direction.held += more
             direction.following = (direction.following + len(more)) & 0xFFFFFFFF
 
-    def _messages(self, direction: _Direction, key: _Key) -> Iterator[tuple[str, bytes, _Key | None]]:
+    def _messages(self, direction: _Direction, key: _Key) -> Iterator[tuple[str, bytes]]:
         if not direction.kind:
             direction.kind = _kind(direction.held)
         if direction.kind == "TLS" and len(self.encrypted) < _MOST_CONNECTIONS:
             self.encrypted.add(frozenset(key))
-        while True:
-            if direction.kind == "SIP":
-                whole, direction.held = _sip(direction.held)
-                if whole is None:
-                    break
-                yield "TCP", whole, None
-            elif direction.kind == "WS":
-                whole, direction.held = websocket.message(direction.held, direction.parts)
-                if whole is None:
-                    break
-                if begins_message(whole.lstrip(b"\r\n")):
-                    yield "WS", whole, None
-            elif direction.kind == "HEP":
-                packet, direction.held = hep.packet(direction.held)
-                if packet is None:
-                    break
-                yield "HEP", packet, None
-            else:
-                if direction.kind:
-                    direction.held = b""
+        if direction.kind in ("TLS", "other"):
+            direction.held = b""
+        while direction.kind in _TAKING:
+            whole = _take_one(direction)
+            if whole is None:
                 break
+            if direction.kind != "WS" or begins_message(whole.lstrip(b"\r\n")):
+                yield _TAKING[direction.kind], whole
         if len(direction.held) > _MOST_HELD:
             direction.held = b""
+
+
+_TAKING = {"SIP": "TCP", "WS": "WS", "HEP": "HEP"}
+"""Kinds of stream out of which messages come, and the transport these then have."""
+
+
+def _take_one(direction: _Direction) -> bytes | None:
+    """The first whole message of the stream, taken out of it."""
+    if direction.kind == "SIP":
+        whole, direction.held = _sip(direction.held)
+    elif direction.kind == "WS":
+        whole, direction.held = websocket.message(direction.held, direction.parts)
+    else:
+        whole, direction.held = hep.packet(direction.held)
+    return whole
 
 
 def _kind(held: bytes) -> str:

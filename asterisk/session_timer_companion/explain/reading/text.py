@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from session_timer_companion.explain.reading.sip import LARGEST, Endpoint
@@ -16,15 +16,15 @@ from session_timer_companion.explain.reading.sip import LARGEST, Endpoint
 ASTERISK = Endpoint("Asterisk")
 """Its end of what its logger shows: the address is not in the text."""
 
-# What a log, a console or journald may put before: [Nov 30 14:10:39], [2026-11-30 14:10:39.123], VERBOSE[12][C-1]
-_STAMP = r"(?:\[(?P<stamp>[^\]\n]{8,40})\])?"
 _ASTERISK = re.compile(
     rb"<--- (?P<way>Received|Transmitting) SIP (?:request|response) \((?P<length>\d{1,6}) bytes\) "
     rb"(?:from|to) (?P<transport>[A-Za-z0-9+-]{2,8}):(?P<end>\[?[0-9A-Fa-f:.]{2,45}\]?:\d{1,5}) --->"
 )
+# What a log or a console may put before: [Nov 30 14:10:39] VERBOSE[12]..., [2026-11-30 14:10:39.123]
 _BEFORE = re.compile(rb"^(?:[^\[\n]{0,80})\[([^\]\n]{8,40})\]")
+_END = rb"(\[?[0-9A-Fa-f:.]{2,45}\]?:\d{1,5})"
 _SNGREP = re.compile(
-    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}) (\[?[0-9A-Fa-f:.]{2,45}\]?:\d{1,5}) -> (\[?[0-9A-Fa-f:.]{2,45}\]?:\d{1,5})\s*$"
+    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}) " + _END + rb" -> " + _END + rb"\s*$"
 )
 _CLOCK = re.compile(
     rb"^(?:(\d{4})[-/](\d\d)[-/](\d\d)|([A-Z][a-z]{2}) +(\d{1,2}))[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
@@ -32,7 +32,6 @@ _CLOCK = re.compile(
 _MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
 # A line of the log that is none of the message's: a new entry with its time and level.
 _LOG_LINE = re.compile(rb"^\[[^\]\n]{8,40}\] (?:VERBOSE|NOTICE|WARNING|ERROR|DEBUG|DTMF|SECURITY)\[\d+\]")
-_PREFIX = re.compile(rb"^\[[^\]\n]{8,40}\] (?:VERBOSE\[\d+\](?:\[C-[0-9a-f]+\])? [\w.]+: )?")
 _SOME_YEAR = 2000
 """A log that names no year: only the time between its lines counts."""
 
@@ -54,8 +53,7 @@ class _Open:
     source: Endpoint
     destination: Endpoint
     transport: str
-    prefix: bool
-    lines: list[bytes]
+    lines: list[bytes] = field(default_factory=list)
     length: int = 0
     """Bytes the message has, as its heading says; 0: it does not say."""
 
@@ -86,11 +84,9 @@ def messages(lines: Iterable[bytes]) -> Iterator[Written]:
             continue
         if open_one is None:
             continue
-        if open_one.prefix:
-            line = _PREFIX.sub(b"", line)
         size = sum(map(len, open_one.lines)) + 2 * len(open_one.lines)
         done = open_one.length and open_one.lines and size >= open_one.length
-        if done or size > LARGEST or (_LOG_LINE.match(raw) and not open_one.prefix):
+        if done or size > LARGEST or _LOG_LINE.match(raw):
             yield open_one.whole()
             open_one = None
         else:
@@ -110,13 +106,11 @@ def _begins(line: bytes) -> _Open | None:
             other if received else ASTERISK,
             ASTERISK if received else other,
             found["transport"].decode(),
-            False,
-            [],
-            int(found["length"]),
+            length=int(found["length"]),
         )
     found = _SNGREP.match(line)
     if found is not None:
-        return _Open(_time(found[1]), _endpoint(found[2]), _endpoint(found[3]), "UDP", False, [])
+        return _Open(_time(found[1]), _endpoint(found[2]), _endpoint(found[3]), "UDP")
     return None
 
 
