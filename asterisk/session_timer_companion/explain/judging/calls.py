@@ -120,9 +120,9 @@ def _take(call: Call, seen: Seen) -> None:
         return
     call.places[place] = len(call.messages)
     call.messages.append(Sighted(seen.source, seen.destination, message, [seen.time], seen.transport))
-    if (message.method == "BYE" and (message.status or 0) >= 200) or (
-        message.method == "INVITE" and (message.status or 0) >= 300 and not _established(call)
-    ):
+    ended = message.method == "BYE" and (message.status or 0) >= 200
+    refused = message.method == "INVITE" and (message.status or 0) >= 300
+    if ended or (refused and not _established(call)):
         call.over = seen.time
     elif message.is_request and message.method == "INVITE":
         call.over = None  # tried again, after a challenge or a 422

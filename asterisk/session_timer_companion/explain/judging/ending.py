@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from session_timer_companion.explain.judging.calls import Call
-from session_timer_companion.explain.judging.findings import Findings
+from session_timer_companion.explain.judging.findings import Findings, Moment
 from session_timer_companion.explain.judging.hops import CALLEE, CALLER, Dialog, Hop
-from session_timer_companion.explain.judging.rules import Level, Rule
-from session_timer_companion.explain.judging.verdict import Ending, Party
+from session_timer_companion.explain.judging.rules import Rule
+from session_timer_companion.explain.judging.verdict import Ending
 
 SUSPECTS: dict[int, str] = {
     32: "the ACK of the answer was lost: 32 seconds is how long a 2xx is repeated (RFC 3261 13.3.1.4)",
@@ -14,7 +14,7 @@ SUSPECTS: dict[int, str] = {
     120: "an interval of 120 seconds that nobody refreshed (FreeSWITCH's minimum)",
     300: "half of 600 seconds, which is SignalWire's default; or five minutes without audio (Twilio)",
     600: "an interval of 600 seconds that ran out; or the limit of a trial account (Twilio)",
-    900: "half of 1800 seconds: a refresh that was refused or lost, or a peer that does not wait until the end",
+    900: "half of 1800 seconds: a refresh that was refused or lost, or an impatient peer",
     1200: "a re-INVITE of the carrier every 20 minutes that the other end refused (seen with Teams)",
     1800: "an interval of 1800 seconds that ran out, or half of 3600",
     2400: "a re-INVITE of the carrier every 20 minutes, the second of which was refused",
@@ -27,8 +27,8 @@ _NEAR = 3.0
 # Verdicts that say why a call was cut.
 CUTS = frozenset({
     Rule.NO_REFRESH, Rule.REFRESH_UNANSWERED, Rule.UPDATE_REFUSED, Rule.REFRESH_REFUSED, Rule.NOT_RETRIED,
-    Rule.GAVE_UP_EARLY, Rule.REFRESH_IGNORED, Rule.PEER_GONE, Rule.NO_ACK, Rule.PROXY_BYE, Rule.UPDATE_NOT_ALLOWED,
-    Rule.OFFER_CHANGED,
+    Rule.GAVE_UP_EARLY, Rule.REFRESH_IGNORED, Rule.PEER_GONE, Rule.NO_ACK, Rule.PROXY_BYE,
+    Rule.UPDATE_NOT_ALLOWED, Rule.OFFER_CHANGED,
 })  # fmt: skip
 
 
@@ -73,15 +73,10 @@ def no_ack(hop: Hop, dialog: Dialog, findings: Findings, *, seen_elsewhere: bool
     tags = set(dialog.tags)
     if any({ack.message.from_tag, ack.message.to_tag} == tags for ack in hop.acks):
         return
+    of = f"{answer.message.status} to INVITE (CSeq {answer.message.cseq})"
     findings.happened(
-        Rule.NO_ACK, hop, CALLER, answer.time, f"{answer.message.status} to INVITE (CSeq {answer.message.cseq})",
-        f"no ACK, though the 2xx was sent {answer.sent} times", "an ACK to its Contact, by way of its Record-Route",
-    )  # fmt: skip
-
-
-def is_cut(findings: Findings) -> bool:
-    """Whether a verdict explains the end of the call."""
-    return any(verdict.rule in CUTS and verdict.level is not Level.UNWISE for verdict in findings.verdicts())
-
-
-__all__ = ["CUTS", "SUSPECTS", "Party", "ending", "is_cut", "no_ack", "suspect"]
+        Rule.NO_ACK,
+        Moment(hop, CALLER, answer.time, of),
+        f"no ACK, though the 2xx was sent {answer.sent} times",
+        "an ACK to its Contact, by way of its Record-Route",
+    )

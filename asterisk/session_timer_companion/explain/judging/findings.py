@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.hops import CALLER, Hop, Transaction
@@ -19,6 +19,25 @@ def title(message: Message) -> str:
     return f"{again}{message.method} (CSeq {message.cseq})"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A message of a transaction on a hop."""
+
+    hop: Hop
+    each: Transaction
+    one: Sighted
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a side of a dialog did something, or should have; ``of`` is the message that it hangs on."""
+
+    hop: Hop
+    side: int
+    time: float
+    of: str
+
+
 @dataclass(slots=True)
 class Findings:
     """The verdicts on one call so far."""
@@ -26,44 +45,39 @@ class Findings:
     ours: frozenset[str] = frozenset()
     """The ends that are our edge or our Asterisk."""
     found: dict[tuple[object, ...], Verdict] = field(default_factory=dict)
+    numbers: dict[tuple[object, ...], set[int]] = field(default_factory=dict)
+    """CSeq of the messages that a verdict is about."""
 
     def party(self, hop: Hop, side: int, software: str = "") -> Party:
         """Who stands at that side of the hop."""
         address = hop.ends[side]
         return Party(address, software, address in self.ours)
 
-    def message(self, rule: Rule, hop: Hop, each: Transaction, one: Sighted, stood: str, due: str) -> None:
-        """A message, of this transaction, that says what it must not, or not what it must."""
-        side = each.side if one.message.is_request else 1 - each.side
-        message = one.message
-        key = (rule, message.from_tag, message.cseq, message.method, message.status, stood)
-        self._keep(key, Verdict(
-            rule, self.party(hop, side, message.software), one.time, title(message), stood, due,
-            self.party(hop, 1 - side),
-        ))  # fmt: skip
+    def message(self, rule: Rule, at: Place, stood: str, due: str) -> None:
+        """A message that says what it must not, or not what it must. Said again, it counts again."""
+        message, hop = at.one.message, at.hop
+        side = at.each.side if message.is_request else 1 - at.each.side
+        key = (rule, "said", side, message.method, message.status, stood)
+        numbers = self.numbers.setdefault(key, set())
+        numbers.add(message.cseq)
+        by, other = self.party(hop, side, message.software), self.party(hop, 1 - side)
+        self._keep(key, Verdict(rule, by, at.one.time, title(message), stood, due, other, side))
+        self.found[key] = replace(self.found[key], times=len(numbers))
 
-    def happened(self, rule: Rule, hop: Hop, side: int, at: float, of: str, stood: str, due: str) -> None:
-        """Something that happened on a dialog, or did not, by one side of it."""
-        known = next((key for key in self.found if key[:3] == (rule, "happened", side)), None)
-        if known is not None and self.found[known].at <= at + 1:
-            return
-        self._keep(
-            (rule, "happened", side),
-            Verdict(rule, self.party(hop, side), at, of, stood, due, self.party(hop, 1 - side)),
-        )
+    def happened(self, rule: Rule, at: Moment, stood: str, due: str) -> None:
+        """Something that happened on a dialog, or did not, by one side of it. The first time counts."""
+        by, other = self.party(at.hop, at.side), self.party(at.hop, 1 - at.side)
+        self._keep((rule, "happened", at.side), Verdict(rule, by, at.time, at.of, stood, due, other, at.side))
 
     def _keep(self, key: tuple[object, ...], verdict: Verdict) -> None:
         known = self.found.get(key)
+        # Of the hops on which a fault shows, the first that it reached is the nearest to who made it.
         if known is None or verdict.at < known.at:
             self.found[key] = verdict
 
     def has(self, *rules: Rule) -> bool:
         """Whether one of these is among the verdicts."""
         return any(verdict.rule in rules for verdict in self.found.values())
-
-    def drop(self, *rules: Rule) -> None:
-        """Takes verdicts back that another one explains."""
-        self.found = {key: verdict for key, verdict in self.found.items() if verdict.rule not in rules}
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """All of them, in the order of time."""

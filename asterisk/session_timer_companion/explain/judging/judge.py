@@ -70,9 +70,7 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         if timed:
             ending.no_ack(hop, dialog, findings, seen_elsewhere=_acked_elsewhere(dialog, hop, found))
     proxies.judge(found, findings)
-    if findings.has(Rule.REFRESH_UNANSWERED, Rule.PEER_GONE, Rule.REFRESH_REFUSED, Rule.UPDATE_REFUSED):
-        # The refresh was sent; that it did not come through on another hop is the same fault.
-        _drop_followers(findings)
+    _drop_followers(findings)
     first = call.messages[0].message if call.messages else None
     return Explained(
         call_id=call.call_id,
@@ -88,19 +86,18 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
     )
 
 
+_FAILED = frozenset({Rule.REFRESH_UNANSWERED, Rule.PEER_GONE, Rule.REFRESH_REFUSED, Rule.UPDATE_REFUSED})
+
+
 def _drop_followers(findings: Findings) -> None:
-    failed = [
-        verdict
-        for verdict in findings.verdicts()
-        if verdict.rule
-        in (Rule.REFRESH_UNANSWERED, Rule.PEER_GONE, Rule.REFRESH_REFUSED, Rule.UPDATE_REFUSED)
-    ]
-    kept = {
+    """A refresh that was sent and failed is the fault; that it did not come through elsewhere follows from it."""
+    failed = [verdict for verdict in findings.verdicts() if verdict.rule in _FAILED]
+    findings.found = {
         key: verdict
         for key, verdict in findings.found.items()
-        if verdict.rule is not Rule.NO_REFRESH or all(one.at > verdict.at for one in failed)
+        if verdict.rule is not Rule.NO_REFRESH
+        or not any(one.at <= verdict.at and one.side != verdict.side for one in failed)
     }
-    findings.found = kept
 
 
 def _ours(call: Call, settings: Settings) -> frozenset[str]:
@@ -137,9 +134,9 @@ def _goes_past(dialog: Dialog, hop: Hop, found: list[Hop]) -> bool:
             final = each.final()
             answered = final is not None and (final.message.status or 0) < 300
             key = (each.method, message.cseq, message.from_tag)
-            if answered and each.method in (*REFRESHES, "BYE") and {message.from_tag, message.to_tag} == tags:
-                if key not in here:
-                    return True
+            within = {message.from_tag, message.to_tag} == tags and each.method in (*REFRESHES, "BYE")
+            if answered and within and key not in here:
+                return True
     return False
 
 
@@ -165,14 +162,14 @@ def _shown(dialog: Dialog, periods: list[Period], findings: Findings, floor: int
 
 
 def _agreed(period: Period, ends: tuple[Party, Party], floor: int) -> Agreed:
-    assert period.by is not None
     agreed: Agreement | None = period.agreement
+    message = title(period.by.message) if period.by is not None else ""
     if agreed is None:
-        return Agreed(period.since, title(period.by.message), None, None, None)
+        return Agreed(period.since, message, None, None, None)
     lasting = max(agreed.interval, floor)
     deadline = period.since + lasting - Policy(floor=floor).guard(lasting)
     refresher = ends[SIDES.index(agreed.refresher)]
-    return Agreed(period.since, title(period.by.message), agreed.interval, refresher, deadline)
+    return Agreed(period.since, message, agreed.interval, refresher, deadline)
 
 
 def _refreshed(each: Transaction, ends: tuple[Party, Party]) -> Refreshed:

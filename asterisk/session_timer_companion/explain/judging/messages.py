@@ -18,7 +18,7 @@ from session_timer import (
 )
 
 from session_timer_companion.explain.judging.calls import Sighted
-from session_timer_companion.explain.judging.findings import Findings
+from session_timer_companion.explain.judging.findings import Findings, Place
 from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction
 from session_timer_companion.explain.judging.rules import Rule
 
@@ -31,6 +31,9 @@ class Shown:
     """What one side of a dialog has shown of itself on this hop."""
 
     supports: bool = False
+    """By Supported, in a request or an answer."""
+    asked: bool = False
+    """By Supported in a request: from then on each has it (RFC 4028 7.4)."""
     allows_update: bool | None = None
     min_se: int = 0
     """Seconds: what its refreshes must name, for it was told so on this dialog (RFC 4028 7.4)."""
@@ -59,31 +62,31 @@ class MessageJudge:
 
     def judge(self) -> None:
         """Every transaction of the hop."""
-        tried = [each for each in self.hop.transactions if each.method == "INVITE" and each.initial]
         caller = Shown()
         for each in self.hop.transactions:
             self._elsewhere(each)
             if each.method in REFRESHES:
                 self._refresh(each, caller)
+        self._failed()
+
+    def _failed(self) -> None:
+        """The call came to nothing: because of the timer?"""
+        tried = [each for each in self.hop.transactions if each.method == "INVITE" and each.initial]
         last = tried[-1] if tried else None
         final = last.final() if last is not None else None
-        if last is not None and final is not None and final.message.status == 422:
-            if not self.findings.has(Rule.UNHEARD_422, Rule.NEEDLESS_422, Rule.NO_MIN_SE_IN_422):
-                told = final.message.header("Min-SE") or "none"
-                self.findings.message(
-                    Rule.CALL_REFUSED_422, self.hop, last, final, f"Min-SE: {told}, and no other INVITE followed",
-                    f"an INVITE with Session-Expires and Min-SE of at least {told}",
-                )  # fmt: skip
-        if last is not None and final is not None and final.message.status == 420:
-            if "timer" in last.request.message.tokens("Require"):
-                self.findings.message(
-                    Rule.TIMER_REQUIRED,
-                    self.hop,
-                    last,
-                    last.request,
-                    "Require: timer",
-                    "Supported: timer alone",
-                )
+        if last is None or final is None:
+            return
+        known = self.findings.has(
+            Rule.UNHEARD_422, Rule.NEEDLESS_422, Rule.NO_MIN_SE_IN_422, Rule.MIN_SE_BELOW_90
+        )
+        if final.message.status == 422 and not known:
+            told = final.message.header("Min-SE") or "none"
+            due = f"an INVITE with Session-Expires and Min-SE of at least {told}"
+            self._report(
+                Rule.CALL_REFUSED_422, last, final, f"Min-SE: {told}, and no other INVITE followed", due
+            )
+        elif final.message.status == 420 and "timer" in last.request.message.tokens("Require"):
+            self._report(Rule.TIMER_REQUIRED, last, last.request, "Require: timer", "Supported: timer alone")
 
     def _refresh(self, each: Transaction, caller: Shown) -> None:
         message = each.request.message
@@ -95,6 +98,7 @@ class MessageJudge:
         if asked is None:
             return
         sender.supports = sender.supports or asked.supports_timer
+        sender.asked = sender.asked or asked.supports_timer
         if asked.allows_update is not None:
             sender.allows_update = asked.allows_update
         if known is not None and asked.min_se:
@@ -144,7 +148,7 @@ class MessageJudge:
                     Rule.REFRESHER_WITHOUT_SUPPORT, each, request, f"Session-Expires: {expires}, no Supported: timer",
                     "Supported: timer",
                 )  # fmt: skip
-        if sender.supports and not asked.supports_timer:
+        if sender.asked and not asked.supports_timer:
             had = (
                 ""
                 if expires is not None or known is None or known.agreement is None
@@ -190,12 +194,15 @@ class MessageJudge:
                 "a re-INVITE",
             )
         agreed, role = known.agreement, asked.session_expires.refresher if asked.session_expires else None
-        if agreed is not None and role is Role.UAS and not receiver.supports:
-            if agreed.refresher is SIDES[each.side]:
-                self._report(
-                    Rule.ROLE_MOVED, each, request, f"Session-Expires: {asked.session_expires}",
-                    "refresher=uac: the peer has not shown that it supports timers",
-                )  # fmt: skip
+        refreshes = agreed is not None and agreed.refresher is SIDES[each.side]
+        if refreshes and role is Role.UAS and not receiver.supports:
+            self._report(
+                Rule.ROLE_MOVED,
+                each,
+                request,
+                f"Session-Expires: {asked.session_expires}",
+                "refresher=uac: the peer has not shown that it supports timers",
+            )
 
     def _response(
         self, each: Transaction, asked: RefreshRequest, one: Sighted, known: Known | None, caller: Shown
@@ -208,7 +215,7 @@ class MessageJudge:
         shown = RefreshResponse.read(code, message.rows, floor=0)
         if known is None:
             known = self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
-            known.sides = (Shown(caller.supports, caller.allows_update), known.sides[1])
+            known.sides = (Shown(caller.supports, caller.asked, caller.allows_update), known.sides[1])
         answering = known.sides[1 - each.side]
         if message.rows("Min-SE"):
             self._report(
@@ -282,11 +289,12 @@ class MessageJudge:
                 "Session-Expires with a refresher",
             )
         elif known.agreement is not None and asked.session_expires is not None and not each.initial:
-            if known.sides[1 - each.side].supports or shown.supports_timer:
-                self._report(
-                    Rule.SWITCHED_OFF, each, one, "no Session-Expires: the timer is off from here",
-                    f"Session-Expires: {asked.session_expires.interval}, for the timer to go on",
-                )  # fmt: skip
+            # Whoever never showed that it knows timers is refreshed one-sided: its bare 2xx ends nothing.
+            knows = known.sides[1 - each.side].supports or shown.supports_timer
+            going_on = f"Session-Expires: {asked.session_expires.interval}, for the timer to go on"
+            if knows:
+                bare = "no Session-Expires: the timer is off from here"
+                self._report(Rule.SWITCHED_OFF, each, one, bare, going_on)
 
     def _timed(
         self,
@@ -298,7 +306,8 @@ class MessageJudge:
         supported: bool,
     ) -> None:
         seen = shown.session_expires
-        assert seen is not None
+        if seen is None:
+            return
         stood = f"Session-Expires: {seen}"
         due = self._due(asked, seen)
         least = asked.min_se or 0
@@ -323,10 +332,10 @@ class MessageJudge:
             )  # fmt: skip
         elif asked.supports_timer and named is not None and named is not seen.refresher:
             # uac where uas was asked for may be a proxy's completion (RFC 4028 8.2), unless the UAS knows timers.
-            if named is Role.UAC or shown.supports_timer:
-                self._report(
-                    Rule.REFRESHER_OVERRIDDEN, each, one, stood, f"refresher={named}, as the request named it"
-                )
+            surely = named is Role.UAC or shown.supports_timer
+            wanted = f"refresher={named}, as the request named it"
+            if surely:
+                self._report(Rule.REFRESHER_OVERRIDDEN, each, one, stood, wanted)
         if seen.refresher is Role.UAC and asked.supports_timer and not shown.requires_timer:
             self._report(Rule.REQUIRE_MISSING, each, one, f"{stood}, no Require: timer", "Require: timer")
         if shown.requires_timer and not (asked.supports_timer or supported):
@@ -365,4 +374,4 @@ class MessageJudge:
         return agreement.refresher.role(sender=SIDES[side])
 
     def _report(self, rule: Rule, each: Transaction, one: Sighted, stood: str, due: str) -> None:
-        self.findings.message(rule, self.hop, each, one, stood, due)
+        self.findings.message(rule, Place(self.hop, each, one), stood, due)

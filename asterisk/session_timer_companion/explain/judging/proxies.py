@@ -10,7 +10,7 @@ from session_timer import HeaderError, RefreshRequest, RefreshResponse
 from session_timer.headers import SessionExpires
 
 from session_timer_companion.explain.judging.calls import Sighted
-from session_timer_companion.explain.judging.findings import Findings
+from session_timer_companion.explain.judging.findings import Findings, Moment, Place
 from session_timer_companion.explain.judging.hops import CALLER, REFRESHES, Hop, Transaction
 from session_timer_companion.explain.judging.rules import Rule
 
@@ -52,21 +52,16 @@ def _pair(came: Transaction, left: Transaction, before: Hop, behind: Hop, findin
         return
     got = RefreshResponse.read(200, answer.message.rows, floor=0)
     gave = RefreshResponse.read(200, passed.message.rows, floor=0)
-    if got.session_expires is not None and gave.session_expires is not None:
-        if (got.session_expires.interval, got.session_expires.refresher) != (
-            gave.session_expires.interval,
-            gave.session_expires.refresher,
-        ):
-            findings.message(
-                Rule.PROXY_ANSWER, before, came, passed, f"Session-Expires: {gave.session_expires}",
-                f"Session-Expires: {got.session_expires}, as it came",
-            )  # fmt: skip
-    inserted = asked.session_expires is None and sent.session_expires is not None
-    if inserted and asked.supports_timer and got.session_expires is None and gave.session_expires is None:
-        assert sent.session_expires is not None
-        findings.message(
-            Rule.PROXY_NOT_COMPLETED, before, came, passed, "no Session-Expires",
-            f"Session-Expires: {sent.session_expires.interval};refresher=uac and Require: timer",
+    told, said = got.session_expires, gave.session_expires
+    if told is not None and said is not None:
+        changed = (told.interval, told.refresher) != (said.interval, said.refresher)
+        if changed:
+            due = f"Session-Expires: {told}, as it came"
+            findings.message(Rule.PROXY_ANSWER, Place(before, came, passed), f"Session-Expires: {said}", due)
+    inserted = sent.session_expires if asked.session_expires is None else None
+    if inserted is not None and asked.supports_timer and told is None and said is None:
+        findings.message(Rule.PROXY_NOT_COMPLETED, Place(before, came, passed), "no Session-Expires",
+            f"Session-Expires: {inserted.interval};refresher=uac and Require: timer",
         )  # fmt: skip
 
 
@@ -79,18 +74,14 @@ def _request(
         kept = SessionExpires.of(new.interval, old.refresher if old else None)
         findings.message(
             Rule.PROXY_REFRESHER,
-            behind,
-            left,
-            left.request,
+            Place(behind, left, left.request),
             f"Session-Expires: {new}",
             f"Session-Expires: {kept}",
         )
     elif old is not None and new is not None and new.interval > max(old.interval, least):
         findings.message(
             Rule.PROXY_RAISED,
-            behind,
-            left,
-            left.request,
+            Place(behind, left, left.request),
             f"Session-Expires: {new}",
             f"Session-Expires: {old}",
         )
@@ -99,7 +90,7 @@ def _request(
     if lowered or touched:
         shown = "no Min-SE" if sent.min_se is None else f"Min-SE: {sent.min_se}"
         due = "no Min-SE" if asked.min_se is None else f"Min-SE: {asked.min_se}"
-        findings.message(Rule.PROXY_MIN_SE, behind, left, left.request, shown, f"{due}, as it came")
+        findings.message(Rule.PROXY_MIN_SE, Place(behind, left, left.request), shown, f"{due}, as it came")
 
 
 def _success(each: Transaction) -> Sighted | None:
@@ -114,13 +105,12 @@ def _byes(before: Hop, behind: Hop, findings: Findings) -> None:
     if not first or not second:
         return
     outward, inward = first[0], second[0]
-    if (
-        outward.side != CALLER
-        and inward.side == CALLER
-        and abs(outward.request.time - inward.request.time) < 2
-    ):
-        if _passed_on(outward, behind) is None and _passed_on(inward, before) is None:
-            findings.happened(
-                Rule.PROXY_BYE, behind, CALLER, inward.request.time, "BYE",
-                "BYE to both sides, which neither of them sent", "no BYE: a proxy only forgets the call",
-            )  # fmt: skip
+    apart = abs(outward.request.time - inward.request.time)
+    both_ways = outward.side != CALLER and inward.side == CALLER and apart < 2
+    if both_ways and _passed_on(outward, behind) is None and _passed_on(inward, before) is None:
+        findings.happened(
+            Rule.PROXY_BYE,
+            Moment(behind, CALLER, inward.request.time, "BYE"),
+            "BYE to both sides, which neither of them sent",
+            "no BYE: a proxy only forgets the call",
+        )

@@ -13,7 +13,7 @@ from session_timer import Agreement, Policy
 from session_timer.answers import Reaction, reaction
 
 from session_timer_companion.explain.judging.calls import Sighted
-from session_timer_companion.explain.judging.findings import Findings, side_name, title
+from session_timer_companion.explain.judging.findings import Findings, Moment, Place, side_name, title
 from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Transaction
 from session_timer_companion.explain.judging.messages import SIDES
 from session_timer_companion.explain.judging.rules import Rule
@@ -46,6 +46,27 @@ class Sight:
     timed: bool
     """Times mean something: the clock did not jump, the text had times."""
     floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The times of one period, in seconds of the capture's clock, and who has to refresh."""
+
+    period: Period
+    interval: int
+    refresher: int
+    deadline: float
+    expiry: float
+    slack: float
+
+    @property
+    def tried(self) -> list[Transaction]:
+        """Refreshes of who had to, that no 2xx answered."""
+        return [each for each in self.period.attempts if each.side == self.refresher]
+
+    @property
+    def of(self) -> str:
+        return _of(self.period)
 
 
 @dataclass(slots=True)
@@ -103,95 +124,90 @@ class TimelineJudge:
     def _period(self, period: Period, agreed: Agreement, *, last: bool) -> None:
         lasting = float(max(agreed.interval, self.sight.floor))
         expiry = period.since + lasting
-        deadline = expiry - Policy(floor=self.sight.floor).guard(lasting)
-        slack = min(2.0, lasting / 20)
-        refresher = SIDES.index(agreed.refresher)
+        times = _Times(
+            period=period,
+            interval=round(lasting),
+            refresher=SIDES.index(agreed.refresher),
+            deadline=expiry - Policy(floor=self.sight.floor).guard(lasting),
+            expiry=expiry,
+            slack=min(2.0, lasting / 20),
+        )
         if period.following is not None:
-            self._following(period, period.following, refresher, deadline, expiry, slack)
+            self._following(times, period.following)
         elif last and not self.passed_by:
-            self._last(period, agreed, refresher, deadline, expiry, slack)
+            self._last(times)
 
-    def _following(  # noqa: PLR0913, PLR0917 - the times of one period
-        self,
-        period: Period,
-        next_one: Transaction,
-        refresher: int,
-        deadline: float,
-        expiry: float,
-        slack: float,
-    ) -> None:
-        at = next_one.request.time
-        tried = [
-            each for each in period.attempts if each.side == refresher and each.request.time <= expiry + slack
-        ]
-        if at <= deadline + slack or tried:
+    def _following(self, times: _Times, next_one: Transaction) -> None:
+        """Another refresh came: in time?"""
+        at, since = next_one.request.time, times.period.since
+        tried = [each for each in times.tried if each.request.time <= times.expiry + times.slack]
+        if at <= times.deadline + times.slack or tried:
             return
-        interval = round(expiry - period.since)
-        after = f"{title(next_one.request.message)} {at - period.since:.0f} s after the 2xx before it"
-        if at > expiry + slack:
-            self._happened(
-                Rule.NO_REFRESH, refresher, at, period, f"no refresh in {interval} s; {after}",
-                f"a refresh before {interval} s, best at {interval / 2:.0f} s",
-            )  # fmt: skip
-        elif next_one.side == refresher:
-            self._happened(
-                Rule.LATE_REFRESH, refresher, at, period, after,
-                f"a refresh at {interval / 2:.0f} s: from {deadline - period.since:.0f} s on the peer may hang up",
-            )  # fmt: skip
+        after = f"{title(next_one.request.message)} {at - since:.0f} s after the 2xx before it"
+        if at > times.expiry + times.slack:
+            due = f"a refresh before {times.interval} s, best at {times.interval / 2:.0f} s"
+            self._happened(Rule.NO_REFRESH, times, at, f"no refresh in {times.interval} s; {after}", due)
+        elif next_one.side == times.refresher:
+            due = f"a refresh at {times.interval / 2:.0f} s: from {times.deadline - since:.0f} s on the peer may hang up"
+            self._happened(Rule.LATE_REFRESH, times, at, after, due)
 
-    def _last(  # noqa: PLR0913, PLR0917 - the times of one period
-        self, period: Period, agreed: Agreement, refresher: int, deadline: float, expiry: float, slack: float
-    ) -> None:
-        bye = self.bye
+    def _last(self, times: _Times) -> None:
+        """No other refresh came before the end: who ended it, and was it time?"""
+        bye, since, waiting = self.bye, times.period.since, 1 - times.refresher
         end = bye.request.time if bye is not None else self.sight.end
-        interval = round(expiry - period.since)
-        tried = [each for each in period.attempts if each.side == refresher]
-        waiting = 1 - refresher
-        half = f"a refresh by the {side_name(refresher)} at {interval / 2:.0f} s, before {interval} s in any case"
-        if tried:
-            self._failed_in_vain(tried, bye, deadline, slack)
-        elif end >= deadline - slack and bye is not None and bye.side == waiting:
-            shown = (
-                f"no refresh; the {side_name(waiting)} hung up after {end - period.since:.0f} of {interval} s"
+        stood = end - since
+        hung_up = bye is not None and bye.side == waiting
+        due = (
+            f"a refresh by the {side_name(times.refresher)} at {times.interval / 2:.0f} s, "
+            f"before {times.interval} s in any case"
+        )
+        if times.tried:
+            self._failed_in_vain(times, bye)
+        elif hung_up and end >= times.deadline - times.slack:
+            shown = f"no refresh; the {side_name(waiting)} hung up after {stood:.0f} of {times.interval} s"
+            self._happened(Rule.NO_REFRESH, times, end, shown, due)
+        elif end > times.expiry + times.slack:
+            self._happened(Rule.NO_REFRESH, times, times.expiry, f"no refresh in {stood:.0f} s", due)
+        elif bye is not None and hung_up:
+            self._early(times, bye)
+        refresher_ended = bye is not None and bye.side == times.refresher and times.tried
+        if end > times.expiry + TRANSACTION + times.slack and not refresher_ended:
+            self.findings.happened(
+                Rule.DEAD_CALL_KEPT,
+                Moment(self.dialog.hop, waiting, times.expiry, times.of),
+                f"the call stood {stood:.0f} s without a refresh",
+                f"BYE by the {side_name(waiting)} at {times.deadline - since:.0f} s",
             )
-            self._happened(Rule.NO_REFRESH, refresher, end, period, shown, half)
-        elif end > expiry + slack:
-            shown = f"no refresh in {end - period.since:.0f} s"
-            self._happened(Rule.NO_REFRESH, refresher, expiry, period, shown, half)
-        if not tried and bye is not None and bye.side == waiting and end < deadline - slack:
-            self._early(bye, period, agreed, deadline)
-        if end > expiry + TRANSACTION + slack and not (bye is not None and bye.side == refresher and tried):
-            due = f"BYE by the {side_name(waiting)} at {deadline - period.since:.0f} s"
-            shown = f"the call stood {end - period.since:.0f} s without a refresh"
-            self._happened(Rule.DEAD_CALL_KEPT, waiting, expiry, period, shown, due)
 
-    def _early(self, bye: Transaction, period: Period, agreed: Agreement, deadline: float) -> None:
+    def _early(self, times: _Times, bye: Transaction) -> None:
         """The side that waits hung up before its time: because of the timer only where it says so."""
-        reason = _reason(bye).lower()
-        if not ("timer" in reason or "expire" in reason or "refresh" in reason):
+        reason = _reason(bye)
+        if not any(word in reason.lower() for word in ("timer", "expire", "refresh")):
             return
-        self._happened(
-            Rule.GAVE_UP_EARLY, bye.side, bye.request.time, period,
-            f"BYE after {bye.request.time - period.since:.0f} s, Reason: {_reason(bye)}",
-            f"no BYE for want of a refresh before {deadline - period.since:.0f} of {agreed.interval} s",
-        )  # fmt: skip
+        since = times.period.since
+        self.findings.happened(
+            Rule.GAVE_UP_EARLY,
+            Moment(self.dialog.hop, bye.side, bye.request.time, times.of),
+            f"BYE after {bye.request.time - since:.0f} s, Reason: {reason}",
+            f"no BYE for want of a refresh before {times.deadline - since:.0f} of {times.interval} s",
+        )
 
-    def _failed_in_vain(
-        self, tried: list[Transaction], bye: Transaction | None, deadline: float, slack: float
-    ) -> None:
+    def _failed_in_vain(self, times: _Times, bye: Transaction | None) -> None:
         """Refreshes were sent, and none was answered by 2xx: was there another try while there was time?"""
-        last = tried[-1]
+        last = times.tried[-1]
         final = last.final()
-        if final is None or bye is None or bye.side == last.side or bye.request.time < deadline - slack:
+        if final is None or bye is None or bye.side == last.side:
             return
         code = final.message.status or 0
-        if reaction(code) is Reaction.END or len(tried) > 1:
+        in_time = bye.request.time < times.deadline - times.slack
+        if in_time or reaction(code) is Reaction.END or len(times.tried) > 1:
             return
         self.findings.happened(
-            Rule.NOT_RETRIED, self.dialog.hop, last.side, final.time, title(last.request.message),
+            Rule.NOT_RETRIED,
+            Moment(self.dialog.hop, last.side, final.time, title(last.request.message)),
             f"{code} {final.message.reason}".strip() + ", and no other refresh followed",
             "another try, as the answer allows, before the deadline",
-        )  # fmt: skip
+        )
 
     def _attempt(self, each: Transaction) -> None:
         """A refresh that no 2xx answered: unanswered, or refused."""
@@ -202,78 +218,85 @@ class TimelineJudge:
         code = final.message.status or 0
         known = f"{code} {final.message.reason}".strip()
         if each.method == "UPDATE" and reaction(code) is Reaction.OTHER_METHOD:
-            if not self.findings.has(Rule.UPDATE_NOT_ALLOWED) and self._allows_update(
-                1 - each.side, final.time
-            ):
-                self.findings.message(
-                    Rule.UPDATE_REFUSED, hop, each, final, known, "a 2xx: its Allow lists UPDATE"
-                )
+            listed = self._allows_update(1 - each.side, final.time)
+            if listed and not self.findings.has(Rule.UPDATE_NOT_ALLOWED):
+                due = "a 2xx: its Allow lists UPDATE"
+                self.findings.message(Rule.UPDATE_REFUSED, Place(hop, each, final), known, due)
             return
         if reaction(code) in (Reaction.RETRY, Reaction.BACK_OFF):
             return  # what to do is in the answer itself; whether it was done shows in what follows
         before = self._sdp_before(each)
         if code in (488, 606) and before is not None and _changed(before, each.request.message.body):
             self.findings.message(
-                Rule.OFFER_CHANGED, hop, each, each.request, "another SDP under the o= line of the one before",
+                Rule.OFFER_CHANGED,
+                Place(hop, each, each.request),
+                "another SDP under the o= line of the one before",
                 "the same SDP, or an o= line with a new version",
-            )  # fmt: skip
+            )
         elif reaction(code) is Reaction.END:
-            self.findings.message(Rule.PEER_GONE, hop, each, final, known, "a 2xx, if it still knew the call")
+            self.findings.message(
+                Rule.PEER_GONE, Place(hop, each, final), known, "a 2xx, if it still knew the call"
+            )
         else:
-            self.findings.message(Rule.REFRESH_REFUSED, hop, each, final, known, "a 2xx: nothing changed")
+            self.findings.message(
+                Rule.REFRESH_REFUSED, Place(hop, each, final), known, "a 2xx: nothing changed"
+            )
 
     def _unanswered(self, each: Transaction) -> None:
         bye, sent = self.bye, each.request
-        end = min(self.sight.end, bye.request.time if bye is not None else self.sight.end)
+        end = min(self.sight.end, bye.request.time) if bye is not None else self.sight.end
         waited = end - sent.time
-        lively = bye is not None and bye.side == each.side and (waited > 5 or sent.sent >= _SOME_SENDS)
-        if waited < TRANSACTION - 1 and not lively:
+        ended_it = bye is not None and bye.side == each.side
+        enough = waited >= TRANSACTION - 1 or (ended_it and (waited > 5 or sent.sent >= _SOME_SENDS))
+        if not enough or (each.method == "UPDATE" and self.findings.has(Rule.UPDATE_NOT_ALLOWED)):
             return
-        answer = bye.final() if bye is not None and bye.side == each.side else None
         times = f", sent {sent.sent} times" if sent.sent > 1 else ""
-        receiver = 1 - each.side
-        alive = answer is not None and (answer.message.status or 0) < 300
-        later = any(
-            one.side == receiver and one.request.time > sent.time
-            for one in self.dialog.inner
-            if one.method != "BYE"
-        ) or any(
-            (response.time > sent.time)
-            for one in self.dialog.inner
-            if one is not each and one.side == each.side
-            for response in one.responses
-            if (response.message.status or 0) not in (408, 481)
-        )
-        rule = Rule.REFRESH_UNANSWERED if alive or later else Rule.PEER_GONE
-        if self.findings.has(Rule.UPDATE_NOT_ALLOWED) and each.method == "UPDATE":
-            return
-        provisional = ", only " + str(each.responses[-1].message.status) if each.responses else ""
+        provisional = f", only {each.responses[-1].message.status}" if each.responses else ""
         self.findings.happened(
-            rule, self.dialog.hop, receiver, sent.time, title(sent.message),
-            f"no final response in {min(waited, TRANSACTION):.0f} s{times}{provisional}", "a final response at once",
-        )  # fmt: skip
+            Rule.REFRESH_UNANSWERED if self._lives(each) else Rule.PEER_GONE,
+            Moment(self.dialog.hop, 1 - each.side, sent.time, title(sent.message)),
+            f"no final response in {min(waited, TRANSACTION):.0f} s{times}{provisional}",
+            "a final response at once",
+        )
+
+    def _lives(self, unanswered: Transaction) -> bool:
+        """Whether the side that did not answer showed later that it is there and knows the call."""
+        since, side = unanswered.request.time, 1 - unanswered.side
+        for each in self.dialog.inner:
+            if each is unanswered:
+                continue
+            if each.side == side and each.request.time > since:
+                return True
+            gone = (408, 481)
+            late = [one for one in each.responses if one.time > since and one.message.status not in gone]
+            if each.side != side and late:
+                return True
+        return False
 
     def _ended_though_refreshed(self, found: list[Period]) -> None:
         """A BYE at the deadline of an earlier 2xx: its sender did not count a refresh that it had answered."""
         bye = self.bye
-        if bye is None or len(found) < 2 or found[-1].agreement is None:
+        if bye is None or len(found) < 2 or found[-1].agreement is None or _is_ordinary(_reason(bye)):
             return
-        at, slack = bye.request.time, 1.5
+        at, last = bye.request.time, found[-1]
         for period in found[:-1]:
             agreed = period.agreement
             if agreed is None or agreed.refresher is SIDES[bye.side]:
                 continue
+            # So near that it is no chance: a person hangs up at that moment in one of some hundred calls.
+            slack = min(1.5, agreed.interval / 200)
             guard = Policy(floor=self.sight.floor).guard(agreed.interval)
-            if any(abs(at - period.since - agreed.interval + early) <= slack for early in (guard, 0.0)):
-                last = found[-1]
-                if at - last.since < agreed.interval - guard - slack:
-                    self._happened(
-                        Rule.REFRESH_IGNORED, bye.side, at, period,
-                        f"BYE {at - period.since:.0f} s after the 2xx of an earlier refresh, as if "
-                        f"{title(last.by.message) if last.by else 'the last one'} had not been",
-                        f"no BYE: the refresh moved the deadline to {agreed.interval - guard:.0f} s after it",
-                    )  # fmt: skip
-                    return
+            elapsed = at - period.since
+            met = any(abs(elapsed - agreed.interval + early) <= slack for early in (guard, 0.0))
+            if met and at - last.since < agreed.interval - guard - slack:
+                after = title(last.by.message) if last.by else "the last one"
+                self.findings.happened(
+                    Rule.REFRESH_IGNORED,
+                    Moment(self.dialog.hop, bye.side, at, _of(period)),
+                    f"BYE {elapsed:.0f} s after an earlier 2xx, as if {after} had not been",
+                    f"no BYE: the refresh moved the deadline to {agreed.interval - guard:.0f} s after it",
+                )
+                return
 
     def _allows_update(self, side: int, until: float) -> bool:
         """Whether the last Allow of that side before that time lists UPDATE."""
@@ -295,14 +318,25 @@ class TimelineJudge:
 
     def _messages(self) -> Iterator[tuple[int, Sighted]]:
         """Side and message of all that the dialog's transactions hold."""
-        for each in ([self.dialog.initial] if self.dialog.initial else []) + self.dialog.inner:
+        initial = [self.dialog.initial] if self.dialog.initial is not None else []
+        for each in (*initial, *self.dialog.inner):
             yield each.side, each.request
             for response in each.responses:
                 yield 1 - each.side, response
 
-    def _happened(self, rule: Rule, side: int, at: float, period: Period, stood: str, due: str) -> None:  # noqa: PLR0913, PLR0917
-        of = title(period.by.message) if period.by is not None else "the dialog"
-        self.findings.happened(rule, self.dialog.hop, side, at, of, stood, due)
+    def _happened(self, rule: Rule, times: _Times, at: float, stood: str, due: str) -> None:
+        """By the refresher."""
+        moment = Moment(self.dialog.hop, times.refresher, at, times.of)
+        self.findings.happened(rule, moment, stood, due)
+
+
+def _of(period: Period) -> str:
+    return title(period.by.message) if period.by is not None else "the dialog"
+
+
+def _is_ordinary(reason: str) -> bool:
+    """Whether the BYE says that a person hung up (Q.850 cause 16)."""
+    return "cause=16" in reason.replace(" ", "").lower() and "timer" not in reason.lower()
 
 
 def _reason(bye: Transaction) -> str:

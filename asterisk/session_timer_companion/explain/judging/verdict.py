@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from session_timer import SessionExpires
+from dataclasses import dataclass
 
 from session_timer_companion.explain.drawing.ladder import Ladder
 from session_timer_companion.explain.judging.rules import Level, Rule
@@ -36,6 +34,10 @@ class Verdict:
     """What had to stand there, or to happen."""
     other: Party | None = None
     """The other end of that hop."""
+    side: int = 0
+    """0: the caller's side did it, 1: the callee's."""
+    times: int = 1
+    """How many messages of this call it holds for."""
 
     @property
     def level(self) -> Level:
@@ -117,11 +119,3 @@ class Explained:
     def broken(self) -> bool:
         """Whether somebody broke a rule."""
         return any(verdict.level is Level.BROKEN for verdict in self.verdicts)
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a 2xx was free to say, and so what it had to."""
-
-    session_expires: SessionExpires | None
-    require_timer: bool = field(default=False)

@@ -23,9 +23,7 @@ _ASTERISK = re.compile(
 # What a log or a console may put before: [Nov 30 14:10:39] VERBOSE[12]..., [2026-11-30 14:10:39.123]
 _BEFORE = re.compile(rb"^(?:[^\[\n]{0,80})\[([^\]\n]{8,40})\]")
 _END = rb"(\[?[0-9A-Fa-f:.]{2,45}\]?:\d{1,5})"
-_SNGREP = re.compile(
-    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}) " + _END + rb" -> " + _END + rb"\s*$"
-)
+_SNGREP = re.compile(rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{1,6}) " + _END + rb" -> " + _END + rb"\s*$")
 _CLOCK = re.compile(
     rb"^(?:(\d{4})[-/](\d\d)[-/](\d\d)|([A-Z][a-z]{2}) +(\d{1,2}))[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
 )
