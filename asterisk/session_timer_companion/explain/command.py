@@ -162,7 +162,7 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
     if wishes.svg is not None:
         wishes.svg.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9._@-]", "_", call.call_id)[:80].lstrip(".")
-        (wishes.svg / f"{told.calls:04}-{name}.svg").write_text(svg(call.ladder))
+        (wishes.svg / f"{told.calls:04}-{name}.svg").write_text(svg(call.draw()))
     if html is not None:
         html.write(page.section(told.calls, call, timed=notes.timed))
     if wishes.as_json:
@@ -195,6 +195,9 @@ def _end(notes: Notes, told: Told, wishes: Wishes, console: Console) -> None:
 
 
 def _print(console: Console, line: Text) -> None:
+    if not console.is_terminal:
+        click.echo(line.plain)  # of many thousand lines rich would make a minute
+        return
     console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 

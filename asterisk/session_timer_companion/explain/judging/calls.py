@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from session_timer_companion.explain.reading.sip import Endpoint, Message
 from session_timer_companion.explain.reading.trace import Notes, Seen
@@ -18,7 +20,7 @@ MOST_MESSAGES = 4000
 """Of one call; further ones are counted only."""
 MOST_CALLS = 20_000
 """Open at a time; the one that was silent longest is then judged as it stands."""
-_SWEEP = 5.0
+_SWEEP = 20.0
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ def _take(call: Call, seen: Seen) -> None:
         call.left_out += 1
         return
     call.places[place] = len(call.messages)
-    call.messages.append(Sighted(seen.source, seen.destination, message, [seen.time], seen.transport))
+    call.messages.append(Sighted(seen.source, seen.destination, _slim(message), [seen.time], seen.transport))
     ended = message.method == "BYE" and (message.status or 0) >= 200
     refused = message.method == "INVITE" and (message.status or 0) >= 300
     if ended or (refused and not _established(call)):
@@ -137,3 +139,28 @@ def _established(call: Call) -> bool:
         )
         for one in call.messages
     )
+
+
+_KEPT = frozenset({
+    "via", "from", "to", "session-expires", "min-se", "supported", "require", "allow", "retry-after", "reason",
+    "user-agent", "server", "x-session-timer",
+})  # fmt: skip
+
+
+def _slim(message: Message) -> Message:
+    """The message with what is judged of it: a capture holds many calls at a time.
+
+    Of a description its origin is kept, and a digest that tells whether the rest changed.
+    """
+    rows = tuple((name, sys.intern(value)) for name, value in message.headers if name in _KEPT)
+    body = b""
+    if message.body.startswith(b"v="):
+        lines = [line.strip() for line in message.body.splitlines() if line.strip()]
+        origin = next((line for line in lines if line.startswith(b"o=")), b"o=")
+        body = (
+            b"v=0\n"
+            + origin
+            + b"\nx="
+            + hashlib.blake2b(b"\n".join(lines), digest_size=8).digest().hex().encode()
+        )
+    return replace(message, headers=rows, body=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from session_timer import Agreement, Policy
 
@@ -80,7 +81,7 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         dialogs=tuple(shown),
         ending=ending.ending(call, found, [dialog for _, dialog, _ in every], findings, timed=timed),
         verdicts=findings.verdicts(),
-        ladder=_ladder(call, found, shown),
+        draw=partial(_ladder, call, found, shown),
         whole=bool(first is not None and _begins(call)),
         jumped=call.jumped,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from session_timer_companion.explain.drawing.ladder import Ladder
 from session_timer_companion.explain.judging.rules import Level, Rule
@@ -107,7 +108,8 @@ class Explained:
     dialogs: tuple[ExplainedDialog, ...]
     ending: Ending
     verdicts: tuple[Verdict, ...]
-    ladder: Ladder
+    draw: Callable[[], Ladder] = field(repr=False, compare=False)
+    """Draws the call: most of many calls nobody looks at."""
     whole: bool = True
     """False: it began before the capture, so what was agreed first is not known."""
     jumped: bool = False

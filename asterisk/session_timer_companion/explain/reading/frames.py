@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 LARGEST_RECORD = 1 << 18
 """Bytes: libpcap's own limit (MAXIMUM_SNAPLEN)."""
@@ -25,6 +25,12 @@ _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 _RESOLUTION, _OFFSET = 9, 14
+
+
+class Readable(Protocol):
+    """A file, packed or not."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Frame(NamedTuple):
@@ -60,7 +66,7 @@ def is_capture(head: bytes) -> bool:
     return head[:4] in _PCAP or head[:4] == _PCAPNG
 
 
-def frames(file: BinaryIO, damage: Damage) -> Iterator[Frame]:
+def frames(file: Readable, damage: Damage) -> Iterator[Frame]:
     """The frames of the file, which stands at its beginning. What ends it early is put into ``damage``."""
     magic = file.read(4)
     if magic == _PCAPNG:
@@ -69,7 +75,7 @@ def frames(file: BinaryIO, damage: Damage) -> Iterator[Frame]:
         yield from _pcap(file, damage, *_PCAP[magic])
 
 
-def _pcap(file: BinaryIO, damage: Damage, order: str, ticks: int) -> Iterator[Frame]:
+def _pcap(file: Readable, damage: Damage, order: str, ticks: int) -> Iterator[Frame]:
     head = file.read(20)
     if len(head) < 20:
         damage.reason = "the file ends within its header"
@@ -94,7 +100,7 @@ def _pcap(file: BinaryIO, damage: Damage, order: str, ticks: int) -> Iterator[Fr
         yield Frame(seconds + fraction / ticks, link, data)
 
 
-def _pcapng(file: BinaryIO, damage: Damage) -> Iterator[Frame]:
+def _pcapng(file: Readable, damage: Damage) -> Iterator[Frame]:
     section: _Section | None = None
     kind = _PCAPNG
     while len(kind) == 4:

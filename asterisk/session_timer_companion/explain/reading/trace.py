@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from session_timer_companion.explain.reading.streams import Streams
 
 _HEAD = 65_536
 _BUFFER = 1 << 20
+_GZIP = 31
+"""zlib's number for the format of gzip, with the largest window."""
 _EVERY = 4096
 _JUMP_BACK = 1.0
 _HOLE = 30.0
@@ -42,7 +43,6 @@ class Seen:
 class Notes:
     """What there is to say of the file itself. Complete once it has been read to its end."""
 
-    kind: str = ""
     damage: Damage = field(default_factory=Damage)
     frames: int = 0
     messages: int = 0
@@ -70,9 +70,7 @@ def read(path: Path, notes: Notes, progress: Progress | None = None) -> Iterator
     """
     try:
         with path.open("rb", buffering=_BUFFER) as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            file: BinaryIO = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
+            file = _File(raw)
             tell = (lambda: progress(raw.tell())) if progress else (lambda: None)
             yield from _read(path, file, notes, tell)
     except FileNotFoundError:
@@ -83,52 +81,56 @@ def read(path: Path, notes: Notes, progress: Progress | None = None) -> Iterator
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _read(path: Path, file: BinaryIO, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
-    try:
-        head = file.read(_HEAD)
-    except (EOFError, zlib.error):
-        head = b""
+def _read(path: Path, file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
+    head = file.peek(_HEAD)
     if not head:
         raise TraceError(f"{path}: the file is empty, or was cut off at its beginning")
     if is_capture(head):
-        notes.kind = "capture"
-        whole = _Ahead(head, file)
-        yield from _capture(path, whole, notes, tell)
-    elif text.is_text(head) or text.is_text(head + (following := file.read(4 * _HEAD))):
-        notes.kind = "text"
-        rest = head + (b"" if text.is_text(head) else following)
-        yield from _text(_Ahead(rest, file), notes, tell)
+        yield from _capture(path, file, notes, tell)
+    elif text.is_text(head) or text.is_text(file.peek(8 * _HEAD)):
+        yield from _text(file, notes, tell)
     else:
         raise TraceError(
-            f'{path}: this is no capture (pcap, pcapng), no log of Asterisk\'s "pjsip set logger on" and no text '
-            "saved by sngrep. Capture with: tcpdump -i any -s 0 -w calls.pcap 'port 5060'"
+            f"{path}: this is no capture (pcap, pcapng), no log of Asterisk's 'pjsip set logger on' and no "
+            "text saved by sngrep. Capture with: tcpdump -i any -s 0 -w calls.pcap 'port 5060'"
         )
+    if file.broken:
+        notes.damage.reason = "the gzip file was cut off or is damaged"
 
 
-class _Ahead:
-    """A file whose beginning has been read already; what breaks off in a gzip file ends it."""
+class _File:
+    """A file read once, unpacked if it is packed by gzip. What breaks off in it ends it: no error."""
 
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
-        self._head, self._at, self._file = head, 0, file
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._held = raw.read(2)
+        self._unpack = zlib.decompressobj(_GZIP) if self._held == b"\x1f\x8b" else None
+        self._packed = b""
+        if self._unpack is not None:
+            self._packed, self._held = self._held, b""
         self.broken = False
 
-    def read(self, size: int) -> bytes:
-        if self._at < len(self._head):
-            part = self._head[self._at : self._at + size]
-            self._at += len(part)
-            if len(part) == size:
-                return part
-            return part + self._rest(size - len(part))
-        return self._rest(size)
+    def peek(self, size: int) -> bytes:
+        """The next bytes, which stay."""
+        self._held = self.read(size) + self._held
+        return self._held[:size]
 
-    def _rest(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            self.broken = True
-            return b""
+    def read(self, size: int) -> bytes:
+        """As many bytes as that, fewer at the end."""
+        if self._unpack is None and not self._held:
+            return self._raw.read(size)
+        if len(self._held) >= size:
+            data, self._held = self._held[:size], self._held[size:]
+            return data
+        parts, missing = [self._held], size - len(self._held)
+        self._held = b""
+        while missing > 0 and (more := self._more(missing)):
+            parts.append(more)
+            missing -= len(more)
+        return b"".join(parts)
 
     def lines(self) -> Iterator[bytes]:
+        """The lines of a text; one that never ends is cut."""
         held = b""
         while data := self.read(_BUFFER):
             *whole, held = (held + data).split(b"\n")
@@ -137,8 +139,28 @@ class _Ahead:
         if held:
             yield held
 
+    def _more(self, size: int) -> bytes:
+        if self._unpack is None:
+            return self._raw.read(size)
+        while True:
+            packed = self._packed or self._raw.read(_HEAD)
+            if not packed:
+                self.broken = self.broken or not self._unpack.eof
+                return b""
+            try:
+                data = self._unpack.decompress(packed, size)
+            except zlib.error:
+                self.broken = True
+                return b""
+            self._packed = self._unpack.unconsumed_tail or self._unpack.unused_data
+            if self._unpack.eof and self._packed:
+                # Several files packed one after the other are one (RFC 1952 2.2).
+                self._unpack = zlib.decompressobj(_GZIP)
+            if data:
+                return data
 
-def _capture(path: Path, file: _Ahead, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
+
+def _capture(path: Path, file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
     try:
         packets = Packets()
     except ModuleNotFoundError:
@@ -148,7 +170,7 @@ def _capture(path: Path, file: _Ahead, notes: Notes, tell: Callable[[], None]) -
         ) from None
     streams = Streams()
     clock = _Clock(notes)
-    for frame in frames(file, notes.damage):  # type: ignore[arg-type]
+    for frame in frames(file, notes.damage):
         notes.frames += 1
         if not notes.frames % _EVERY:
             tell()
@@ -171,8 +193,6 @@ def _capture(path: Path, file: _Ahead, notes: Notes, tell: Callable[[], None]) -
             if seen is not None:
                 notes.messages += 1
                 yield seen
-    if file.broken:
-        notes.damage.reason = "the gzip file was cut off"
     notes.encrypted = [(min(ends, key=str), max(ends, key=str)) for ends in streams.encrypted]
     tell()
 
@@ -194,7 +214,7 @@ def _seen(time: float, source: Endpoint, target: Endpoint, payload: bytes, trans
     return Seen(time, source, target, message, transport) if message.call_id else None
 
 
-def _text(file: _Ahead, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
+def _text(file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
     clock = _Clock(notes)
     for count, written in enumerate(text.messages(file.lines())):
         if not count % 64:

@@ -42,7 +42,7 @@ def section(number: int, call: Explained, *, timed: bool = True) -> str:
 <p class="{mark}"><b>{_text(report.conclusion(call))}</b></p>
 {notes}{html.table(("", "What was seen"), rows)}
 {verdicts}
-{svg(call.ladder)}
+{svg(call.draw())}
 </section>
 """
 

@@ -59,7 +59,8 @@ def lines(number: int, call: Explained, *, timed: bool = True, drawn: bool = Tru
     yield Text(printable(f"  {conclusion(call)}"), "bold red" if call.broken else "green")
     if drawn:
         yield Text()
-        yield from TerminalLadder(call.ladder.columns).whole(call.ladder)
+        ladder = call.draw()
+        yield from TerminalLadder(ladder.columns).whole(ladder)
     yield Text()
 
 
