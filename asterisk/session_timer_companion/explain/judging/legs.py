@@ -1,4 +1,4 @@
-"""Legs that belong to one call, though each has a Call-ID of its own: a B2BUA such as Asterisk stands between.
+"""Legs of one call that have a Call-ID each: a B2BUA such as Asterisk stands between.
 
 Nothing on the wire says so for certain. A leg is taken for another's next one if it names the other's Call-ID
 in a header, or if it leaves the place that the other reached, while that one is being set up, for the same
@@ -7,6 +7,7 @@ number or from the same.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ _SETUP = 10.0
 """Seconds between the INVITEs of two legs at most."""
 _SAME_DIGITS = 6
 _MOST = 20_000
+_MOST_RECENT = 500
 
 
 @dataclass(slots=True)
@@ -69,12 +71,16 @@ class Legs:
             for value in seen.message.rows(name):
                 if value in self._legs:
                     return self._legs[value]
-        for other in reversed(self._legs.values()):
-            if abs(seen.time - other.time) > _SETUP:
-                break
-            if seen.source.address in other.reached and _same(leg, other):
-                return other
-        return None
+        recent = itertools.takewhile(
+            lambda other: abs(seen.time - other.time) <= _SETUP, reversed(self._legs.values())
+        )
+        like = [
+            other
+            for other in itertools.islice(recent, _MOST_RECENT)
+            if seen.source.address in other.reached and _same(leg, other)
+        ]
+        # Of several calls to one number the first that has no next leg yet.
+        return next((other for other in reversed(like) if len(other.group) == 1), like[0] if like else None)
 
 
 def _number(user: str) -> str:
