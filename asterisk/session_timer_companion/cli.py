@@ -211,7 +211,9 @@ def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None
 
 
 @main.command(
-    "explain", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    "explain",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="TRACE")
 def explain(arguments: Sequence[str]) -> None:

@@ -20,9 +20,10 @@ from session_timer_companion.explain.reading.trace import Seen
 # Headers whose values are lists of words from the standards; any other word in them is left out.
 _WORDS = frozenset(
     {
-        "timer", "100rel", "replaces", "path", "gruu", "outbound", "norefersub", "histinfo", "precondition", "update",
-        "invite", "ack", "bye", "cancel", "options", "register", "prack", "subscribe", "notify", "publish", "info",
-        "refer", "message", "from-change", "join", "tdialog", "eventlist", "privacy", "sec-agree", "answermode",
+        "timer", "100rel", "replaces", "path", "gruu", "outbound", "norefersub", "histinfo", "precondition",
+        "invite", "ack", "bye", "cancel", "options", "register", "prack", "subscribe", "notify", "publish",
+        "info", "refer", "message", "update", "from-change", "join", "tdialog", "eventlist", "privacy",
+        "sec-agree", "answermode",
     }
 )  # fmt: skip
 _LISTS = {"supported": "Supported", "require": "Require", "proxy-require": "Proxy-Require",
@@ -30,8 +31,9 @@ _LISTS = {"supported": "Supported", "require": "Require", "proxy-require": "Prox
 _METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "SUBSCRIBE", "NOTIFY",
                       "PUBLISH", "INFO", "REFER", "MESSAGE", "UPDATE"})  # fmt: skip
 _ORDER = (
-    "via", "record-route", "route", "max-forwards", "from", "to", "call-id", "cseq", "contact", "session-expires",
-    "min-se", "supported", "require", "proxy-require", "unsupported", "allow", "retry-after", "reason",
+    "via", "record-route", "route", "max-forwards", "from", "to", "call-id", "cseq", "contact",
+    "session-expires", "min-se", "supported", "require", "proxy-require", "unsupported", "allow",
+    "retry-after", "reason",
     "x-session-timer", "user-agent", "server", "content-type",
 )  # fmt: skip
 _SOFTWARE = re.compile(r"asterisk|freeswitch|kamailio|opensips|fpbx", re.IGNORECASE)
@@ -85,7 +87,8 @@ def written(seen: Seen, names: Pseudonyms) -> str:
         at = datetime.fromtimestamp(seen.time, UTC).strftime("%Y/%m/%d %H:%M:%S.%f")
     except (ValueError, OverflowError, OSError):
         at = "1970/01/01 00:00:00.000000"
-    return f"{at} {_end(seen.source, names)} -> {_end(seen.destination, names)}\n{_message(seen.message, names)}\n\n"
+    ends = f"{_end(seen.source, names)} -> {_end(seen.destination, names)}"
+    return f"{at} {ends}\n{_message(seen.message, names)}\n\n"
 
 
 def _end(end: Endpoint, names: Pseudonyms) -> str:

@@ -242,8 +242,8 @@ def _bar(trace: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
 @click.option("--minimum", type=click.IntRange(1, 90), default=90, show_default=True,
               help="Seconds: the smallest lawful interval. Lower in a laboratory only.")  # fmt: skip
 @click.option("--anonymize", "only_text", is_flag=True,
-              help="Write the SIP in it as text without numbers, names and addresses, and judge nothing.")  # fmt: skip
-def command(  # noqa: PLR0913 - the options of a command
+              help="Write its SIP as text without numbers, names and addresses; judge nothing.")  # fmt: skip
+def command(  # noqa: PLR0913, PLR0917 - the options of a command
     trace: Path,
     call_id: str | None,
     svg_dir: Path | None,
@@ -257,9 +257,9 @@ def command(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Say who broke the session timer of each call in TRACE, why, and the line to change.
 
-    TRACE is a capture (pcap, pcapng), a log of Asterisk's "pjsip set logger on", or text saved by sngrep; each may
-    be packed by gzip. Neither Kamailio nor Asterisk nor a configuration is needed. Exit status 0: nobody broke a
-    rule; 1: somebody did; 2: it cannot be read.
+    TRACE is a capture (pcap, pcapng), a log of Asterisk's "pjsip set logger on", or text saved by sngrep;
+    broke a rule; 1: somebody did; 2: it cannot be read.
+    broke a rule; 1: somebody did; 2: it cannot be read.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

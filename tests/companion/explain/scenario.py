@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 
 CARRIER, PROXY, PBX = "198.18.81.42", "198.18.81.10", "198.18.81.20"
 START = 1_790_000_000.0
-SDP = "v=0\r\no=- 1 1 IN IP4 198.18.81.42\r\ns=-\r\nc=IN IP4 198.18.81.42\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 198.18.81.42\r\ns=-\r\nc=IN IP4 198.18.81.42\r\nt=0 0\r\n"
+    "m=audio 4000 RTP/AVP 8\r\n"
+)
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE"
 
 
@@ -30,7 +33,7 @@ class Line:
     """Seconds after ``at`` at which it is sent again."""
 
     def with_rows(self, **rows: str | None) -> Line:
-        """Other values for header rows; None takes a row away. ``Session_Expires`` stands for Session-Expires."""
+        """Other values for header rows, named as ``Session_Expires``; None takes a row away."""
         named = {name.replace("_", "-"): value for name, value in rows.items()}
         kept = [(name, value) for name, value in self.rows if name not in named]
         return replace(
@@ -92,7 +95,7 @@ class Script:
         far = self._sent(other, proxy, self.callee, 0.0, "far", later=(0, 0.01))
         return in_order([*near, *far])
 
-    def _sent(  # noqa: PLR0917
+    def _sent(
         self,
         lines: Iterable[Line],
         caller: str,
@@ -141,7 +144,7 @@ def in_order(sent: Iterable[Sent]) -> list[Sent]:
     return sorted(sent, key=lambda one: one.time)
 
 
-def exchange(  # noqa: PLR0917
+def exchange(
     name: str,
     at: float,
     by: int,
@@ -196,9 +199,15 @@ def refresh(
     value = f"{seconds};refresher=uac"
     body = SDP if method == "INVITE" else ""
     return exchange(
-        name, at, by, method, cseq, {"Session-Expires": value, **SUPPORTED},
-        {"Session-Expires": value, "Require": "timer", **SUPPORTED}, body=body,
-    )  # fmt: skip
+        name,
+        at,
+        by,
+        method,
+        cseq,
+        {"Session-Expires": value, **SUPPORTED},
+        {"Session-Expires": value, "Require": "timer", **SUPPORTED},
+        body=body,
+    )
 
 
 def bye(at: float, by: int = 0, cseq: int = 90, **rows: str) -> tuple[Line, Line]:
@@ -223,18 +232,28 @@ def after_422() -> Script:
     """The first INVITE is answered 422, the second has what it asked for."""
     return Script(
         (
-            Line("first", 0, 0, "INVITE", 1, rows=(("Session-Expires", "1800"), ("Supported", "timer")), body=SDP, tag=""),
+            Line(
+                "first",
+                0,
+                0,
+                "INVITE",
+                1,
+                rows=(("Session-Expires", "1800"), ("Supported", "timer")),
+                body=SDP,
+                tag="",
+            ),
             Line("422", 0.02, 1, "INVITE", 1, "422 Session Interval Too Small", rows=(("Min-SE", "3600"),)),
             Line("422-ack", 0.03, 0, "ACK", 1),
             *setup(
                 {"Session-Expires": "3600", "Min-SE": "3600", **SUPPORTED},
                 {"Session-Expires": "3600;refresher=uac", "Require": "timer", **SUPPORTED},
-                cseq=2, at=0.1,
+                cseq=2,
+                at=0.1,
             ),
             *refresh("one", 1803, 3, seconds=3600),
             *bye(2000),
         )
-    )  # fmt: skip
+    )
 
 
 def without_timer() -> Script:

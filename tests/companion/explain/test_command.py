@@ -95,8 +95,7 @@ def test_json_has_all_of_it(tmp_path: Path) -> None:
 def test_json_of_nothing_is_a_list_too(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap([]))
-    result = CliRunner(mix_stderr=False) if hasattr(CliRunner, "mix_stderr") else CliRunner()
-    asked = result.invoke(main, ["explain", str(path), "--json"])
+    asked = run(path, "--json")
     assert json.loads(asked.stdout) == []
     assert "no SIP in it" in asked.stderr
 
@@ -148,8 +147,12 @@ def test_two_legs_are_told_together(tmp_path: Path) -> None:
     """Asterisk calls on, with a Call-ID of its own; between the two another call ends."""
     first = lawful()
     second = replace(
-        lawful(), call_id="leg-2@pbx.example", caller=scenario.PBX, callee="198.18.81.77", numbers=("pbx", "+441632960001")
-    )  # fmt: skip
+        lawful(),
+        call_id="leg-2@pbx.example",
+        caller=scenario.PBX,
+        callee="198.18.81.77",
+        numbers=("pbx", "+441632960001"),
+    )
     third = replace(scenario.without_timer(), call_id="call-3@carrier.example")
     later = [replace(sent, time=sent.time + 0.3) for sent in second.direct()]
     trace = written(tmp_path / "a.pcap", scenario.in_order([*first.direct(), *later, *third.direct()]))
@@ -157,15 +160,23 @@ def test_two_legs_are_told_together(tmp_path: Path) -> None:
     result = run(trace)
 
     assert re.findall(r"^Call \d+   (\S+)", result.output, re.MULTILINE) == [
-        "call-3@carrier.example", "call-1@carrier.example", "leg-2@pbx.example"
-    ]  # fmt: skip
+        "call-3@carrier.example",
+        "call-1@carrier.example",
+        "leg-2@pbx.example",
+    ]
     assert "The same call has another leg: leg-2@pbx.example" in result.output
     assert "The same call has another leg: call-1@carrier.example" in result.output
 
 
 def test_a_leg_that_names_the_other_in_a_header(tmp_path: Path) -> None:
-    named = replace(lawful(), call_id="leg-2", caller="198.18.81.90", callee="198.18.81.91", numbers=("a", "b"),
-                    more_rows=(("X-Call-ID", "call-1@carrier.example"),))  # fmt: skip
+    named = replace(
+        lawful(),
+        call_id="leg-2",
+        caller="198.18.81.90",
+        callee="198.18.81.91",
+        numbers=("a", "b"),
+        more_rows=(("X-Call-ID", "call-1@carrier.example"),),
+    )
     trace = written(tmp_path / "a.pcap", scenario.in_order([*lawful().direct(), *named.direct()]))
 
     assert "another leg: leg-2" in run(trace).output
@@ -200,7 +211,7 @@ def test_what_is_wrong_with_the_file_is_told(tmp_path: Path) -> None:
     path.write_bytes(pcap(datagrams(lawful().direct()))[:-7])
     assert "it was cut off" in run(path).output
     path.write_bytes(
-        pcap(writers.tcp(lawful().direct(), port=5061, wrap=lambda one: b"\x16\x03\x01" + bytes(50)))
+        pcap(writers.tcp(lawful().direct(), port=5061, wrap=lambda _one: b"\x16\x03\x01" + bytes(50)))
     )
     assert "1 connection with TLS" in run(path).output
 
@@ -256,7 +267,10 @@ def test_nothing_of_the_daemon_is_loaded(tmp_path: Path) -> None:
 
 
 def test_dpkt_is_loaded_by_nothing_but_a_capture(tmp_path: Path) -> None:
-    program = "import sys; import session_timer_companion.cli, session_timer_companion.explain.command; print('dpkt' in sys.modules)"
+    program = (
+        "import sys, session_timer_companion.cli, session_timer_companion.explain.command\n"
+        "print('dpkt' in sys.modules)"
+    )
     env = {**os.environ, "PYTHONPATH": f"{ROOT}/asterisk:{ROOT}/pylib"}
     assert (
         subprocess.check_output([sys.executable, "-c", program], env=env, text=True, cwd=tmp_path)

@@ -6,7 +6,6 @@ import gzip
 import io
 import itertools
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,8 +106,9 @@ def test_what_was_lost_on_a_connection_is_skipped(tmp_path: Path) -> None:
     lost = [one for one in tcp(SENT) if b"180 Ringing" not in one[1]]
     path = tmp_path / "a.pcap"
     more = [
-        Sent(SENT[-1].time + n, one.source, one.target, one.text.replace(b"call-1", b"call-2")) for n, one in enumerate(SENT * 8)
-    ]  # fmt: skip
+        Sent(SENT[-1].time + n, one.source, one.target, one.text.replace(b"call-1", b"call-2"))
+        for n, one in enumerate(SENT * 8)
+    ]
     path.write_bytes(pcap(lost + tcp([*SENT, *more])[2 + len(SENT) :]))
 
     assert {call.call_id for call in judged(path)} == {"call-1@carrier.example", "call-2@carrier.example"}
@@ -122,9 +122,10 @@ def test_websocket_whose_handshake_was_not_captured(tmp_path: Path) -> None:
     framed = writers.websocket(SENT[0].source)
     for end in SENT[0], SENT[1]:
         framed(end)
-    plain: Callable[[Sent], bytes] = lambda one: (
-        framed(one).removeprefix(b"\x89\x80\x01\x02\x03\x04").removeprefix(b"\x89\x00")
-    )  # noqa: E731
+
+    def plain(one: Sent) -> bytes:
+        return framed(one).removeprefix(b"\x89\x80\x01\x02\x03\x04").removeprefix(b"\x89\x00")
+
     found(tmp_path / "a.pcap", pcap(tcp(SENT, 500, 8080, plain)[2:]))
 
 
@@ -171,8 +172,12 @@ def test_sngreps_text(tmp_path: Path) -> None:
 
 def test_rtp_and_other_packets_are_passed_over(tmp_path: Path) -> None:
     noise = [
-        (one.time + 0.001, writers.packet(one.source, one.target, 17, b"\x27\x10\x27\x12\0\x24\0\0\x80" + b"\x55" * 27)) for one in SENT
-    ]  # fmt: skip
+        (
+            one.time + 0.001,
+            writers.packet(one.source, one.target, 17, b"\x27\x10\x27\x12\0\x24\0\0\x80" + b"\x55" * 27),
+        )
+        for one in SENT
+    ]
     noise += [(one.time + 0.002, writers.packet(one.source, one.target, 1, b"\x08\0" * 20)) for one in SENT]
     found(tmp_path / "a.pcap", pcap(sorted([*datagrams(SENT), *noise], key=lambda frame: frame[0])))
 
@@ -244,7 +249,7 @@ def test_a_missing_library_is_told_with_the_line_that_installs_it(
     path = writers.written(tmp_path / "a.pcap", SENT)
     monkeypatch.setitem(__import__("sys").modules, "dpkt", None)
 
-    with pytest.raises(TraceError, match="apt install python3-dpkt.*pip install"):
+    with pytest.raises(TraceError, match=r"apt install python3-dpkt.*pip install"):
         list(read(path, Notes()))
     text = tmp_path / "a.txt"
     text.write_bytes(writers.sngrep_text(SENT))

@@ -1,4 +1,4 @@
-"""Traces in every form that people have them, written by hand or with dpkt: none of it is the product's code."""
+"""Traces in every form that people have them, by hand or with dpkt: nothing of the product's code."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
 
 
 def pcap(
-    frames: Iterable[tuple[float, bytes]], link: str = "ethernet", order: str = "<", nano: bool = False
+    frames: Iterable[tuple[float, bytes]], link: str = "ethernet", order: str = "<", *, nano: bool = False
 ) -> bytes:
     number, framed = LINKS[link]
     magic, unit = (0xA1B23C4D, 1e-9) if nano else (0xA1B2C3D4, 1e-6)
@@ -138,7 +138,7 @@ def _segment(source: str, target: str, opener: str, number: int, data: bytes, fl
 
 
 def websocket(opener: str) -> Callable[[Sent], bytes]:
-    """Frames of a WebSocket connection: those of who opened it are masked; the first follows the handshake."""
+    """Frames of a WebSocket connection: of who opened it masked; the first follows the handshake."""
     greeted: set[str] = set()
 
     def framed(one: Sent) -> bytes:
@@ -168,10 +168,18 @@ def hep(one: Sent) -> bytes:
     addresses = (3, 4) if a.version == 4 else (5, 6)
     seconds = int(one.time)
     chunks = [
-        (1, b"\x02" if a.version == 4 else b"\x0a"), (2, b"\x11"), (addresses[0], a.packed), (addresses[1], b.packed),
-        (7, struct.pack("!H", 5060)), (8, struct.pack("!H", 5060)), (9, struct.pack("!I", seconds)),
-        (10, struct.pack("!I", round((one.time - seconds) * 1e6))), (11, b"\x01"), (12, b"\0\0\0\1"), (15, one.text),
-    ]  # fmt: skip
+        (1, b"\x02" if a.version == 4 else b"\x0a"),
+        (2, b"\x11"),
+        (addresses[0], a.packed),
+        (addresses[1], b.packed),
+        (7, struct.pack("!H", 5060)),
+        (8, struct.pack("!H", 5060)),
+        (9, struct.pack("!I", seconds)),
+        (10, struct.pack("!I", round((one.time - seconds) * 1e6))),
+        (11, b"\x01"),
+        (12, b"\0\0\0\1"),
+        (15, one.text),
+    ]
     body = b"".join(struct.pack("!HHH", 0, kind, 6 + len(data)) + data for kind, data in chunks)
     return b"HEP3" + struct.pack("!H", 6 + len(body)) + body
 
@@ -182,7 +190,7 @@ def copied(sent: Iterable[Sent]) -> list[Sent]:
 
 
 def asterisk_log(sent: Iterable[Sent], stamp: str = "full") -> bytes:
-    """What ``pjsip set logger on`` writes on the Asterisk at PBX: to its log, or to a console without times."""
+    """What ``pjsip set logger on`` writes on the Asterisk at PBX, with times or without."""
     out = []
     for one in sent:
         if PBX not in (one.source, one.target):

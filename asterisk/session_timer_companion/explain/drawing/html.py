@@ -1,4 +1,4 @@
-"""The frame of a page that shows ladders: one self-contained HTML file that reads on light and dark screens."""
+"""The frame of a page that shows ladders: one self-contained file, for light and dark screens."""
 
 from __future__ import annotations
 

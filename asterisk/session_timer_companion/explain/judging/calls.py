@@ -142,8 +142,8 @@ def _established(call: Call) -> bool:
 
 
 _KEPT = frozenset({
-    "via", "from", "to", "session-expires", "min-se", "supported", "require", "allow", "retry-after", "reason",
-    "user-agent", "server", "x-session-timer",
+    "via", "from", "to", "session-expires", "min-se", "supported", "require", "allow",
+    "retry-after", "reason", "user-agent", "server", "x-session-timer",
 })  # fmt: skip
 
 

@@ -44,7 +44,11 @@ class Findings:
 
     ours: frozenset[str] = frozenset()
     """The ends that are our edge or our Asterisk."""
+    ends: tuple[str, ...] = ()
+    """The ends of all hops, from the caller's side to the callee's."""
     found: dict[tuple[object, ...], Verdict] = field(default_factory=dict)
+    ranks: dict[tuple[object, ...], int] = field(default_factory=dict)
+    """How far the end that a verdict names is from its side of the call."""
     numbers: dict[tuple[object, ...], set[int]] = field(default_factory=dict)
     """CSeq of the messages that a verdict is about."""
 
@@ -67,7 +71,13 @@ class Findings:
     def happened(self, rule: Rule, at: Moment, stood: str, due: str) -> None:
         """Something that happened on a dialog, or did not, by one side of it. The first time counts."""
         by, other = self.party(at.hop, at.side), self.party(at.hop, 1 - at.side)
-        self._keep((rule, "happened", at.side), Verdict(rule, by, at.time, at.of, stood, due, other, at.side))
+        key = (rule, "happened", at.side)
+        # Of the hops on which it shows, the one nearest to who did it.
+        near = self.ends.index(by.address) if by.address in self.ends else 0
+        rank = near if at.side == CALLER else -near
+        if key not in self.found or rank < self.ranks[key]:
+            self.ranks[key] = rank
+            self.found[key] = Verdict(rule, by, at.time, at.of, stood, due, other, at.side)
 
     def _keep(self, key: tuple[object, ...], verdict: Verdict) -> None:
         known = self.found.get(key)

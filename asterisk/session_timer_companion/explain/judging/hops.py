@@ -185,7 +185,7 @@ def dialogs(hop: Hop) -> list[Dialog]:
 
 
 def _is_early(hop: Hop, tags: tuple[str | None, str | None]) -> bool:
-    """Whether a request within these tags belongs to an INVITE of this hop that had no 2xx (PRACK, UPDATE)."""
+    """Whether a request within these tags belongs to an INVITE of this hop that had no 2xx."""
     return any(
         each.method == "INVITE" and each.initial and each.request.message.from_tag in tags
         for each in hop.transactions

@@ -54,7 +54,7 @@ class Settings:
 def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
     """All there is to say of one call."""
     found = hops(call)
-    findings = Findings(_ours(call, settings))
+    findings = Findings(_ours(call, settings), tuple(_columns(found, names(call))))
     timed = notes.timed and not call.jumped
     sight = Sight(max(notes.last or 0.0, call.last), timed, settings.floor)
     shown: list[ExplainedDialog] = []
@@ -91,7 +91,7 @@ _FAILED = frozenset({Rule.REFRESH_UNANSWERED, Rule.PEER_GONE, Rule.REFRESH_REFUS
 
 
 def _drop_followers(findings: Findings) -> None:
-    """A refresh that was sent and failed is the fault; that it did not come through elsewhere follows from it."""
+    """A refresh that was sent and failed is the fault; that it did not come through elsewhere follows."""
     failed = [verdict for verdict in findings.verdicts() if verdict.rule in _FAILED]
     findings.found = {
         key: verdict

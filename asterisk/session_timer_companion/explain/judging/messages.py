@@ -145,7 +145,10 @@ class MessageJudge:
                 )  # fmt: skip
             if expires.refresher is Role.UAC and not asked.supports_timer and not sender.supports:
                 report(
-                    Rule.REFRESHER_WITHOUT_SUPPORT, each, request, f"Session-Expires: {expires}, no Supported: timer",
+                    Rule.REFRESHER_WITHOUT_SUPPORT,
+                    each,
+                    request,
+                    f"Session-Expires: {expires}, no Supported: timer",
                     "Supported: timer",
                 )  # fmt: skip
         if sender.asked and not asked.supports_timer:
@@ -161,7 +164,8 @@ class MessageJudge:
         elif known is not None and known.agreement is not None and expires is None and asked.supports_timer:
             report(
                 Rule.TIMER_DROPPED, each, request, "no Session-Expires",
-                f"Session-Expires: {known.agreement.interval};refresher={self._role(known.agreement, each.side)}",
+                f"Session-Expires: {known.agreement.interval};"
+                f"refresher={known.agreement.refresher.role(sender=SIDES[each.side])}",
             )  # fmt: skip
         if known is None:
             self._retry(each, asked)
@@ -331,7 +335,7 @@ class MessageJudge:
                 f"Session-Expires: {due}",
             )  # fmt: skip
         elif asked.supports_timer and named is not None and named is not seen.refresher:
-            # uac where uas was asked for may be a proxy's completion (RFC 4028 8.2), unless the UAS knows timers.
+            # uac where uas was asked for may be a proxy's completion (8.2), unless the UAS knows timers.
             surely = named is Role.UAC or shown.supports_timer
             wanted = f"refresher={named}, as the request named it"
             if surely:
@@ -340,7 +344,10 @@ class MessageJudge:
             self._report(Rule.REQUIRE_MISSING, each, one, f"{stood}, no Require: timer", "Require: timer")
         if shown.requires_timer and not (asked.supports_timer or supported):
             self._report(
-                Rule.REQUIRE_NOT_SUPPORTED, each, one, "Require: timer, to a request without Supported: timer",
+                Rule.REQUIRE_NOT_SUPPORTED,
+                each,
+                one,
+                "Require: timer, to a request without Supported: timer",
                 "no Require: timer",
             )  # fmt: skip
 
@@ -369,9 +376,6 @@ class MessageJudge:
                 self._report(
                     Rule.ELSEWHERE, each, one, f"Session-Expires: {value}", "no Session-Expires here"
                 )
-
-    def _role(self, agreement: Agreement, side: int) -> Role:
-        return agreement.refresher.role(sender=SIDES[side])
 
     def _report(self, rule: Rule, each: Transaction, one: Sighted, stood: str, due: str) -> None:
         self.findings.message(rule, Place(self.hop, each, one), stood, due)

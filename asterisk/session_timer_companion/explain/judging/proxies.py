@@ -1,4 +1,4 @@
-"""What a proxy did to what passed it, seen on the hop before it and on the hop behind it (RFC 4028 section 8).
+"""What a proxy did to what passed it, seen on the hop before it and on the hop behind it (RFC 4028 8).
 
 Who speaks for an end itself is no proxy: our own edge, told by its internal header, and whoever takes the
 timer headers off on one side.

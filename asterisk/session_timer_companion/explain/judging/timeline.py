@@ -148,7 +148,8 @@ class TimelineJudge:
             due = f"a refresh before {times.interval} s, best at {times.interval / 2:.0f} s"
             self._happened(Rule.NO_REFRESH, times, at, f"no refresh in {times.interval} s; {after}", due)
         elif next_one.side == times.refresher:
-            due = f"a refresh at {times.interval / 2:.0f} s: from {times.deadline - since:.0f} s on the peer may hang up"
+            half, limit = times.interval / 2, times.deadline - since
+            due = f"a refresh at {half:.0f} s: from {limit:.0f} s on the peer may hang up"
             self._happened(Rule.LATE_REFRESH, times, at, after, due)
 
     def _last(self, times: _Times) -> None:
@@ -274,7 +275,7 @@ class TimelineJudge:
         return False
 
     def _ended_though_refreshed(self, found: list[Period]) -> None:
-        """A BYE at the deadline of an earlier 2xx: its sender did not count a refresh that it had answered."""
+        """A BYE at the deadline of an earlier 2xx: its sender did not count a refresh it had answered."""
         bye = self.bye
         if bye is None or len(found) < 2 or found[-1].agreement is None or _is_ordinary(_reason(bye)):
             return

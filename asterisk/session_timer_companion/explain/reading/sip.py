@@ -18,10 +18,10 @@ _LONG_NAMES = {
     "x": "session-expires",
 }
 _READ = (
-    "via", "route", "record-route", "max-forwards", "from", "to", "call-id", "cseq", "contact", "session-expires",
-    "min-se", "supported", "require", "proxy-require", "unsupported", "allow", "retry-after", "reason", "user-agent",
-    "server", "content-type", "x-session-timer", "x-call-id", "x-cid", "x-original-call-id", "x-orig-call-id",
-    "x-parent-call-id", "p-call-id", *_LONG_NAMES,
+    "via", "route", "record-route", "max-forwards", "from", "to", "call-id", "cseq", "contact",
+    "session-expires", "min-se", "supported", "require", "proxy-require", "unsupported", "allow",
+    "retry-after", "reason", "user-agent", "server", "content-type", "x-session-timer", "x-call-id", "x-cid",
+    "x-original-call-id", "x-orig-call-id", "x-parent-call-id", "p-call-id", *_LONG_NAMES,
 )  # fmt: skip
 """The headers that are read, in lower case: others cost time, and nobody asks for them."""
 _ROW = re.compile(

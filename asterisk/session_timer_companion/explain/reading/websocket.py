@@ -47,7 +47,7 @@ def message(held: bytes, parts: list[bytes]) -> tuple[bytes | None, bytes]:
 
 
 def _frame(data: bytes) -> tuple[int, bool, bytes, int] | None:
-    """Opcode, whether it is a message's last frame, its unmasked payload and its end; None if it is not whole."""
+    """Opcode, whether it ends a message, unmasked payload, its own end; None if the frame is not whole."""
     if len(data) < 2:
         return None
     opcode, final = data[0] & 0x0F, bool(data[0] & 0x80)

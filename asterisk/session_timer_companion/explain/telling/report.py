@@ -78,7 +78,7 @@ def remarks(call: Explained, *, timed: bool = True) -> Iterator[str]:
     if not call.whole:
         yield "  The call began before the capture: what was agreed first is not known, and not judged."
     if call.jumped:
-        yield "  The clock jumped, or nothing was captured for a while, during the call: times were not judged."
+        yield "  The clock jumped during the call, or nothing was captured: times were not judged."
     if not timed:
         yield "  The text has no times: only what the messages say was judged, not when they came."
     for partner in call.partners:
@@ -114,7 +114,8 @@ def ended(call: Explained) -> str:
     end = call.ending
     lasted = f" after {clock(end.lasted)}" if end.lasted is not None else ""
     if end.how == "open":
-        return f"not within the capture{f', which shows {clock(end.lasted)} of it' if end.lasted is not None else ''}"
+        shown = f", which shows {clock(end.lasted)} of it" if end.lasted is not None else ""
+        return f"not within the capture{shown}"
     by = f" by {end.by.address}" if end.by is not None else ""
     reason = f", Reason: {end.reason}" if end.reason else ""
     return f"{end.how}{by}{lasted}{reason}"
@@ -169,8 +170,8 @@ def about_file(notes: Notes, calls: int) -> Iterator[str]:
         one, other = notes.encrypted[0]
         count = len(notes.encrypted)
         yield (
-            f"{count} connection{'s' * (count != 1)} with TLS (such as {one} and {other}): what is said there is "
-            "encrypted. Let Kamailio send a copy in HEP (siptrace), and capture that."
+            f"{count} connection{'s' * (count != 1)} with TLS (such as {one} and {other}): what is said "
+            "there is encrypted. Let Kamailio send a copy in HEP (siptrace), and capture that."
         )
     if not calls:
         shown = "no call in it" if notes.messages else "no SIP in it"

@@ -69,16 +69,16 @@ WORDS: dict[Rule, Words] = {
         own=_EDGE,
     ),
     Rule.SUPPORT_DROPPED: Words(
-        "{who} sent a request within the call as if it no longer knew session timers; each end may now take the "
-        "other for the refresher",
+        "{who} sent a request within the call as if it no longer knew session timers; each end may now take "
+        "the other for the refresher",
         "send Supported: timer and Session-Expires with every INVITE and UPDATE within the call too",
         asterisk="timers=yes, on the endpoint of both legs",
         around="one_sided: true",
         own=_EDGE,
     ),
     Rule.TIMER_DROPPED: Words(
-        "{who} sent an INVITE or UPDATE within the call without Session-Expires, though a timer runs; the answer may "
-        "switch it off",
+        "{who} sent an INVITE or UPDATE within the call without Session-Expires, though a timer runs; the "
+        "answer may switch it off",
         "repeat Session-Expires in every INVITE and UPDATE within the call",
         asterisk="timers=yes",
         own=_EDGE,
@@ -227,7 +227,7 @@ WORDS: dict[Rule, Words] = {
     Rule.PROXY_BYE: Words(
         "{who} ended the call by BYE to both sides, which neither of them sent",
         "end no call in the middle: only its two ends may",
-        kamailio='modparam("dialog", "default_timeout", ...): longer than the session interval; no timeout_bye',
+        kamailio='modparam("dialog", "default_timeout", ...): longer than the interval; no timeout_bye',
         own="edge.bye_on_expiry: false",
     ),
     Rule.NO_REFRESH: Words(
@@ -246,8 +246,9 @@ WORDS: dict[Rule, Words] = {
     Rule.REFRESH_UNANSWERED: Words(
         "{who} did not answer a refresh of the call, though it is there",
         "answer each UPDATE and re-INVITE within the call at once",
-        asterisk="is the endpoint identified by this address, and does Contact lead back to it (external_signaling_address)?",
-        kamailio="record_route() for INVITE, loose_route() for what follows: the request may have been lost there",
+        asterisk="is the endpoint identified by this address, and does its Contact lead back to it "
+        "(external_signaling_address)?",
+        kamailio="record_route() for INVITE, loose_route() for what follows: was the request lost there?",
         around="use_update: false, if it was an UPDATE",
         own="session-timer doctor; does the edge's script call loose_route() for UPDATE?",
     ),
@@ -261,7 +262,7 @@ WORDS: dict[Rule, Words] = {
         "{who} refused a refresh, and the session ran on unrefreshed",
         "answer a refresh that changes nothing with 200",
         asterisk="the offer is compared with allow= of the endpoint: keep the codecs that were agreed",
-        around="use_update: true: an UPDATE without SDP has nothing to refuse; if it was one, use_update: false",
+        around="use_update: true, for UPDATE has no SDP to refuse; false, if it was one that was refused",
         own=_COMPANION,
     ),
     Rule.NOT_RETRIED: Words(
@@ -316,7 +317,7 @@ WORDS: dict[Rule, Words] = {
         own="session_timer.require_timer: false",
     ),
     Rule.NO_ACK: Words(
-        "No session timer: {who} sent no ACK for the answer, or it was lost, so {other} hung up after 32 seconds",
+        "No session timer: {who} sent no ACK for the answer, or it was lost, so {other} hung up",
         "send the ACK to the Contact of our 200, by way of its Record-Route",
         asterisk="external_signaling_address and local_net: is the Contact of the 200 reachable?",
         kamailio="record_route() for INVITE, loose_route() for ACK",
@@ -342,8 +343,8 @@ def changes(verdict: Verdict, call_id: str, when: str) -> list[tuple[str, str]]:
         found += [("if that is your Asterisk", words.asterisk)]
     found.append((
         "to whoever runs it",
-        f"\u201cCall-ID {call_id}, {when}, your {verdict.message}: {verdict.stood}. {verdict.rule.section} asks for: "
-        f"{verdict.due}. Please {words.carrier}.\u201d",
+        f"\u201cCall-ID {call_id}, {when}, your {verdict.message}: {verdict.stood}. {verdict.rule.section} "
+        f"asks for: {verdict.due}. Please {words.carrier}.\u201d",
     ))  # fmt: skip
     if "asterisk" not in software and "fpbx" not in software:
         found.append(("if that is your Asterisk", words.asterisk))
