@@ -258,8 +258,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     """Say who broke the session timer of each call in TRACE, why, and the line to change.
 
     TRACE is a capture (pcap, pcapng), a log of Asterisk's "pjsip set logger on", or text saved by sngrep;
-    broke a rule; 1: somebody did; 2: it cannot be read.
-    broke a rule; 1: somebody did; 2: it cannot be read.
+    each may be packed by gzip. Neither Kamailio nor Asterisk nor a configuration is needed. Exit status 0:
+    nobody broke a rule; 1: somebody did; 2: it cannot be read.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
