@@ -188,7 +188,8 @@ def _end(notes: Notes, told: Told, wishes: Wishes, console: Console) -> None:
         _print(console, Text(line, "yellow"))
     if told.calls:
         calls = f"{told.calls} call{'s' * (told.calls != 1)}"
-        broken = f"in {told.broken} of them a rule was broken" if told.broken else "no rule was broken"
+        some = f"in {told.broken} of them a rule was broken" if told.calls > 1 else "a rule was broken"
+        broken = some if told.broken else "no rule was broken"
         _print(console, Text(f"{calls}: {broken}", "bold red" if told.broken else "bold green"))
     if wishes.html is not None:
         _print(console, Text(f"All of it as a page: {wishes.html}"))

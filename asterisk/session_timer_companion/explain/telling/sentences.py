@@ -24,6 +24,8 @@ class Words:
     """The parameter of Kamailio's ``sst`` or ``dialog``, if it is a Kamailio."""
     around: str = ""
     """The key of this pack's profile for that peer that keeps calls alive meanwhile."""
+    around_update: str = ""
+    """The same where it is about an UPDATE."""
     own: str = ""
     """What to look at where it is our own edge or Asterisk."""
 
@@ -249,7 +251,7 @@ WORDS: dict[Rule, Words] = {
         asterisk="is the endpoint identified by this address, and does its Contact lead back to it "
         "(external_signaling_address)?",
         kamailio="record_route() for INVITE, loose_route() for what follows: was the request lost there?",
-        around="use_update: false, if it was an UPDATE",
+        around_update="use_update: false",
         own="session-timer doctor; does the edge's script call loose_route() for UPDATE?",
     ),
     Rule.UPDATE_REFUSED: Words(
@@ -262,7 +264,8 @@ WORDS: dict[Rule, Words] = {
         "{who} refused a refresh, and the session ran on unrefreshed",
         "answer a refresh that changes nothing with 200",
         asterisk="the offer is compared with allow= of the endpoint: keep the codecs that were agreed",
-        around="use_update: true, for UPDATE has no SDP to refuse; false, if it was one that was refused",
+        around="use_update: true, where it allows UPDATE: that has no SDP to refuse",
+        around_update="use_update: false",
         own=_COMPANION,
     ),
     Rule.NOT_RETRIED: Words(
@@ -343,11 +346,12 @@ def changes(verdict: Verdict, call_id: str, when: str) -> list[tuple[str, str]]:
         found += [("if that is your Asterisk", words.asterisk)]
     found.append((
         "to whoever runs it",
-        f"\u201cCall-ID {call_id}, {when}, your {verdict.message}: {verdict.stood}. {verdict.rule.section} "
-        f"asks for: {verdict.due}. Please {words.carrier}.\u201d",
+        f"\u201cCall-ID {call_id}, {when}, {verdict.message}: {verdict.stood}. Due by "
+        f"{verdict.rule.section}: {verdict.due}. Please {words.carrier}.\u201d",
     ))  # fmt: skip
     if "asterisk" not in software and "fpbx" not in software:
         found.append(("if that is your Asterisk", words.asterisk))
     found.append(("if that is your Kamailio", words.kamailio))
-    found.append(("meanwhile, with this pack, in the profile of that peer", words.around))
+    around = words.around_update if "UPDATE" in verdict.message and words.around_update else words.around
+    found.append(("meanwhile, with this pack, in the profile of that peer", around))
     return [(whom, line) for whom, line in found if line]
