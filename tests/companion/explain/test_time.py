@@ -308,3 +308,15 @@ def test_a_clock_that_jumps_back_leaves_times_unjudged() -> None:
 
     assert call.jumped
     assert call.verdicts == ()
+
+
+def test_a_proxys_own_answer_is_not_the_fault_but_the_silence_behind_it() -> None:
+    """The proxy answers 408 for the callee, which did not answer but is there."""
+    whole = unanswered(end=bye(940)).through()
+    update = next(line for line in unanswered(end=()).lines if line.name == "one")
+    timeout = replace(update, name="408", by=1, status="408 Request Timeout", times=(), at=935, rows=())
+    near = [sent for sent in Script((timeout,)).through() if CARRIER in (sent.source, sent.target)]
+
+    verdict = only(scenario.in_order([*whole, *near]))
+
+    assert (verdict.rule, verdict.by.address) == (Rule.REFRESH_UNANSWERED, PBX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,7 +66,8 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         every += [(hop, dialog, messages) for dialog in dialogs(hop)]
     for hop, dialog, messages in every:
         passed_by = _goes_past(dialog, hop, found)
-        timeline = TimelineJudge(dialog, messages.agreements, findings, sight, passed_by)
+        others = [other for other in found if other is not hop]
+        timeline = TimelineJudge(dialog, messages.agreements, findings, sight, others, passed_by)
         timeline.judge()
         shown.append(_shown(dialog, timeline.periods(), findings, settings.floor))
         if timed:
@@ -101,10 +103,14 @@ def _drop_followers(findings: Findings) -> None:
     }
 
 
+_INTERNAL = re.compile(r"\d{1,10};refresher=(?:local|remote|none);")
+"""What our edge writes. An outsider may write it too: then the edge, which takes it off, is told for it."""
+
+
 def _ours(call: Call, settings: Settings) -> frozenset[str]:
     called = names(call)
     header = ladder.INTERNAL_HEADER
-    carried = [one for one in call.messages if one.message.rows(header)]
+    carried = [one for one in call.messages if any(map(_INTERNAL.match, one.message.rows(header)))]
     ends = {end for one in carried for end in (one.source, one.destination)}
     told = {called[end.address, end.port] for end in ends}
     named = {name for (address, _), name in called.items() if address in settings.ours}

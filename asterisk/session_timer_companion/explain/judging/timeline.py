@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from session_timer import Agreement, Policy
+from session_timer import ABSOLUTE_MINIMUM, Agreement, Policy
 from session_timer.answers import Reaction, reaction
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place, side_name, title
-from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Transaction
+from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Hop, Transaction
 from session_timer_companion.explain.judging.messages import SIDES
 from session_timer_companion.explain.judging.rules import Rule
 
@@ -77,6 +77,8 @@ class TimelineJudge:
     agreements: dict[int, Agreement | None]
     findings: Findings
     sight: Sight
+    others: list[Hop]
+    """The other hops of the call: what a proxy passed on is seen there too."""
     passed_by: bool
     """The dialog's requests go past this hop."""
 
@@ -216,6 +218,8 @@ class TimelineJudge:
         if final is None:
             self._unanswered(each)
             return
+        if self._failed_further_on(each):
+            return
         code = final.message.status or 0
         known = f"{code} {final.message.reason}".strip()
         if each.method == "UPDATE" and reaction(code) is Reaction.OTHER_METHOD:
@@ -242,6 +246,18 @@ class TimelineJudge:
             self.findings.message(
                 Rule.REFRESH_REFUSED, Place(hop, each, final), known, "a 2xx: nothing changed"
             )
+
+    def _failed_further_on(self, each: Transaction) -> bool:
+        """Whether the request was passed on and has no answer there: this one is the proxy's own."""
+        wanted = each.request.message
+        for hop in self.others:
+            for other in hop.transactions:
+                message = other.request.message
+                same = (message.cseq, message.method) == (wanted.cseq, wanted.method)
+                later = other.request.time >= each.request.time
+                if same and later and message.from_tag == wanted.from_tag and other.final() is None:
+                    return True
+        return False
 
     def _unanswered(self, each: Transaction) -> None:
         bye, sent = self.bye, each.request
@@ -282,7 +298,9 @@ class TimelineJudge:
         at, last = bye.request.time, found[-1]
         for period in found[:-1]:
             agreed = period.agreement
-            if agreed is None or agreed.refresher is SIDES[bye.side]:
+            # Below 90 seconds, which only laboratories have, a chance is as likely.
+            short = agreed is not None and agreed.interval < ABSOLUTE_MINIMUM
+            if agreed is None or agreed.refresher is SIDES[bye.side] or short:
                 continue
             # So near that it is no chance: a person hangs up at that moment in one of some hundred calls.
             slack = min(1.5, agreed.interval / 200)

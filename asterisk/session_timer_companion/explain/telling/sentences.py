@@ -107,7 +107,7 @@ WORDS: dict[Rule, Words] = {
     Rule.UPDATE_NOT_ALLOWED: Words(
         "{who} refreshed by UPDATE, which {other} does not allow",
         "refresh by re-INVITE where our Allow does not list UPDATE",
-        own="session_timer.use_update: false for this peer",
+        own="use_update: false for this peer; connected_line_method=invite in Asterisk's endpoint",
         asterisk="timers=yes refreshes by re-INVITE where Allow has no UPDATE; connected_line_method=invite",
     ),
     Rule.OFFER_CHANGED: Words(
