@@ -17,7 +17,7 @@ from pathlib import Path
 
 from session_timer_companion.explain.command import explained
 from session_timer_companion.explain.judging.judge import Settings
-from session_timer_companion.explain.reading.trace import Notes
+from session_timer_companion.explain.reading.trace import Notes, read
 
 from tests.companion.explain import scenario, writers
 from tests.lab import wire
@@ -59,7 +59,8 @@ def measured(name: str, count: int, media: int) -> str:
                 file.write(wire.record(at, wire.ethernet(ip)))
         size = path.stat().st_size / 1e6
         began = time.process_time()
-        found = sum(1 for _ in explained(path, Notes(), Settings(), None))
+        notes = Notes()
+        found = sum(1 for _ in explained(read(path, notes), notes, Settings()))
         took = time.process_time() - began
     assert found == count, (found, count)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

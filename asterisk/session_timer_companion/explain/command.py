@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from session_timer_companion.explain.judging.calls import Calls
 from session_timer_companion.explain.judging.judge import Settings, judge
 from session_timer_companion.explain.judging.legs import Legs
 from session_timer_companion.explain.judging.verdict import Explained
-from session_timer_companion.explain.reading.trace import Notes, TraceError, read
+from session_timer_companion.explain.reading.trace import Notes, Seen, TraceError, read
 from session_timer_companion.explain.telling import data, page, report
 
 BIG = 20_000_000
@@ -57,16 +57,12 @@ class Told:
 
 
 def explained(
-    trace: Path,
-    notes: Notes,
-    settings: Settings,
-    call_id: str | None,
-    progress: Callable[[int], None] | None = None,
+    messages: Iterable[Seen], notes: Notes, settings: Settings, call_id: str | None = None
 ) -> Iterator[Explained]:
-    """Each call of the trace, judged, in the order in which they end. Raises `TraceError`."""
+    """Each call of a trace, judged, in the order in which they end. Raises what reading it raises."""
     calls, legs = Calls(notes), Legs()
     waiting = _Waiting()
-    for seen in read(trace, notes, progress):
+    for seen in messages:
         legs.add(seen)
         if call_id is not None and seen.message.call_id != call_id:
             continue
@@ -116,7 +112,7 @@ def run(trace: Path, wishes: Wishes) -> int:
     console = _console()
     try:
         with _page(wishes.html, trace.name) as html, _bar(trace, quiet=wishes.as_json) as progress:
-            for call in explained(trace, notes, wishes.settings, wishes.call_id, progress):
+            for call in explained(read(trace, notes, progress), notes, wishes.settings, wishes.call_id):
                 _tell(call, wishes, told, console, html, notes)
         if wishes.as_json:
             _json_end(notes, told)

@@ -10,7 +10,7 @@ from session_timer_companion.explain.command import explained
 from session_timer_companion.explain.judging.judge import Settings
 from session_timer_companion.explain.judging.rules import Level, Rule
 from session_timer_companion.explain.judging.verdict import Explained, Verdict
-from session_timer_companion.explain.reading.trace import Notes
+from session_timer_companion.explain.reading.trace import Notes, read
 
 from tests.companion.explain.scenario import Sent
 from tests.companion.explain.writers import written
@@ -18,7 +18,8 @@ from tests.companion.explain.writers import written
 
 def judged(path: Path, notes: Notes | None = None, settings: Settings | None = None) -> list[Explained]:
     """Every call of a file."""
-    return list(explained(path, notes or Notes(), settings or Settings(), None))
+    notes = notes or Notes()
+    return list(explained(read(path, notes), notes, settings or Settings()))
 
 
 def one(sent: Iterable[Sent], settings: Settings | None = None) -> Explained:

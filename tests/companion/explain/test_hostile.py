@@ -15,13 +15,15 @@ from session_timer_companion.explain.command import explained
 from session_timer_companion.explain.judging import calls
 from session_timer_companion.explain.judging.judge import Settings
 from session_timer_companion.explain.reading.sip import Endpoint, Message, NotSipError
-from session_timer_companion.explain.reading.trace import Notes, Seen, TraceError
+from session_timer_companion.explain.reading.trace import Notes, Seen, TraceError, read
 
 from tests.companion.explain import scenario, writers
 from tests.companion.explain.asking import judged
 from tests.companion.explain.scenario import lawful
 from tests.companion.explain.writers import datagrams, pcap, pcapng, tcp
+from tests.fuzz.traces import trace
 
+CORPUS = Path(__file__).parents[2] / "fuzz/corpus-of-traces/trace"
 SENT = lawful().through()
 SEEDS = {
     "pcap": pcap(datagrams(SENT)),
@@ -78,6 +80,11 @@ def test_mutations_of_every_form(name: str) -> None:
 def test_any_bytes_in_any_place(name: str, more: bytes, at: int) -> None:
     data = SEEDS[name]
     survives(data[:at] + more + data[at + len(more) :])
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
+def test_what_the_fuzzer_found_worth_keeping(path: Path) -> None:
+    trace(path.read_bytes())
 
 
 @settings(max_examples=300, deadline=None)
@@ -150,7 +157,8 @@ def test_memory_does_not_grow_with_what_is_over(tmp_path: Path) -> None:
     judged(judged_one)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    count = sum(1 for _ in explained(path, Notes(), Settings(), None))
+    notes = Notes()
+    count = sum(1 for _ in explained(read(path, notes), notes, Settings()))
 
     assert count == 3000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000

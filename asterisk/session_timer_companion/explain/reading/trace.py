@@ -70,9 +70,7 @@ def read(path: Path, notes: Notes, progress: Progress | None = None) -> Iterator
     """
     try:
         with path.open("rb", buffering=_BUFFER) as raw:
-            file = _File(raw)
-            tell = (lambda: progress(raw.tell())) if progress else (lambda: None)
-            yield from _read(path, file, notes, tell)
+            yield from messages(str(path), raw, notes, progress)
     except FileNotFoundError:
         raise TraceError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -81,7 +79,10 @@ def read(path: Path, notes: Notes, progress: Progress | None = None) -> Iterator
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _read(path: Path, file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
+def messages(path: str, raw: BinaryIO, notes: Notes, progress: Progress | None = None) -> Iterator[Seen]:
+    """The same of a file that is open; ``path`` is what to call it in an error."""
+    tell = (lambda: progress(raw.tell())) if progress else (lambda: None)
+    file = _File(raw)
     head = file.peek(_HEAD)
     if not head:
         raise TraceError(f"{path}: the file is empty, or was cut off at its beginning")
@@ -160,7 +161,7 @@ class _File:
                 return data
 
 
-def _capture(path: Path, file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
+def _capture(path: str, file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:
     try:
         packets = Packets()
     except ModuleNotFoundError:
