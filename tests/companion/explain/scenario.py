@@ -125,9 +125,14 @@ class Script:
             else f"{line.method} sip:{self.numbers[1]}@pbx.example SIP/2.0"
         )
         branch = line.branch or f"{line.method if line.method != 'ACK' else 'ack'}{line.cseq}{asked_by}"
+        # Behind the proxy of the caller's requests, and before it for the callee's, its own Via is on top.
+        passed = {"far": 0, "near": 1}.get(hop) == asked_by
+        other = "near" if hop == "far" else "far"
+        below = [f"Via: SIP/2.0/UDP {self.caller}:5060;branch=z9hG4bK{branch}{other}"] if passed else []
         rows = [
             first,
             f"Via: SIP/2.0/UDP {self.caller}:5060;branch=z9hG4bK{branch}{hop}",
+            *below,
             f"From: {local if asked_by == 0 else remote}",
             f"To: {remote if asked_by == 0 else local}",
             f"Call-ID: {self.call_id}",

@@ -134,3 +134,35 @@ def test_levels() -> None:
         Rule.SWITCHED_OFF,
         Rule.CALL_REFUSED_422,
     }
+
+
+@pytest.mark.requirement("PRX-8.1-14", "PRX-8.1-17")
+def test_an_interval_that_a_proxy_raised_for_a_caller_without_support_is_lawful() -> None:
+    script = lawful().rows("invite", Session_Expires="100", Supported=None)
+    script = script.rows("ok", Session_Expires="300;refresher=uas", Require=None).without(
+        "one", "one-ok", "two", "two-ok"
+    )
+    short = script.change("bye", lambda line: replace(line, at=90))
+
+    assert rules(short.through(behind=behind(Session_Expires="300", Min_SE="300"))) == []
+
+
+def test_a_b2bua_that_keeps_the_call_id_is_no_proxy() -> None:
+    """Each side of it has a timer of its own, and one Via."""
+
+    def other_side(line: Line) -> Line:
+        if line.name == "invite":
+            return line.with_rows(Session_Expires="3600;refresher=uac")
+        return line.with_rows(Session_Expires="3600;refresher=uac") if line.name == "ok" else line
+
+    sent = lawful().through(behind=other_side)
+    alone = [replace(one, text=without_second_via(one.text)) for one in sent]
+
+    assert rules(sent) == [Rule.PROXY_REFRESHER, Rule.PROXY_ANSWER]
+    assert rules(alone) == []
+
+
+def without_second_via(text: bytes) -> bytes:
+    rows = text.split(b"\r\n")
+    vias = [row for row in rows if row.startswith(b"Via:")]
+    return b"\r\n".join(row for row in rows if row not in vias[1:])

@@ -320,3 +320,25 @@ def test_a_proxys_own_answer_is_not_the_fault_but_the_silence_behind_it() -> Non
     verdict = only(scenario.in_order([*whole, *near]))
 
     assert (verdict.rule, verdict.by.address) == (Rule.REFRESH_UNANSWERED, PBX)
+
+
+def test_an_answer_that_the_capture_missed_is_no_silence() -> None:
+    """The refresh was sent once: whoever gets no answer over UDP sends again (RFC 3261 17.1.2.2)."""
+    call = one(lawful().without("one-ok", "two", "two-ok").direct())
+
+    assert call.verdicts == ()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_direction_alone(side: int) -> None:
+    call = one(lawful().only(lambda line: line.by == side).direct())
+
+    assert call.one_way
+    assert call.verdicts == ()
+
+
+def test_a_call_whose_answer_was_not_captured() -> None:
+    call = one(lawful().without("ok").direct())
+
+    assert not call.whole
+    assert call.verdicts == ()

@@ -57,7 +57,9 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
     found = hops(call)
     findings = Findings(_ours(call, settings), tuple(_columns(found, names(call))))
     timed = notes.timed and not call.jumped
-    sight = Sight(max(notes.last or 0.0, call.last), timed, settings.floor)
+    copied = any(one.transport == "HEP" for one in call.messages)
+    end = notes.last_copy if copied else notes.last
+    sight = Sight(max(end or 0.0, call.last), timed, settings.floor)
     shown: list[ExplainedDialog] = []
     every: list[tuple[Hop, Dialog, MessageJudge]] = []
     for hop in found:
@@ -74,7 +76,9 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
             ending.no_ack(hop, dialog, findings, seen_elsewhere=_acked_elsewhere(dialog, hop, found))
     proxies.judge(found, findings)
     _drop_followers(findings)
-    first = call.messages[0].message if call.messages else None
+    by_tags: dict[frozenset[str | None], list[Dialog]] = {}
+    for _, dialog, _ in every:
+        by_tags.setdefault(frozenset(dialog.tags), []).append(dialog)
     return Explained(
         call_id=call.call_id,
         begin=call.messages[0].time if call.messages else call.last,
@@ -84,7 +88,8 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         ending=ending.ending(call, found, [dialog for _, dialog, _ in every], findings, timed=timed),
         verdicts=findings.verdicts(),
         draw=partial(_ladder, call, found, shown),
-        whole=bool(first is not None and _begins(call)),
+        whole=_begins(call) and all(any(one.answer for one in known) for known in by_tags.values()),
+        one_way=_is_one_way(call),
         jumped=call.jumped,
     )
 
@@ -122,6 +127,11 @@ def _begins(call: Call) -> bool:
         one.message.is_request and one.message.method == "INVITE" and one.message.to_tag is None
         for one in call.messages
     )
+
+
+def _is_one_way(call: Call) -> bool:
+    ways = {(one.source.address, one.destination.address) for one in call.messages}
+    return len(call.messages) > 1 and not any((target, source) in ways for source, target in ways)
 
 
 def _user(call: Call, header: str) -> str:

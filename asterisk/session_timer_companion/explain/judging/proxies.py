@@ -1,7 +1,7 @@
 """What a proxy did to what passed it, seen on the hop before it and on the hop behind it (RFC 4028 8).
 
-Who speaks for an end itself is no proxy: our own edge, told by its internal header, and whoever takes the
-timer headers off on one side.
+Who speaks for an end itself is no proxy: our own edge, told by its internal header, and a B2BUA that keeps
+the Call-ID, told by its Via.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ def judge(hops: list[Hop], findings: Findings) -> None:
         for behind in hops:
             if before is behind or before.ends[1] != behind.ends[0] or behind.ends[0] in findings.ours:
                 continue
+            if not _is_proxy(before, behind):
+                continue
             for first in before.transactions:
                 second = _passed_on(first, behind)
                 if second is not None and first.method in REFRESHES:
@@ -29,6 +31,16 @@ def judge(hops: list[Hop], findings: Findings) -> None:
                     spots = (before, behind) if first.side == CALLER else (behind, before)
                     _pair(*pair, *spots, findings)
             _byes(before, behind, findings)
+
+
+def _is_proxy(before: Hop, behind: Hop) -> bool:
+    """Whether who stands between them puts its Via on top of those that came (RFC 3261 16.6)."""
+    for first in before.transactions:
+        second = _passed_on(first, behind)
+        if second is not None and first.side == CALLER and first.request.message.branch:
+            came = first.request.message.branch
+            return any(came in row for row in second.request.message.rows("via")[1:])
+    return False
 
 
 def _passed_on(first: Transaction, behind: Hop) -> Transaction | None:

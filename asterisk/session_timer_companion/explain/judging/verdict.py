@@ -111,7 +111,9 @@ class Explained:
     draw: Callable[[], Ladder] = field(repr=False, compare=False)
     """Draws the call: most of many calls nobody looks at."""
     whole: bool = True
-    """False: it began before the capture, so what was agreed first is not known."""
+    """False: it began before the capture, or its answer is not in it: what was agreed first is not known."""
+    one_way: bool = False
+    """Only one direction was captured."""
     jumped: bool = False
     """The clock jumped, or nothing was captured for a while: times were not judged."""
     partners: tuple[str, ...] = ()

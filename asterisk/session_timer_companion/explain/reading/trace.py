@@ -49,6 +49,8 @@ class Notes:
     first: float | None = None
     last: float | None = None
     """Seconds: the time of the first and of the last packet, SIP or not."""
+    last_copy: float | None = None
+    """The same of the last HEP copy, by the clock of whoever made it."""
     timed: bool = True
     """False: a text without times."""
     jumps: list[tuple[float, float]] = field(default_factory=list)
@@ -193,6 +195,8 @@ def _capture(path: str, file: _File, notes: Notes, tell: Callable[[], None]) -> 
             seen = _seen(time, source, target, payload, transport)
             if seen is not None:
                 notes.messages += 1
+                if seen.transport == "HEP":
+                    notes.last_copy = max(seen.time, notes.last_copy or seen.time)
                 yield seen
     notes.encrypted = [(min(ends, key=str), max(ends, key=str)) for ends in streams.encrypted]
     tell()

@@ -17,6 +17,7 @@ def call(explained: Explained, *, timed: bool = True) -> dict[str, Any]:
         "caller": explained.caller,
         "callee": explained.callee,
         "whole": explained.whole,
+        "one_way": explained.one_way,
         "clock_jumped": explained.jumped,
         "partners": list(explained.partners),
         "dialogs": [

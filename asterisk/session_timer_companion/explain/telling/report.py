@@ -76,7 +76,9 @@ def line(number: int, call: Explained, *, timed: bool = True) -> Text:
 def remarks(call: Explained, *, timed: bool = True) -> Iterator[str]:
     """What limits what can be said of the call."""
     if not call.whole:
-        yield "  The call began before the capture: what was agreed first is not known, and not judged."
+        yield "  The call began before the capture, or its answer is not in it: what was agreed is not known."
+    if call.one_way:
+        yield "  Only one direction was captured: what the other side said is not known, and not judged."
     if call.jumped:
         yield "  The clock jumped during the call, or nothing was captured: times were not judged."
     if not timed:
