@@ -291,3 +291,20 @@ def test_the_help_of_the_command_is_its_own() -> None:
     assert result.exit_code == 0
     assert "--anonymize" in result.output
     assert "explain" in CliRunner().invoke(main, ["--help"]).output
+
+
+def test_a_verdict_stands_in_the_ladder_where_it_belongs(tmp_path: Path) -> None:
+    lines = run(written(tmp_path / "a.pcap", lawful().rows("ok", Require=None).direct())).output.splitlines()
+
+    at = next(number for number, line in enumerate(lines) if "⋯ broken: require-missing" in line)
+    assert lines[at].endswith("by 198.18.81.20")
+    assert any("200 ──" in line for line in lines[at - 3 : at])
+
+
+def test_a_long_address_is_shown_by_its_end(tmp_path: Path) -> None:
+    six = replace(lawful(), caller="2001:db8:aaaa:bbbb:cccc::42", callee="2001:db8:aaaa:bbbb:cccc::20")
+
+    output = run(written(tmp_path / "a.pcap", six.direct())).output
+
+    assert "…a:bbbb:cccc::42" in output.replace("…aa:bbbb:cccc::42", "…a:bbbb:cccc::42")
+    assert "│──── UPDATE ───▶│" in output

@@ -33,11 +33,14 @@ from session_timer_companion.explain.judging.verdict import (
     ExplainedDialog,
     Party,
     Refreshed,
+    Verdict,
 )
 from session_timer_companion.explain.reading.sip import Message
 from session_timer_companion.explain.reading.trace import Notes
 from session_timer_companion.printable import printable
 
+_WIDEST = 17
+"""Letters that the head of a column has room for."""
 MOST_DRAWN = 400
 """Arrows of one ladder; what is between its beginning and its end is then left out."""
 
@@ -87,7 +90,7 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         dialogs=tuple(shown),
         ending=ending.ending(call, found, [dialog for _, dialog, _ in every], findings, timed=timed),
         verdicts=findings.verdicts(),
-        draw=partial(_ladder, call, found, shown),
+        draw=partial(_ladder, call, found, shown, findings.verdicts()),
         whole=_begins(call) and all(any(one.answer for one in known) for known in by_tags.values()),
         one_way=_is_one_way(call),
         jumped=call.jumped,
@@ -216,18 +219,28 @@ class _Packet:
     retransmission: bool = False
 
 
-def _ladder(call: Call, found: list[Hop], shown: list[ExplainedDialog]) -> ladder.Ladder:
+def _ladder(
+    call: Call, found: list[Hop], shown: list[ExplainedDialog], verdicts: tuple[Verdict, ...]
+) -> ladder.Ladder:
     called = names(call)
-    cast = ladder.Cast({name: name for name in _columns(found, called)})
+    cast = ladder.Cast({name: _short(name) for name in _columns(found, called)})
     start = call.messages[0].time if call.messages else 0.0
     rows: list[ladder.Arrow | ladder.Note] = list(_arrows(call.messages, called, cast, start))
     rows += _notes(shown, start)
+    rows += [
+        ladder.Note(one.at - start, f"{one.level}: {one.rule.value}, by {one.by.address}") for one in verdicts
+    ]
     rows.sort(key=lambda row: row.time)
     if len(rows) > MOST_DRAWN:
         half = MOST_DRAWN // 2
         left_out = ladder.Note(rows[half].time, f"{len(rows) - MOST_DRAWN} messages are left out here")
         rows = [*rows[:half], left_out, *rows[-half:]]
     return ladder.Ladder(printable(f"Call-ID {call.call_id[:120]}"), cast.columns, tuple(rows))
+
+
+def _short(name: str) -> str:
+    """An address as the head of a column: of a long one its end, which tells it from its neighbours."""
+    return name if len(name) <= _WIDEST else f"\u2026{name[1 - _WIDEST :]}"
 
 
 def _columns(found: list[Hop], called: dict[tuple[str, int], str]) -> list[str]:
