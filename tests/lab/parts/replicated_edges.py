@@ -24,11 +24,11 @@ added = runpy.run_path(str(ROOT / "docker" / "edge" / "native" / "make"))["added
 
 ELSEWHERE = """
 import time
-from session_timer_kemi import verbs
+from session_timer_kemi import session_timers
 
 _monotonic = time.monotonic
-verbs.clock_id = lambda: "@NAME@"
-verbs.SessionTimers.__init__.__defaults__ = (lambda: _monotonic() + @AHEAD@,)
+session_timers.clock_id = lambda: "@NAME@"
+session_timers.SessionTimers.__init__.__defaults__ = (lambda: _monotonic() + @AHEAD@,)
 """
 """Put in front of an edge's script: another host. Containers have the machine's own clock."""
 
