@@ -306,5 +306,5 @@ def test_a_long_address_is_shown_by_its_end(tmp_path: Path) -> None:
 
     output = run(written(tmp_path / "a.pcap", six.direct())).output
 
-    assert "…a:bbbb:cccc::42" in output.replace("…aa:bbbb:cccc::42", "…a:bbbb:cccc::42")
+    assert "…aa:bbbb:cccc::42" in output
     assert "│──── UPDATE ───▶│" in output

@@ -84,7 +84,7 @@ def test_a_carrier_that_does_not_refresh_is_named(stage: Stage) -> None:
 
     found = captured(stage, call)
 
-    assert rules(found)[0] == "no-refresh"
+    assert "no-refresh" in rules(found)
     assert set(rules(found)) <= {"no-refresh", "refresh-unanswered"}
     assert {verdict["by"]["address"] for verdict in found["verdicts"]} == {call.agent.address}
 
