@@ -124,3 +124,7 @@ bench-companion: .venv/installed images ## what the companion costs, and 2,000 r
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures
 	@cp out/demo/act-*.svg docs/images/
+
+.PHONY: explained
+explained: .venv/installed ## the example of docs/how-to/explain.md: its capture, its text and its picture
+	@$(PYTHON) -m tests.docs.explained
