@@ -1,7 +1,6 @@
-"""What makes an Asterisk send a refresh, on the release that the stack runs (docs/reference/asterisk-releases.md).
+"""What makes an Asterisk send a refresh; docs/reference/asterisk-releases.md has it for each release."""
 
-Each test drives Asterisk by AMI itself, at a peer whose interval is so long that the companion does nothing.
-"""
+# Each test drives Asterisk by AMI itself, at a peer whose interval is so long that the companion is idle.
 
 from __future__ import annotations
 
