@@ -51,7 +51,7 @@ def main() -> None:
         f"<sip:baresip@{wanted.local}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n", encoding="utf-8"
     )
     (folder / "contacts").write_text("", encoding="utf-8")
-    agent = subprocess.Popen(["/usr/bin/baresip", "-f", str(folder)], stdin=subprocess.PIPE)
+    agent = subprocess.Popen(["/usr/bin/baresip", "-f", str(folder)], stdin=subprocess.PIPE)  # noqa: S603
     connection = connect()
     print("ready", flush=True)
     if wanted.call:

@@ -11,8 +11,10 @@ sys.path.insert(0, "/opt/stacks")
 import agent_arguments
 
 REFRESHER = {None: 0, "uas": 1, "uac": 2}
-INCOMING, CONNECTED, STREAMS_RUNNING, END, ERROR, RELEASED = 1, 6, 7, 12, 13, 18
-"""States of a call, as linphone numbers them."""
+INCOMING, STREAMS_RUNNING, ERROR, END, RELEASED = 1, 8, 13, 14, 19
+"""States of a call, as linphone 5 numbers them."""
+ON = 2
+"""State of the library once it has started."""
 
 library = ctypes.CDLL("liblinphone.so.12")
 
@@ -33,6 +35,7 @@ def _argument(value: object) -> object:
 
 def main() -> None:
     wanted = agent_arguments.read()
+    Path("/root/.local/share/linphone").mkdir(parents=True, exist_ok=True)
     settings = Path("/tmp/linphonerc")  # noqa: S108 - inside a container of its own
     settings.write_text(
         f"[sip]\nbind_address={wanted.local}\nuse_ipv6=0\ncontact=sip:linphone@{wanted.local}\n"
@@ -52,6 +55,9 @@ def main() -> None:
     ask("linphone_core_set_session_expires_min_value", core, wanted.min_se)
     ask("linphone_core_set_session_expires_refresher_value", core, REFRESHER[wanted.refresher])
     ask("linphone_core_start", core)
+    while ask("linphone_core_get_global_state", core) != ON:
+        ask("linphone_core_iterate", core)
+        time.sleep(0.02)
     print("ready", flush=True)
 
     call = ask("linphone_core_invite", core, f"sip:{wanted.call}@{wanted.edge}") if wanted.call else 0

@@ -12,6 +12,7 @@ sys.path.insert(0, "/opt/stacks")
 import agent_arguments
 import pjsua2 as pj
 
+AS_IS = pj.CallOpParam(True)  # noqa: FBT003 - the account's own settings
 TIMER = {"off": 0, "optional": 1, "required": 2, "always": 3}
 
 
@@ -73,7 +74,7 @@ def main() -> None:
     if wanted.call:
         call = Call(account)
         account.calls.append(call)
-        call.makeCall(f"sip:{wanted.call}@{wanted.edge}", pj.CallOpParam(True))
+        call.makeCall(f"sip:{wanted.call}@{wanted.edge}", AS_IS)
 
     hold_at = time.monotonic() + wanted.hold_after if wanted.hold_after else None
     while not (account.calls and account.calls[0].over):
@@ -81,7 +82,7 @@ def main() -> None:
         if hold_at and time.monotonic() > hold_at and account.calls:
             hold_at = None
             print("hold", flush=True)
-            account.calls[0].setHold(pj.CallOpParam(True))
+            account.calls[0].setHold(AS_IS)
     endpoint.libDestroy()
 
 
