@@ -95,6 +95,12 @@ AGENTS = (
         },
     ),
     Agent(
+        "jssip",
+        "JsSIP on Node.js, by WebSocket",
+        "session-timer/stack-jssip:trixie",
+        ("bash", "/opt/stacks/jssip/agent"),
+    ),
+    Agent(
         "sst",
         "PJSIP behind Kamailio's sst",
         "session-timer/stack-pjsua2:bookworm",

@@ -11,7 +11,7 @@ from tests.lab.waiting import wait_until
 
 # The agent has a process group of its own. When that is killed its address stays, and nobody answers there.
 _START = 'setsid sh -c \'echo $$ >/run/agent.pid; exec "$@"\' sh "$@" & wait; exec sleep infinity'
-_KILL = 'kill -KILL -- "-$(cat /run/agent.pid)"'
+_KILL = "kill -KILL -$(cat /run/agent.pid)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _agreement(call: ObservedCall, case: Case) -> list[str]:
 def _moments(call: ObservedCall, refreshes: list[Refresh], interval: int) -> list[str]:
     latest = interval - min(32, interval / 3)
     return [
-        f"a refresh came {wait:.1f} s after the 2xx before, expected {EARLIEST * interval:.0f} to {latest:.0f} s"
+        f"a refresh came {wait:.1f} s after a 2xx, expected {EARLIEST * interval:.0f} to {latest:.0f} s"
         for wait in _waits(call, refreshes)
         if not EARLIEST * interval <= wait <= latest
     ]

@@ -23,8 +23,10 @@ my %call = (
     cb_final   => sub { print "final $_[0]\n" },
 );
 print "ready\n";
+# The call is kept: Net::SIP answers nothing of a call that nobody holds.
+my $call;
 if ($wanted{call}) {
-    $agent->invite("sip:$wanted{call}\@$wanted{edge}", %call) or die "agent: no call: " . $agent->error . "\n";
+    $call = $agent->invite("sip:$wanted{call}\@$wanted{edge}", %call) or die "agent: no call: " . $agent->error . "\n";
 } else {
     $agent->listen(%call) or die "agent: no listening: " . $agent->error . "\n";
 }
