@@ -9,6 +9,13 @@ from types import MappingProxyType
 _NO_TIMER = "it has no session timers"
 _NO_BELOW_90 = "it takes no interval below 90 s"
 _BY_UPDATE = "it refreshes by UPDATE wherever the other side allows it"
+_OWN_INTERVAL_AGAIN = (
+    "it refreshes with the interval of its settings instead of the agreed one, and repeats that several times "
+    "a second when it is told 422 again"
+)
+_ROLE_NOT_TURNED = (
+    "it names the refresher of its UPDATE as in the initial INVITE, and so hands the role to us"
+)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -32,8 +39,8 @@ class Agent:
     """By scenario: why its interface cannot play it."""
     behind_sst: bool = False
     """Kamailio's `sst` stands between it and the edge."""
-    quirks: tuple[str, ...] = ()
-    """What it does against the RFC and is known for; the page says so, and it is no failure of ours."""
+    quirks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """By scenario: what it does against the RFC. There it counts that the call is kept, whoever refreshes it."""
 
 
 def _without_timer() -> Mapping[str, str]:
@@ -55,7 +62,13 @@ AGENTS = (
         ("python3", "/opt/stacks/pjsua2/agent.py"),
         cannot={"caller-it-reinvites": _BY_UPDATE, "refused-at-60": _NO_BELOW_90},
     ),
-    Agent("sofia", "Sofia-SIP (nua)", "session-timer/stack-sofia:trixie", ("agent",)),
+    Agent(
+        "sofia",
+        "Sofia-SIP (nua)",
+        "session-timer/stack-sofia:trixie",
+        ("agent",),
+        quirks=dict.fromkeys(("refused-first", "refused-at-60"), _OWN_INTERVAL_AGAIN),
+    ),
     Agent(
         "linphone",
         "liblinphone",
@@ -68,6 +81,7 @@ AGENTS = (
         "session-timer/stack-sipral:trixie",
         ("python3", "/opt/stacks/sipral/agent.py"),
         cannot={"caller-it-reinvites": _BY_UPDATE, "refused-at-60": _NO_BELOW_90},
+        quirks={"callee-it-refreshes": _ROLE_NOT_TURNED},
     ),
     Agent(
         "asterisk",

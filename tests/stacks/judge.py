@@ -21,9 +21,13 @@ class Verdict:
 
 
 def kept(call: ObservedCall, case: Case) -> list[Refresh]:
-    """The refreshes of the side that shall refresh that were answered by 2xx; a hold is none of them."""
+    """The answered refreshes of the side that shall refresh, or of both where the agent has a quirk.
+
+    A hold is none of ours, and a change of the session right after it was made is none at all.
+    """
     side = call.edge if case.scenario.we_refresh else call.carrier
-    return [each for each in call.refreshes_by(side) if each.answered and not _is_codec_lock(call, each)]
+    found = call.refreshes if case.quirk else call.refreshes_by(side)
+    return [each for each in found if each.answered and not _is_codec_lock(call, each)]
 
 
 def enough(call: ObservedCall, case: Case) -> bool:
@@ -53,7 +57,7 @@ def judge(call: ObservedCall, case: Case) -> Verdict:
     refreshes = kept(call, case)
     if len(_after_hold(call, case)) < scenario.refreshes:
         complaints.append(f"{len(refreshes)} refreshes were answered, expected {scenario.refreshes}")
-    complaints += _moments(call, refreshes, scenario.interval)
+    complaints += _moments(call, refreshes, case)
     complaints += _intruders(call, case)
     if scenario.hold:
         complaints += _hold(call, case)
@@ -68,10 +72,13 @@ def _told(call: ObservedCall, refreshes: list[Refresh], case: Case) -> str:
     waits = ", ".join(f"{each:.0f}" for each in _waits(call, refreshes))
     methods = " and ".join(sorted({each.request.message.method or "" for each in refreshes}))
     who = "we" if case.scenario.we_refresh else "it"
+    if case.quirk:
+        who = "both"
     first = "422, then " if case.scenario.refused_first and len(call.invites) > 1 else ""
     agreed = f"`{call.agreed}`" if call.agreed else "no timer in the 2xx"
     held = ", on hold" if case.scenario.hold else ""
-    return f"{first}{agreed}; {who} refreshed{held} by {methods or 'nothing'} after {waits or 'no'} s"
+    quirk = f". Against the RFC: {case.quirk}" if case.quirk else ""
+    return f"{first}{agreed}; {who} refreshed{held} by {methods or 'nothing'} after {waits or 'no'} s{quirk}"
 
 
 def _refusal(call: ObservedCall, interval: int) -> list[str]:
@@ -98,28 +105,30 @@ def _agreement(call: ObservedCall, case: Case) -> list[str]:
     return found
 
 
-def _moments(call: ObservedCall, refreshes: list[Refresh], interval: int) -> list[str]:
+def _moments(call: ObservedCall, refreshes: list[Refresh], case: Case) -> list[str]:
+    interval = case.scenario.interval
     latest = interval - min(32, interval / 3)
+    earliest = 0 if case.quirk else EARLIEST * interval
     return [
-        f"a refresh came {wait:.1f} s after a 2xx, expected {EARLIEST * interval:.0f} to {latest:.0f} s"
+        f"a refresh came {wait:.1f} s after the one before, expected {earliest:.0f} to {latest:.0f} s"
         for wait in _waits(call, refreshes)
-        if not EARLIEST * interval <= wait <= latest
+        if not earliest <= wait <= latest
     ]
 
 
 def _waits(call: ObservedCall, refreshes: list[Refresh]) -> list[float]:
-    """Seconds from the 2xx before each refresh, whoever sent the request that it answers, to the refresh."""
-    answered = [call.established, *(each.response for each in call.refreshes if each.answered)]
-    moments = sorted(each.time for each in answered if each is not None)
+    """Seconds to each refresh from the 2xx of the one before, at first from that of the initial INVITE."""
+    answers = [call.established, *(each.response for each in refreshes)]
     return [
-        each.request.time - max(moment for moment in moments if moment < each.request.time)
-        for each in refreshes
+        each.request.time - before.time
+        for before, each in zip(answers, refreshes, strict=False)
+        if before is not None
     ]
 
 
 def _intruders(call: ObservedCall, case: Case) -> list[str]:
     """Refreshes of the side that has nothing to do; nobody is probed while it is in time."""
-    if case.scenario.we_refresh:
+    if case.scenario.we_refresh or case.quirk:
         return []
     return [
         f"we sent {each.request.message.method} to a refresher that was in time"

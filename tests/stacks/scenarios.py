@@ -130,6 +130,11 @@ class Case:
         """Why the agent cannot play it; empty if it can."""
         return self.agent.cannot.get(self.scenario.name, "")
 
+    @property
+    def quirk(self) -> str:
+        """What the agent does against the RFC there; empty if nothing."""
+        return self.agent.quirks.get(self.scenario.name, "")
+
 
 def cases(agents: tuple[Agent, ...]) -> tuple[Case, ...]:
     """Every combination, those that cannot be played included."""

@@ -39,7 +39,7 @@ def main() -> None:
     settings = Path("/tmp/linphonerc")  # noqa: S108 - inside a container of its own
     settings.write_text(
         f"[sip]\nbind_address={wanted.local}\nuse_ipv6=0\ncontact=sip:linphone@{wanted.local}\n"
-        "[net]\ndownload_bw=0\n[sound]\nplayback_dev_id=\n",
+        "[rtp]\nnortp_timeout=3600\n",
         encoding="utf-8",
     )
     factory = ask("linphone_factory_get")
