@@ -33,7 +33,7 @@ lint: .venv/installed ## ruff and mypy --strict
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack

@@ -10,8 +10,8 @@ _NO_TIMER = "it has no session timers"
 _NO_BELOW_90 = "it takes no interval below 90 s"
 _BY_UPDATE = "it refreshes by UPDATE wherever the other side allows it"
 _OWN_INTERVAL_AGAIN = (
-    "it refreshes with the interval of its settings instead of the agreed one, and repeats that several times "
-    "a second when it is told 422 again"
+    "it refreshes with the interval of its settings instead of the agreed one, and asks for it again, "
+    "several times a second, when it is told 422"
 )
 _ROLE_NOT_TURNED = (
     "it names the refresher of its UPDATE as in the initial INVITE, and so hands the role to us"
@@ -40,7 +40,7 @@ class Agent:
     behind_sst: bool = False
     """Kamailio's `sst` stands between it and the edge."""
     quirks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    """By scenario: what it does against the RFC. There it counts that the call is kept, whoever refreshes it."""
+    """By scenario: what it does against the RFC. There the call has to be kept, whoever refreshes it."""
 
 
 def _without_timer() -> Mapping[str, str]:

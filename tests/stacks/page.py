@@ -44,7 +44,8 @@ def page(releases: Mapping[str, str], rows: list[Row]) -> str:
                 raise ValueError(f"{case.name} was not played: the page is made of a whole run")
             else:
                 result = "failed" if row.complaints else "passed"
-                text += f"| {agent.title} | {result} | {'; '.join((row.seen, *row.complaints))} |\n"
+                why = f"; FAILED: {', '.join(row.complaints)}" if row.complaints else ""
+                text += f"| {agent.title} | {result} | {row.seen}{why} |\n"
     return text
 
 
