@@ -28,9 +28,9 @@ def release(stage: Stage) -> int:
     return int(found[1])
 
 
-def received(stage: Stage, formats: str = "8 0 101", to: str = "wait") -> tuple[Call, Audio]:
+def received(stage: Stage, formats: str = "8 0 101") -> tuple[Call, Audio]:
     """A call of the peer with both codecs and telephone-event, and what was answered."""
-    call = stage.peer(LONG).call(f"sip:{to}@{stage.stack.edge}")
+    call = stage.peer(LONG).call()
     body = described(call.agent.address, formats)
     answer = call.final(
         call.send("INVITE", ALLOW, TIMER, "Session-Expires: 1800;refresher=uas", body=body), 15

@@ -1,4 +1,4 @@
-"""One lawful call with each of three user agents that nobody here wrote, all at once; the rest is tests/stacks."""
+"""One lawful call with each of three user agents that nobody here wrote; tests/stacks has the rest."""
 
 from __future__ import annotations
 
