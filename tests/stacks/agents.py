@@ -10,12 +10,14 @@ _NO_TIMER = "it has no session timers"
 _NO_BELOW_90 = "it takes no interval below 90 s"
 _BY_UPDATE = "it refreshes by UPDATE wherever the other side allows it"
 _OWN_INTERVAL_AGAIN = (
-    "it refreshes with the interval of its settings instead of the agreed one, and asks for it again, "
-    "several times a second, when it is told 422"
+    "against the RFC it refreshes with the interval of its settings instead of the agreed one, and asks for "
+    "it again, several times a second, when it is told 422"
 )
 _ROLE_NOT_TURNED = (
-    "it names the refresher of its UPDATE as in the initial INVITE, and so hands the role to us"
+    "against the RFC it names the refresher of its UPDATE as in the initial INVITE, and hands the role to us"
 )
+_ROLE_TAKEN = "it takes the refresher's role with its hold, as it may"
+_NO_SECOND_TRY = "it does not try again after 422: the call is not made"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,8 +41,8 @@ class Agent:
     """By scenario: why its interface cannot play it."""
     behind_sst: bool = False
     """Kamailio's `sst` stands between it and the edge."""
-    quirks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    """By scenario: what it does against the RFC. There the call has to be kept, whoever refreshes it."""
+    moves: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """By scenario: how it changes who refreshes. There the call has to be kept, whoever does."""
 
 
 def _without_timer() -> Mapping[str, str]:
@@ -67,13 +69,15 @@ AGENTS = (
         "Sofia-SIP (nua)",
         "session-timer/stack-sofia:trixie",
         ("agent",),
-        quirks=dict.fromkeys(("refused-first", "refused-at-60"), _OWN_INTERVAL_AGAIN),
+        moves=dict.fromkeys(("refused-first", "refused-at-60"), _OWN_INTERVAL_AGAIN),
     ),
     Agent(
         "linphone",
         "liblinphone",
         "session-timer/stack-linphone:trixie",
         ("python3", "/opt/stacks/linphone/agent.py"),
+        cannot={"caller-it-reinvites": _BY_UPDATE},
+        moves={"on-hold": _ROLE_TAKEN},
     ),
     Agent(
         "sipral",
@@ -81,7 +85,7 @@ AGENTS = (
         "session-timer/stack-sipral:trixie",
         ("python3", "/opt/stacks/sipral/agent.py"),
         cannot={"caller-it-reinvites": _BY_UPDATE, "refused-at-60": _NO_BELOW_90},
-        quirks={"callee-it-refreshes": _ROLE_NOT_TURNED},
+        moves={"callee-it-refreshes": _ROLE_NOT_TURNED},
     ),
     Agent(
         "asterisk",
@@ -113,6 +117,7 @@ AGENTS = (
         "JsSIP on Node.js, by WebSocket",
         "session-timer/stack-jssip:trixie",
         ("bash", "/opt/stacks/jssip/agent"),
+        cannot=dict.fromkeys(("refused-first", "refused-at-60"), _NO_SECOND_TRY),
     ),
     Agent(
         "sst",

@@ -21,12 +21,12 @@ class Verdict:
 
 
 def kept(call: ObservedCall, case: Case) -> list[Refresh]:
-    """The answered refreshes of the side that shall refresh, or of both where the agent has a quirk.
+    """The answered refreshes of the side that shall refresh, or of both where the agent moves the role.
 
     A hold is none of ours, and a change of the session right after it was made is none at all.
     """
     side = call.edge if case.scenario.we_refresh else call.carrier
-    found = call.refreshes if case.quirk else call.refreshes_by(side)
+    found = call.refreshes if case.moves else call.refreshes_by(side)
     return [each for each in found if each.answered and not _is_codec_lock(call, each)]
 
 
@@ -58,6 +58,11 @@ def judge(call: ObservedCall, case: Case) -> Verdict:
     if len(_after_hold(call, case)) < scenario.refreshes:
         complaints.append(f"{len(refreshes)} refreshes were answered, expected {scenario.refreshes}")
     complaints += _moments(call, refreshes, case)
+    complaints += [
+        f"a refresh was {each.request.message.method}, expected {scenario.by}"
+        for each in refreshes
+        if scenario.by not in ("", each.request.message.method) and not case.moves
+    ]
     complaints += _intruders(call, case)
     if scenario.hold:
         complaints += _hold(call, case)
@@ -72,13 +77,13 @@ def _told(call: ObservedCall, refreshes: list[Refresh], case: Case) -> str:
     waits = ", ".join(f"{each:.0f}" for each in _waits(call, refreshes))
     methods = " and ".join(sorted({each.request.message.method or "" for each in refreshes}))
     who = "we" if case.scenario.we_refresh else "it"
-    if case.quirk:
+    if case.moves:
         who = "both"
     first = "422, then " if case.scenario.refused_first and len(call.invites) > 1 else ""
     agreed = f"`{call.agreed}`" if call.agreed else "no timer in the 2xx"
     held = ", on hold" if case.scenario.hold else ""
-    quirk = f". Against the RFC: {case.quirk}" if case.quirk else ""
-    return f"{first}{agreed}; {who} refreshed{held} by {methods or 'nothing'} after {waits or 'no'} s{quirk}"
+    moved = f"; {case.moves}" if case.moves else ""
+    return f"{first}{agreed}; {who} refreshed{held} by {methods or 'nothing'} after {waits or 'no'} s{moved}"
 
 
 def _refusal(call: ObservedCall, interval: int) -> list[str]:
@@ -108,7 +113,7 @@ def _agreement(call: ObservedCall, case: Case) -> list[str]:
 def _moments(call: ObservedCall, refreshes: list[Refresh], case: Case) -> list[str]:
     interval = case.scenario.interval
     latest = interval - min(32, interval / 3)
-    earliest = 0 if case.quirk else EARLIEST * interval
+    earliest = 0 if case.moves else EARLIEST * interval
     return [
         f"a refresh came {wait:.1f} s after the one before, expected {earliest:.0f} to {latest:.0f} s"
         for wait in _waits(call, refreshes)
@@ -128,7 +133,7 @@ def _waits(call: ObservedCall, refreshes: list[Refresh]) -> list[float]:
 
 def _intruders(call: ObservedCall, case: Case) -> list[str]:
     """Refreshes of the side that has nothing to do; nobody is probed while it is in time."""
-    if case.scenario.we_refresh or case.quirk:
+    if case.scenario.we_refresh or case.moves:
         return []
     return [
         f"we sent {each.request.message.method} to a refresher that was in time"

@@ -38,6 +38,8 @@ class Scenario:
     """What is agreed, in seconds."""
     method: str = "update"
     """How the agent refreshes, where it can choose."""
+    by: str = ""
+    """The method that every refresh has to have; empty where either will do."""
     refused_first: bool = False
     hold: bool = False
     killed: bool = False
@@ -51,7 +53,12 @@ class Scenario:
 SCENARIOS = (
     Scenario("caller-we-update", "it calls, we refresh by UPDATE", Place.UAS, calls=True, we_refresh=True),
     Scenario(
-        "caller-we-reinvite", "it calls, we refresh by re-INVITE", Place.REINVITE, calls=True, we_refresh=True
+        "caller-we-reinvite",
+        "it calls, we refresh by re-INVITE",
+        Place.REINVITE,
+        calls=True,
+        we_refresh=True,
+        by="INVITE",
     ),
     Scenario("caller-it-refreshes", "it calls and refreshes", Place.UAC, calls=True, we_refresh=False),
     Scenario(
@@ -61,6 +68,7 @@ SCENARIOS = (
         calls=True,
         we_refresh=False,
         method="invite",
+        by="INVITE",
     ),
     Scenario("callee-it-refreshes", "it is called and refreshes", Place.UAS, calls=False, we_refresh=False),
     Scenario("callee-we-refresh", "it is called, we refresh", Place.UAC, calls=False, we_refresh=True),
@@ -91,6 +99,7 @@ SCENARIOS = (
         calls=True,
         we_refresh=True,
         refreshes=2,
+        by="INVITE",
         hold=True,
     ),
     Scenario(
@@ -131,9 +140,9 @@ class Case:
         return self.agent.cannot.get(self.scenario.name, "")
 
     @property
-    def quirk(self) -> str:
-        """What the agent does against the RFC there; empty if nothing."""
-        return self.agent.quirks.get(self.scenario.name, "")
+    def moves(self) -> str:
+        """How the agent changes who refreshes there; empty if it does not."""
+        return self.agent.moves.get(self.scenario.name, "")
 
 
 def cases(agents: tuple[Agent, ...]) -> tuple[Case, ...]:

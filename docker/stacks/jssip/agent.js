@@ -30,8 +30,15 @@ class Connection {
     ].join("\r\n");
     return Promise.resolve({ type, sdp });
   }
-  createOffer() { return this.describe("offer"); }
-  createAnswer() { return this.describe("answer"); }
+  createOffer() {
+    this.direction = "sendrecv";  // the library writes a hold over it
+    return this.describe("offer");
+  }
+  createAnswer() {
+    const said = /a=(sendrecv|sendonly|recvonly|inactive)/.exec(this.remoteDescription.sdp)?.[1] ?? "sendrecv";
+    this.direction = { sendonly: "recvonly", recvonly: "sendonly" }[said] ?? said;
+    return this.describe("answer");
+  }
   setLocalDescription(said) { this.localDescription = said; return Promise.resolve(); }
   setRemoteDescription(said) { this.remoteDescription = said; return Promise.resolve(); }
   getSenders() { return []; }

@@ -105,7 +105,13 @@ def test_what_a_refresher_does_wrong(parts: list[list[Packet]], complaint: str) 
     assert any(complaint in each for each in verdict.complaints), verdict
 
 
-def test_where_an_agent_has_a_quirk_either_side_keeps_the_call() -> None:
+def test_a_refresh_by_the_other_method() -> None:
+    verdict = judge(seen(made(), THREE, ended(140)), scenario("caller-it-reinvites", "sofia"))
+
+    assert any("was UPDATE, expected INVITE" in each for each in verdict.complaints)
+
+
+def test_where_an_agent_moves_the_role_either_side_keeps_the_call() -> None:
     handed_over = [*refreshed(45, 2), *refreshed(90, 1000, ours=True), *refreshed(135, 1001, ours=True)]
     agreed = "Session-Expires: 90;refresher=uas"
     called = [
@@ -185,6 +191,6 @@ def test_every_agent_names_only_scenarios_that_there_are() -> None:
     names = {each.name for each in SCENARIOS}
 
     def unknown(agent: Agent) -> set[str]:
-        return (set(agent.cannot) | set(agent.quirks)) - names
+        return (set(agent.cannot) | set(agent.moves)) - names
 
     assert [agent.name for agent in AGENTS if unknown(agent)] == []
