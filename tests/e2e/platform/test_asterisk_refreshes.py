@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,12 +14,14 @@ from tests.lab.peers.audio import Audio, described
 from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import NotInTimeError
+from tests.lab.waiting import NotInTimeError, wait_until
 
 together = Together()
 LONG = 41
 """The address whose profile asks for 1,800 s."""
 TIMER = "Supported: timer"
+DIGIT_PACKETS = 3
+"""Enough to show that a digit leaves as telephone-event."""
 
 
 def release(stage: Stage) -> int:
@@ -57,6 +60,22 @@ def agree(call: Call, request: SipMessage, formats: str = "8 0 101", direction: 
     call.answer(request, 200, ALLOW, body=body)
     if request.method == "INVITE":
         call.expect("ACK")
+
+
+def digits_sent(stage: Stage, call: Call) -> int:
+    """Make Asterisk send a digit; packets with payload type 101 that left it, as far as they are counted."""
+    channel = stage.stack.channels()[call.call_id]
+    # The second octet of RTP has the payload type; UDP's header has eight.
+    wanted = f"dst host {call.agent.address} and udp and udp[9] & 0x7f = 101"
+    listen = ["timeout", "15", "tcpdump", "-i", "any", "-l", "-n", "-c", str(DIGIT_PACKETS), wanted]
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(stage.stack.exec, "asterisk", *listen)
+        wait_until(
+            lambda: "tcpdump" in stage.stack.exec("asterisk", "ps", "-A"), 10, "tcpdump to listen", pause=0.2
+        )
+        while not heard.done():
+            stage.stack.ami("PlayDTMF", Channel=channel, Digit="5", Duration="200")
+        return len(heard.result().splitlines())
 
 
 def nothing_more(call: Call, *methods: str) -> None:
@@ -169,6 +188,17 @@ def test_a_call_on_hold_stays_on_hold(stage: Stage) -> None:
         request = call.expect("INVITE")
         assert Audio.read(request.body).unchanged == before.unchanged
         agree(call, request, direction="sendonly")
+    assert call.bye().status == 200
+
+
+@together.test()
+def test_digits_leave_as_telephone_events_in_either_mode(stage: Stage) -> None:
+    """Where telephone-event is agreed, `auto_info` sends digits as `rfc4733` does."""
+    call, _ = received(stage)
+    for mode in ("auto_info", "rfc4733"):
+        set_function(stage, call, "PJSIP_DTMF_MODE()", mode)
+        agree(call, call.expect("INVITE"))
+        assert digits_sent(stage, call) >= DIGIT_PACKETS
     assert call.bye().status == 200
 
 
