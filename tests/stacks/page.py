@@ -16,9 +16,9 @@ _HEAD = """# Other user agents
 
 Calls with software that nobody here wrote. Each user agent stands in a container of its own and calls
 Asterisk through the edge, or is called by it, with an interval of 90 s for three refreshes. What is written
-here was seen on the wire at the edge. The run makes this page, and no line of it is written by hand:
+here was seen on the wire at the edge. The run makes this page, and no line of it is written by hand; the
+images are built from packages of Debian, PyPI and npm (`docker/build-stacks`):
 
-    docker/build-stacks
     make test-stacks
 
 | User agent | Release |

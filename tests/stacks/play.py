@@ -88,7 +88,7 @@ def _start(stage: Stage, case: Case, host: int, behind: int | None, started: lis
     ]
     arguments += ["--expires", str(scenario.expires), "--min-se", str(scenario.min_se)]
     arguments += ["--refresher", scenario.refresher, "--method", scenario.method]
-    arguments += ["--call", "echo"] if scenario.calls else []
+    arguments += ["--call", "music"] if scenario.calls else []
     arguments += ["--hold-after", str(HOLD_AFTER)] if scenario.hold else []
     container = Container.start(stage.stack, f"stack-{case.name}", agent.image, own, arguments)
     started.append(container)
@@ -101,7 +101,7 @@ def _call(stage: Stage, host: int) -> None:
         "Originate",
         Channel=f"PJSIP/edge/sip:callee@{stage.stack.address(host)}",
         Context="calls",
-        Exten="echo",
+        Exten="music",
         Priority="1",
         Async="true",
     )
