@@ -33,7 +33,7 @@ lint: .venv/installed ## ruff and mypy --strict
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
@@ -42,6 +42,15 @@ test-e2e: .venv/installed images ## the tests on the real stack
 .PHONY: test-releases
 test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
 	@docker/test-releases
+
+.PHONY: test-asterisks
+test-asterisks: engine .venv/installed ## end to end on Asterisk 16.28, 22.10 and 22.11 of three Debians (FULL=1: every test)
+	@docker/test-asterisks
+
+.PHONY: test-stacks
+test-stacks: .venv/installed images ## calls with user agents that nobody here wrote, all at once (docs/interop.md)
+	@docker/build-stacks
+	@docker/test-stacks
 
 .PHONY: test-pythons
 test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
