@@ -2,7 +2,8 @@
 
     python3 packaging/completions.py FOLDER
 
-The files ask the installed command for the words that fit, so they know its options without being written anew.
+The files ask the installed command for the words that fit, so they know its
+options without being written anew.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes the manual pages of ``session-timer`` from what the command itself says of its commands and options.
 
-    python3 packaging/man_pages.py FOLDER
+python3 packaging/man_pages.py FOLDER
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAME = "session-timer"
 SECTION = 1
 FILES = {
     str(DEFAULT_CONFIG): "The settings, which edge and companion share.",
-    "/usr/share/session-timer-companion/": "What Asterisk and Prometheus are given: account, endpoint, alerts.",
+    "/usr/share/session-timer-companion/": "What Asterisk and Prometheus are given.",
 }
 
 
@@ -56,7 +56,9 @@ def _lines(context: click.Context, released: str) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield from _paragraphs(command.help or "")
     options = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
-    options = [record for record in options if record[1]]  # an argument has a name alone, which the synopsis shows
+    options = [
+        record for record in options if record[1]
+    ]  # an argument has a name alone, which the synopsis shows
     if options:
         yield ".SH OPTIONS"
         for names, meaning in options:
@@ -70,7 +72,11 @@ def _lines(context: click.Context, released: str) -> Iterator[str]:
         yield ".SH ENVIRONMENT"
         for variable, parameter in sorted(heard.items()):
             option = parameter.opts[0]
-            yield from (".TP", f".B {_text(variable)}", _text(f"Stands for {option} where that is not given."))
+            yield from (
+                ".TP",
+                f".B {_text(variable)}",
+                _text(f"Stands for {option} where that is not given."),
+            )
     yield ".SH FILES"
     for path, meaning in FILES.items():
         yield from (".TP", f".I {_text(path)}", _text(meaning))
@@ -84,9 +90,8 @@ def _lines(context: click.Context, released: str) -> Iterator[str]:
 
 def _beside(context: click.Context) -> list[str]:
     """The pages to read beside this one."""
-    if context.parent is not None:
+    if not isinstance(context.command, click.Group):
         return [NAME]
-    assert isinstance(context.command, click.Group)
     return [f"{NAME}-{name}" for name in context.command.list_commands(context)]
 
 

@@ -21,7 +21,7 @@ def commands(section: str) -> list[str]:
     text = re.split(rf"^##+ {re.escape(section)}$", PAGE, flags=re.MULTILINE)[1]
     text = re.split(r"^##+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
     outside = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return [dedent(each) for each in re.findall(r"(?:^(?: {7}| {4}(?! )).*\n)+", outside, re.MULTILINE)]
+    return [dedent(each) for each in re.findall(r"(?:^ {4}.*\n)+", outside, re.MULTILINE)]
 
 
 def kamailio_cfg(stock: str, stack: Stack) -> str:

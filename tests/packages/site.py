@@ -1,4 +1,4 @@
-"""Two clean hosts, one for Kamailio and one for the companion, and a call through both to the lab's Asterisk."""
+"""Two clean hosts, for Kamailio and for the companion, and a call through both to the lab's Asterisk."""
 
 from __future__ import annotations
 
@@ -65,9 +65,18 @@ class Site:
 
     @contextmanager
     def call(self, name: str, scenario: str = "refreshed-by-us") -> Iterator[SippRun]:
-        """A call of the scenario that the docs ship, with ``name`` as its Call-ID; under watch when it is given."""
+        """A call of a scenario that the docs ship; ``name`` is its Call-ID. It is under watch when given."""
         inner = ["sipp", "-sf", f"/repo/docs/how-to/sipp/{scenario}.xml", "-s", NUMBER, "-m", "1"]
-        inner += ["-i", self.stack.address(40), "-cid_str", name, "-nostdin", "-timeout", "120", "-timeout_error"]
+        inner += [
+            "-i",
+            self.stack.address(40),
+            "-cid_str",
+            name,
+            "-nostdin",
+            "-timeout",
+            "120",
+            "-timeout_error",
+        ]
         inner += ["-trace_err", "-error_file", f"/tmp/{name}.err", self.stack.edge]  # noqa: S108  # inside it
         run = SippRun.start(self.stack.container("carrier"), name, inner)
         try:
@@ -108,8 +117,12 @@ def built(stack: Stack, suite: str, more: dict[Path, str] | None = None) -> Iter
             booted(stack, "edge", suite, 10, mounts) as edge,
             booted(stack, "companion", "trixie", 30, mounts) as companion,
         ):
-            for service in ("asterisk", "carrier"):
-                wait_until(lambda: _health(stack, service), 60, service, holds=lambda seen: seen == "healthy")
+            wait_until(
+                lambda: {_health(stack, service) for service in ("asterisk", "carrier")},
+                60,
+                "Asterisk and carrier",
+                holds=lambda seen: seen == {"healthy"},
+            )
             yield Site(stack, suite, edge, companion)
     finally:
         stack.down()

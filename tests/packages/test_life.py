@@ -79,9 +79,8 @@ def test_a_removal_leaves_the_settings_and_a_purge_nothing(site: Site) -> None:
     assert site.companion.state(UNIT) != "active"
     assert site.companion.read(COMPANION_SETTINGS).endswith(REMARK)
     # Its owner takes our lines out first.
-    site.edge.shell(
-        "sed -i -e '/SESSION_TIMER/d' -e '/session-timer/d' -e '/dgram_socket.*udp/d' /etc/kamailio/kamailio.cfg"
-    )
+    ours = "-e '/SESSION_TIMER/d' -e '/session-timer/d' -e '/dgram_socket.*udp/d'"
+    site.edge.shell(f"sed -i {ours} /etc/kamailio/kamailio.cfg")
     for host in (site.edge, site.companion):
         present = host.shell(f"dpkg-query -W -f '${{Package}}\\n' {OURS} 2>/dev/null || true").split()
         host.shell(noninteractive(re.sub(r"purge .*", f"purge {' '.join(present)}", purge)))
