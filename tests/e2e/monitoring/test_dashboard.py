@@ -1,6 +1,6 @@
-"""docs/how-to/monitoring.md on a real Prometheus beside the companion, and the dashboard's queries put to it.
+"""docs/how-to/monitoring.md on a real Prometheus beside the companion, and the dashboard's queries.
 
-Grafana is in no Debian and no registry that this project installs from, so no Grafana loads the dashboard. What
+Grafana is in no Debian and in no registry that this project installs from, so none loads the dashboard. What
 can go wrong without one is tested here: its form, its variables, and each of its queries.
 """
 
