@@ -49,7 +49,7 @@ test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.1
 	@docker/test-pythons
 
 .PHONY: deb
-deb: engine ## Debian packages of library, edge and companion for Debian 12 and 13: out/deb/ (docs/how-to/install-packages.md)
+deb: .venv/installed engine ## Debian packages of library, edge and companion for Debian 12 and 13: out/deb/ (docs/how-to/install-packages.md)
 	@docker/build-debs
 
 .PHONY: test-deb

@@ -12,7 +12,7 @@ from tests.lab.waiting import wait_until
 from tests.packages.install_page import COMPANION_SETTINGS, EDGE_SETTINGS, commands
 from tests.packages.site import UNIT, Site, built, noninteractive
 
-OURS = "session-timer session-timer-kemi session-timer-companion"
+OURS = "session-timer session-timer-kemi session-timer-compiled session-timer-companion"
 REMARK = "# our own remark\n"
 
 
@@ -28,6 +28,7 @@ def test_the_steps_of_the_page_install_edge_and_companion(site: Site) -> None:
     assert site.edge.state("kamailio") == "active"
     assert site.companion.state(UNIT) == "active"
     assert "fault" not in site.edge.journal("kamailio")
+    assert runs_compiled(site)
 
 
 def test_a_call_is_refreshed(site: Site) -> None:
@@ -53,11 +54,12 @@ def test_an_upgrade_keeps_settings_and_calls(site: Site) -> None:
         site.companion.shell(f"cd /next/trixie; {noninteractive(only(install, 'companion'))}")
         assert site.companion.shell(f"systemctl show --property=MainPID {UNIT}") != before
         assert "confirmed" in site.refresh("upgraded")
-        site.edge.shell(f"cd /next/{site.suite}; {noninteractive(only(install, 'kemi'))}")
+        site.edge.shell(f"cd /next/{site.suite}; {noninteractive(only(install, 'kemi', 'compiled'))}")
         assert "confirmed" in site.refresh("upgraded")
         caller.check(20)
     site.edge.shell(restart)
     assert site.edge.state("kamailio") == "active"
+    assert runs_compiled(site)
     for host, path in ((site.edge, EDGE_SETTINGS), (site.companion, COMPANION_SETTINGS)):
         assert host.read(path).endswith(REMARK)
         assert "9.9.9" in host.shell("dpkg-query -W -f '${Version}\n' session-timer")
@@ -67,10 +69,27 @@ def test_an_upgrade_keeps_settings_and_calls(site: Site) -> None:
         caller.check(20)
 
 
-def only(install: str, part: str) -> str:
-    """The page's glob takes all three; a host has the library and one of the other two."""
+def only(install: str, *parts: str) -> str:
+    """The page's glob takes all packages of a folder; a host has the library and some of the others."""
     assert "session-timer*.deb" in install
-    return install.replace("./session-timer*.deb", f"./session-timer_*.deb ./session-timer-{part}_*.deb")
+    wanted = ["./session-timer_*.deb", *(f"./session-timer-{part}_*.deb" for part in parts)]
+    return install.replace("./session-timer*.deb", " ".join(wanted))
+
+
+def runs_compiled(site: Site) -> bool:
+    """Whether Kamailio's processes have our compiled modules in them."""
+    maps = site.edge.shell("cat $(pgrep kamailio | sed 's|.*|/proc/&/maps|')")
+    return "session_timer__mypyc" in maps
+
+
+def test_without_the_compiled_modules_the_source_is_taken(site: Site) -> None:
+    site.edge.shell(noninteractive("apt remove session-timer-compiled"))
+    site.edge.shell("systemctl restart kamailio")
+    assert not runs_compiled(site)
+    with site.call("plain") as caller:
+        for _ in range(2):
+            assert "confirmed" in site.refresh("plain")
+        caller.check(20)
 
 
 def test_a_removal_leaves_the_settings_and_a_purge_nothing(site: Site) -> None:
