@@ -29,7 +29,7 @@ test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Python
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo tests
+	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo packaging tests
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
@@ -56,6 +56,18 @@ test-stacks: .venv/installed images ## calls with user agents that nobody here w
 test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
 	@docker/test-pythons
+
+.PHONY: deb
+deb: .venv/installed engine ## Debian packages of library, edge and companion for Debian 12 and 13: out/deb/ (docs/how-to/install-packages.md)
+	@docker/build-debs
+
+.PHONY: test-deb
+test-deb: .venv/installed engine ## install, upgrade, call and purge the packages on clean hosts under systemd
+	@docker/test-debs
+
+.PHONY: companion-image
+companion-image: deb ## the companion as a container, from its packages: session-timer/companion-service
+	@docker/companion-image
 
 .PHONY: conformance
 conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)
