@@ -29,7 +29,7 @@ test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Python
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo packaging tests
+	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo docker/packaging tests
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage

@@ -22,7 +22,7 @@ def docker(*words: str) -> str:
 def test_it_gets_in_step_with_asterisk_and_ends_at_once(stack: Stack, tmp_path: Path) -> None:
     make, run, ask = commands("In a container")
     assert make.strip() == "make companion-image"
-    settings = (ROOT / "packaging/etc/companion.yaml").read_text(encoding="utf-8")
+    settings = (ROOT / "docker/packaging/etc/companion.yaml").read_text(encoding="utf-8")
     settings = re.sub(r"secret_credential: ami\b.*", "secret_file: /etc/session-timer/ami", settings)
     addresses = {EDGE_ADDRESS: stack.edge, ASTERISK_ADDRESS: stack.asterisk, "127.0.0.1": stack.asterisk}
     for example, real in addresses.items():

@@ -1,9 +1,9 @@
-"""Compiles library and edge for the Python that runs this, in place: an extension module beside each source file.
+"""Compiles library and edge in place, for the Python that runs this: an extension beside each source file.
 
-    python3 packaging/compile.py FOLDER
+    python3 docker/packaging/compile.py FOLDER
 
-FOLDER has copies of the packages session_timer and session_timer_kemi. Python takes the extension where it fits, and
-the source where not: another Python, another processor. Needs mypy with mypyc, setuptools and a C compiler.
+FOLDER has copies of the packages session_timer and session_timer_kemi. Python takes the extension where it fits,
+and the source where not: another Python, another processor. Needs mypy with mypyc, setuptools and a C compiler.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes what bash, zsh and fish need to complete ``session-timer``, one file each, as click makes it.
 
-    python3 packaging/completions.py FOLDER
+    python3 docker/packaging/completions.py FOLDER
 
 The files ask the installed command for the words that fit, so they know its
 options without being written anew.

@@ -1,6 +1,6 @@
 """Writes the manual pages of ``session-timer`` from what the command itself says of its commands and options.
 
-python3 packaging/man_pages.py FOLDER
+python3 docker/packaging/man_pages.py FOLDER
 """
 
 from __future__ import annotations
