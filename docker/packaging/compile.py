@@ -2,8 +2,9 @@
 
     python3 docker/packaging/compile.py FOLDER
 
-FOLDER has copies of the packages session_timer and session_timer_kemi. Python takes the extension where it fits,
-and the source where not: another Python, another processor. Needs mypy with mypyc, setuptools and a C compiler.
+FOLDER has copies of the packages session_timer and session_timer_kemi. Python takes the extension where it
+fits, and the source where not: another Python, another processor. Needs mypy with mypyc, setuptools and a C
+compiler.
 """
 
 from __future__ import annotations
