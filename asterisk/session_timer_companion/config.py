@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 from session_timer import Config, ConfigError, Problem, SharedKey, is_door_address, validate
-from session_timer.config_file import parse
+from session_timer.config.file import parse
 
 from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
 from session_timer_companion.ami.errors import AmiAccountError

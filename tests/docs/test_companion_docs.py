@@ -17,7 +17,7 @@ from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from session_timer.session import Method, Reason
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import BROKEN, main
@@ -41,6 +41,9 @@ PAGES = [
     ROOT / "asterisk/README.md",
     ROOT / "docs/reference/companion.md",
     ROOT / "docs/how-to/companion.md",
+    ROOT / "docs/how-to/install-packages.md",
+    ROOT / "docs/how-to/test-with-a-provider.md",
+    ROOT / "docs/how-to/freepbx.md",
 ]
 
 
@@ -142,7 +145,7 @@ def test_every_page_of_the_server_is_documented() -> None:
     assert served == set(re.findall(r"^\| `(GET|POST) ([^`]+)` \|", COMPANION, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
     """Each shown `session-timer ...` is parsed by the command line itself; none is carried out."""
     shown = re.findall(
