@@ -323,6 +323,19 @@ def watch(client: Client, interval: float, *, once: bool) -> None:
     live_view.run(client, console, interval)
 
 
+@main.command(
+    "explain",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="TRACE")
+def explain(arguments: Sequence[str]) -> None:
+    """Who broke the session timer of a call in a capture, why, and the line to change."""
+    from session_timer_companion.explain.command import command  # noqa: PLC0415
+
+    command.main(list(arguments), prog_name="session-timer explain")
+
+
 def _done(reports: Sequence[ActionReport], what: str) -> NoReturn:
     """Say what came of it for each call; exit status 0 if it was done for all."""
     for report in reports:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails
 from session_timer import ConfigError, Problem
-from session_timer.config_file import parse
+from session_timer.config.file import parse
 
 ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 """`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""

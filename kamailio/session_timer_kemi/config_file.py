@@ -1,4 +1,7 @@
-"""The settings file, read before Kamailio forks, and the key that edge and companion share."""
+"""The settings file, read before Kamailio forks, and the key that edge and companion share.
+
+YAML, or JSON where PyYAML is not installed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from session_timer import Config, ConfigError, Problem, SharedKey, validate
-from session_timer.config_file import parse
+from session_timer.config.file import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from session_timer.session import Method, Reason
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
-from session_timer_companion.cli import main
-from session_timer_companion.config import SECRETS, CompanionSettings, KeptEvents, Log
+from session_timer_companion.cli import BROKEN, main
+from session_timer_companion.config import SECRETS, Brake, CompanionSettings, EdgePlace, KeptEvents, Log
 from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http
 from session_timer_companion.metrics import ACTIONS, Metrics
@@ -34,6 +34,8 @@ SECTIONS: dict[str, type[Any]] = {
     "companion": CompanionSettings,
     "companion.ami[]": AmiAccount,
     "companion.ami[].tls": TlsSettings,
+    "companion.edges[]": EdgePlace,
+    "companion.brake": Brake,
     "companion.http": Http,
     "companion.history": KeptEvents,
     "companion.hooks[]": Hook,
@@ -43,6 +45,9 @@ PAGES = [
     ROOT / "asterisk/README.md",
     ROOT / "docs/reference/companion.md",
     ROOT / "docs/how-to/companion.md",
+    ROOT / "docs/how-to/install-packages.md",
+    ROOT / "docs/how-to/test-with-a-provider.md",
+    ROOT / "docs/how-to/freepbx.md",
 ]
 
 
@@ -144,7 +149,7 @@ def test_every_page_of_the_server_is_documented() -> None:
     assert served == set(re.findall(r"^\| `(GET|POST) ([^`]+)` \|", COMPANION, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
     """Each shown `session-timer ...` is parsed by the command line itself; none is carried out."""
     shown = re.findall(
@@ -207,9 +212,11 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     assert "asterisk.service" in unit("Wants")[0]
     assert "asterisk.service" in unit("After")[0]
     assert unit("Requires") == unit("BindsTo") == unit("PartOf") == []
-    (credential,) = unit("LoadCredential")
-    name = credential.partition(":")[0]
-    assert f"secret_credential: {name}" in (ROOT / "asterisk/README.md").read_text()
+    password, key = unit("LoadCredential")
+    readme = (ROOT / "asterisk/README.md").read_text()
+    assert f"secret_credential: {password.partition(':')[0]}" in readme
+    assert f"key_credential: {key.partition(':')[0]}" in readme
+    assert unit("RestartPreventExitStatus") == [str(BROKEN)]
     assert unit("DynamicUser") == ["yes"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 from session_timer_companion.api import ShownSession
 from session_timer_companion.timers.tracked_call import TrackedCall

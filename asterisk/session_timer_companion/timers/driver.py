@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from session_timer import session
 from session_timer.session import Ask, Expire, Method, Send
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome

@@ -17,7 +17,7 @@ from dataclasses import replace
 from session_timer import Agreement, RefreshResponse, Side, session
 from session_timer.evidence import Seen, Shows, shows
 from session_timer.session import Action, Expire, Method, Send, Session
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.edge.client import Found, Missing, RecordReply

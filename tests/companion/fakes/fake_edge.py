@@ -24,7 +24,8 @@ from session_timer import Agreement, DialogTimer, Outcome, Record, SharedKey, Si
 CLOCK_AHEAD = 5_000.25
 """Seconds: the edge's host booted earlier than ours."""
 
-KEY = SharedKey.parse("a-key-of-the-tests-that-is-long-enough")
+KEY_TEXT = "a-key-of-the-tests-that-is-long-enough"
+KEY = SharedKey.parse(KEY_TEXT)
 LARGEST = 30_000
 """Bytes of a reply: what does not fit is named in `more`."""
 
@@ -93,6 +94,11 @@ class FakeEdge:
         for task in list(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def text(self, key: str) -> str | None:
+        """The record of this key as it stands in the table."""
+        record = self.records.get(key)
+        return self.texts.get(key, None if record is None else record.encode())
 
     # What a test looks at
 
@@ -257,13 +263,6 @@ class FakeEdge:
         if (wanted or question.get("changes")) and more:
             reply["more"] = more
         return 200, json.dumps(reply).encode()
-
-    def text(self, key: str) -> str | None:
-        """What stands in the table under this key."""
-        if key in self.texts:
-            return self.texts[key]
-        record = self.records.get(key)
-        return None if record is None else record.encode()
 
     def _lead(self, name: str, by: str, seconds: float) -> dict[str, Any] | None:
         leader, until = self.leads.get(name, ("", 0.0))

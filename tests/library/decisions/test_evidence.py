@@ -92,3 +92,18 @@ def test_a_slot_that_another_host_wrote_is_read_on_that_hosts_clock() -> None:
 def test_a_request_of_the_peer_from_before_says_nothing_of_now() -> None:
     record = replace(RECORD, ours=TIMED_OUT, theirs=Asked("INVITE", 7, SENT - OFFSET - 1))
     assert shows(record, SENT, to_ours).what is Shows.TIMED_OUT
+
+
+@pytest.mark.parametrize("at", [SENT - OFFSET, SENT - OFFSET + 0.001])
+def test_a_2xx_of_the_very_moment_counts_and_so_does_a_request_of_the_peer(at: float) -> None:
+    assert shows(replace(RECORD, ours=TIMED_OUT, at=at), SENT, to_ours) == Seen(Shows.ANSWERED, TIMED_OUT)
+    theirs = Asked("INVITE", 7, at)
+    assert shows(replace(RECORD, ours=TIMED_OUT, theirs=theirs), SENT, to_ours) == Seen(Shows.ALIVE, theirs)
+
+
+def test_the_request_is_named_wherever_one_was_seen() -> None:
+    unheard = replace(TIMED_OUT, clock="unheard")
+    assert shows(replace(RECORD, ours=unheard), SENT, to_ours) == Seen(Shows.UNKNOWN, unheard)
+    old = replace(TIMED_OUT, at=SENT - OFFSET - 60)
+    assert shows(replace(RECORD, ours=old), SENT, to_ours) == Seen(Shows.NEVER_PASSED, old)
+    assert shows(ended(Outcome.REFUSED, 494), SENT, to_ours).what is Shows.CHALLENGED

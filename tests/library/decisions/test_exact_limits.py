@@ -21,7 +21,7 @@ from session_timer import (
     uac,
 )
 from session_timer.session import MOST_ATTEMPTS, Ask, Method, Send, Session
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 POLICY = Policy()
 UPDATES = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True, peer_allows_update=True)
@@ -66,14 +66,6 @@ def test_unasked_session_expires_without_a_refresher_makes_us_refresh() -> None:
 def test_only_a_422_teaches_a_min_se() -> None:
     assert uac.rejected(UPDATES, RefreshResponse(500, min_se=3600)) == UPDATES
     assert uac.rejected(UPDATES, RefreshResponse(422, min_se=3600)).min_se == 3600
-
-
-@pytest.mark.requirement("UAC-7.4-12")
-def test_why_a_role_cannot_move_is_said() -> None:
-    with pytest.raises(ValueError, match=r"^no session timer is running"):
-        uac.renewed(DialogTimer(), Side.LOCAL)
-    with pytest.raises(ValueError, match=r"^the peer has not shown that it supports"):
-        uac.renewed(DialogTimer(Agreement(1800, Side.LOCAL)), Side.REMOTE)
 
 
 def test_a_call_is_the_peers_unless_the_driver_says_otherwise() -> None:
@@ -198,3 +190,38 @@ def test_a_2xx_begins_a_new_round_with_all_its_attempts() -> None:
     held, _ = answered(refreshing(), 420)
     held = session.refreshed(held, UPDATES, HALF + 1.0)
     assert (held.attempts, held.refused, held.sent) == (0, (), None)
+
+
+def test_in_a_lab_a_probe_comes_so_early_that_its_forms_still_fit() -> None:
+    policy = Policy(floor=4, min_se=4, default_expires=12)
+    held = session.begin(replace(THEIRS, agreement=Agreement(12, Side.REMOTE)), 0.0, policy)
+    assert held.wake == pytest.approx(8.0)
+    held = session.begin(replace(THEIRS, agreement=Agreement(30, Side.REMOTE)), 0.0, policy)
+    assert held.wake == pytest.approx(21.0)
+    ours = session.begin(replace(UPDATES, agreement=Agreement(1, Side.LOCAL)), 0.0, policy)
+    assert ours.wake == pytest.approx(4 / 3)
+
+
+def test_a_refresh_under_way_at_the_end_of_the_edges_wait_is_nobodys_evidence() -> None:
+    held = refreshing()
+    over = HALF + POLICY.ringing_time(1800) + 1.0
+    asking, _ = session.due(held, HALF + 13.0)
+    assert session.under_way(asking, over - 0.1)[0].wake == over
+    assert session.under_way(asking, over)[0].wake == HALF + session.SELF_ENDING
+    assert session.under_way(held, over) == (held, None)
+
+
+def test_another_form_follows_what_never_passed_and_theirs_is_kept_as_theirs() -> None:
+    asking, _ = session.due(refreshing(), HALF + 13.0)
+    held, action = session.never_passed(asking, HALF + 13.0)
+    assert (action, held.failed) == (Send(Method.UPDATE_SDP), (Method.UPDATE,))
+    silent, _ = session.due(probing(), 1757.0)
+    held, action = session.never_passed(silent, 1795.0)
+    assert (held.state, action) == (State.THEIRS, None)
+    assert held.wake == pytest.approx(1795.0 + 60)
+
+
+def test_over_and_reported_wakes_nobody() -> None:
+    held = session.begin(THEIRS, 0.0, Policy(probe=False))
+    asking, _ = session.due(held, DEADLINE)
+    assert session.silent(asking, DEADLINE)[0].wake is None

@@ -89,3 +89,28 @@ def test_nobody_without_the_key_speaks_in_it(value: str) -> None:
 def test_it_tells_the_companion_what_a_session_needs() -> None:
     assert HEADER.dialog == DialogTimer(Agreement(1800, Side.LOCAL), peer_allows_update=True)
     assert "uac" not in HEADER.encode(KEY, CALL)
+
+
+def test_its_parts_are_these_words() -> None:
+    alone = InternalHeader(Agreement.private(600), peer="a/b&c", edge="x")
+    text, _, _ = alone.encode(KEY, CALL).rpartition(";sig=")
+    assert text == "600;refresher=local;one-sided;allow=INVITE;edge=x;peer=a%2Fb%26c;v=2"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1800;refresher=local;v=7", "version '7', this code reads 2"),
+        ("1800;refresher=local", "version None, this code reads 2"),
+        ("1800;v=2", "expected an interval and refresher=local, remote or none"),
+        ("1800;refresher=local;placed=us;v=2", "expected placed=local or placed=remote"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_row_that_came(text: str, reason: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        InternalHeader.decode(signed(text), KEY, CALL)
+    assert (caught.value.header, caught.value.value, caught.value.reason) == (
+        "X-Session-Timer",
+        signed(text),
+        reason,
+    )

@@ -211,6 +211,17 @@ def test_a_drifting_clock_is_followed_after_a_while() -> None:
     assert learn_clock(known, 161.0, 1061.1) == ClockReading(161.0, 161.0 - 1061.1, 1061.1)
 
 
+def test_a_2xx_of_the_peers_request_closes_its_slot_and_keeps_ours_on_its_clock() -> None:
+    open_ = RECORD.asked(Side.REMOTE, "INVITE", 7, 20000.0, "edge-2")
+    assert open_.theirs == Asked("INVITE", 7, 20000.0, clock="edge-2")
+    after = open_.refreshed(RECORD.dialog, 20000.5, "edge-2", "remote:7")
+    assert after.theirs == Asked("INVITE", 7, 20000.0, Outcome.ANSWERED, 200, 20000.5)
+    assert after.ours == replace(OURS, clock="edge-1/boot")
+    assert open_.refreshed(RECORD.dialog, 20000.5, "edge-2", "remote:8").theirs == replace(
+        Asked("INVITE", 7, 20000.0), clock=""
+    )
+
+
 @pytest.mark.requirement("G-08")
 def test_a_2xx_retransmitted_after_that_of_another_transaction_moves_nothing() -> None:
     later = RECORD.refreshed(DialogTimer(), 200.0, "edge-1", "local:7")
