@@ -113,6 +113,8 @@ class FakeKsr:
         self.refusing: set[str] = set()
         """Hash tables that are full."""
         self.called: set[str] = set()
+        self.calls: list[str] = []
+        """Every call so far, by full name."""
         configuration = include.read_text(encoding="utf-8")
         self.tables: dict[str, dict[str, Row]] = {
             name: {} for name in re.findall(r'"htable", "htable", "(\w+)=>', configuration)
@@ -275,6 +277,7 @@ class FakeKsr:
                 if type(given) is not _TYPES[wanted]:
                     pytest.fail(f"KSR.{name} wants {wanted}, got {given!r}")
             self.called.add(name)
+            self.calls.append(name)
             if name in self.raising:
                 raise self.raising[name]
             model = getattr(self, "_do_" + name.replace(".", "_"), None)
