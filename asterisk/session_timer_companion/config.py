@@ -195,7 +195,7 @@ def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem])
     if shared.edge.door:
         return (EdgePlace(name=shared.edge.name, door=shared.edge.door),)
     wanted = 'is missing: write door: "http://<address of Kamailio>:<its TCP port>", or companion.edges'
-    if not any(problem.path.startswith("edge.") for problem in problems):
+    if not any(problem.path in ("edge.door", "edge.rpc") for problem in problems):
         problems.append(Problem("edge.door", wanted))
     return ()
 

@@ -1,7 +1,7 @@
 """The chain of a hang-up, and each of its links taken away: nobody's live call ends.
 
 The chain: the edge is on the dialog's path, our request passed it, that request timed out there or the far
-side answered it 408 or 481, nothing newer has come, the channel still has the call, no media of the peer comes.
+side answered it 408 or 481, nothing newer has come, the channel still has the call, no media comes.
 """
 
 from __future__ import annotations

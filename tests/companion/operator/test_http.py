@@ -13,7 +13,6 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from session_timer import InternalHeader
 from session_timer_companion.api import ShownSession
 from session_timer_companion.http import server as http_module
 from session_timer_companion.http.server import serve
@@ -146,7 +145,7 @@ async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadli
 
 @pytest.mark.parametrize(
     ("peer", "outcome", "reason"),
-    [(answers(488), "refused", "488"), (silence(), "unanswered", "doctor")],
+    [(answers(488), "refused", "488"), (silence(), "unknown", "under_way")],
 )
 @in_virtual_time
 async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome: str, reason: str) -> None:
@@ -165,7 +164,8 @@ async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path
         await it.until(lambda: it.is_tracked(call))
 
         def crossing(_world: World, _channel: Channel, _refresh: Refresh) -> None:
-            it.edge.fail(key(call), 488, sender=Side.REMOTE)
+            it.edge.asked(key(call), "UPDATE", Side.REMOTE)
+            it.edge.fail(key(call), 488, side=Side.REMOTE)
             asyncio.get_running_loop().call_later(1.0, it.edge.refresh, key(call))
 
         it.peer = crossing
@@ -175,21 +175,29 @@ async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path
 
 @in_virtual_time
 async def test_a_refresh_by_hand_is_confirmed_by_another_edges_copy(tmp_path: Path) -> None:
-    async with world(tmp_path, start=False) as it, FakeEdge() as other:
+    async with world(tmp_path, start=False) as it, FakeEdge("other") as other:
+        it.edges = [
+            {"name": "edge", "door": it.edge.address, "stand_ins": ["other"]},
+            {"name": "other", "door": other.address},
+        ]
         call = it.call("call-1", OURS)
-        elsewhere = it.call("call-2", None)
-        header = InternalHeader(None, peer_allows_update=True, rpc=other.address).encode()
-        elsewhere.headers["X-Session-Timer"] = header
         other.records = it.edge.records
         await it.start()
-        await it.until(lambda: it.is_tracked(call) and it.is_tracked(elsewhere))
-        it.edge.silent = True
+        await it.until(lambda: it.is_tracked(call))
+        assert it.companion is not None
+        # Its own edge falls silent right after the refresh has left.
+        sent = it.asterisk.on_refresh
+
+        def and_silence(channel: Channel, refresh: Refresh) -> int:
+            it.edge.silent = True
+            return sent(channel, refresh)
+
+        it.asterisk.on_refresh = and_silence
         report = await manual_refresh.refresh(it.tracker, it.tracked(call))
         assert report["outcome"] == "confirmed"
-        # That it tells of none is no evidence, though.
-        it.peer = silence()
+        # While the edge is known to be down, Asterisk would end the call for one.
         report = await manual_refresh.refresh(it.tracker, it.tracked(call))
-        assert (report["outcome"], "copy" in report["reason"]) == ("unknown", True)
+        assert (report["outcome"], "edge edge is down" in report["reason"]) == ("not_sent", True)
 
 
 @in_virtual_time
@@ -224,7 +232,9 @@ async def test_readiness_has_one_entry_for_each_dependency(tmp_path: Path) -> No
             assert answer.status == 200
             report = await answer.json()
         assert report["asterisk"] == {"ast1": "ready"}
-        assert report["edge"] == {it.edge.address: "ready"}
+        assert report["edge"] == {"edge": "ready"}
+        assert report["role"] == {"ast1": "leading"}
+        assert report["brake"] == "off"
         await it.asterisk.stop()
         await it.until(lambda: not it.tracker.ready)
         async with http.get("/readyz") as answer:
@@ -249,13 +259,11 @@ async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) 
     assert counted == {("local", "ours"): 1, ("remote", "theirs"): 1, ("none", "off"): 1}
     assert families["session_timer_ami_up"].samples[0].value == 1
     assert families["session_timer_ami_logins"].samples[0].value == 1
-    assert families["session_timer_rpc_up"].samples[0].value == 1
+    assert families["session_timer_edge_up"].samples[0].value == 1
 
 
 @in_virtual_time
-async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answered(
-    tmp_path: Path,
-) -> None:
+async def test_a_refresh_counts_as_swallowed_only_where_none_passed_the_edge(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         assert it.companion is not None
         swallowed = it.companion.metrics.swallowed.labels("UPDATE")
@@ -267,3 +275,17 @@ async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answere
         alive = it.call("alive", Agreement(12, Side.LOCAL))
         await it.until(lambda: it.is_tracked(alive) and it.confirmed(alive) == 1)
         assert swallowed._value.get() == 1
+
+
+async def test_an_operator_releases_the_brake_and_a_web_page_does_not(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, served(it) as http:
+        assert it.companion is not None
+        it.companion.brake.on = True
+        async with http.get("/readyz") as answer:
+            assert (await answer.json())["brake"] == "on"
+        async with http.post("/resume", headers={"Origin": "http://elsewhere.example"}) as answer:
+            assert answer.status == 403
+        assert it.companion.brake.on
+        async with http.post("/resume") as answer:
+            assert await answer.json() == {"was_on": True}
+        assert not it.companion.brake.on

@@ -43,7 +43,8 @@ def test_every_event_has_its_sentence() -> None:
     text = "".join(file.read_text() for file in root.rglob("*.py") if "/ami/" not in str(file))
     named = set(re.findall(r'(?:_log|\blog)(?:\.(?:debug|info|warning|error|exception))?\(\s*"(\w+)"', text))
     named |= set(re.findall(r'\.exception\(\s*"(\w+)"', text))
-    named |= {"refresh_outlived", "refresh_unknown", "refresh_confirmed", "refresh_seen"}
+    named |= set(re.findall(r'_say_once\("(\w+)"', text))
+    named |= {"refresh_outlived", "refresh_unknown", "refresh_confirmed", "refresh_seen", "standing_by"}
     assert named == set(logs.SENTENCES)
 
 

@@ -18,12 +18,13 @@ from typing import Any
 
 import yaml
 from session_timer_companion import __version__
+from session_timer_companion.config import load
 from session_timer_companion.http.server import serve
 from session_timer_companion.http.sockets import listening
 
 from tests.companion.fakes.fake_asterisk import Received
 from tests.companion.fakes.fake_channel import Channel
-from tests.companion.fakes.world import Agreement, Side, World, answers, key, world
+from tests.companion.fakes.world import KEY_TEXT, Agreement, Side, World, answers, key, world
 
 OURS = Agreement(1800, Side.LOCAL)
 CALL_ID = "a/b@198.18.0.40"
@@ -35,7 +36,7 @@ ENDPOINT = {
     "trust_id_outbound": "true",
     "connected_line_method": "update",
 }
-ALLOWED = ("Status", "Getvar", "Setvar", "Hangup", "Ping")
+ALLOWED = ("CoreShowChannels", "Status", "Getvar", "Setvar", "Hangup", "Ping")
 
 
 @dataclass
@@ -62,10 +63,11 @@ def written(it: World, **companion: object) -> Path:
     secret = it.path / "ami-secret"
     secret.write_text("s3cret")
     secret.chmod(0o600)
+    (it.path / "key").write_text(KEY_TEXT)
     data = {
         "session_timer": {},
         "asterisk": ["127.0.0.1"],
-        "edge": {"rpc": it.edge.address},
+        "edge": {"door": it.edge.address, "key_file": "key"},
         "companion": {
             "ami": [
                 {"name": "ast1", "host": "127.0.0.1", "port": it.asterisk.port, "secret_file": "ami-secret"}
@@ -76,6 +78,7 @@ def written(it: World, **companion: object) -> Path:
     }
     file = it.path / "operator.yaml"
     file.write_text(yaml.safe_dump(data))
+    it.edge.digest = load(file, {}).shared.digest()
     return file
 
 
@@ -135,7 +138,7 @@ async def test_the_doctor_finds_nothing_wrong_with_a_good_world(tmp_path: Path) 
         assert problems(found) == []
         assert status == 0
         about = {finding["about"] for finding in found}
-        assert {"configuration", "Asterisk ast1", f"edge {it.edge.address}", "companion"} <= about
+        assert {"configuration", "Asterisk ast1", "edge edge", "companion"} <= about
         assert "Asterisk ast1, endpoint carrier" in about
         assert it.alive(call)
         assert not it.refreshes(call), "the doctor touches no call"
@@ -184,7 +187,7 @@ async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_p
         def short_call(action: Received) -> bytes | None:
             if "PJSIP_ENDPOINT" in action["Variable"]:
                 looks.append(0)
-            if action.name == "Status":
+            if action.name == "CoreShowChannels":
                 looks[-1] += 1
                 if len(looks) > 1 and looks[-1] == 2:
                     calls.append(it.call(CALL_ID, OURS))
@@ -202,11 +205,11 @@ async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_p
 async def test_the_doctor_names_an_edge_that_does_not_answer(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         it.asterisk.on_action = Manager()
-        it.edge.stop()
-        status, found = await examined(written(it, rpc_timeout=0.2))
+        await it.edge.stop()
+        status, found = await examined(written(it, door_timeout=0.2))
         await it.edge.start()
         assert status == 1
-        assert any("JSON-RPC does not answer" in one for one in problems(found))
+        assert any("cannot be read" in one for one in problems(found))
 
 
 async def test_the_doctor_names_a_refused_login_and_goes_on(tmp_path: Path) -> None:
