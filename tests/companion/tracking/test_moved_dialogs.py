@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from session_timer import Agreement, Side
+
 from tests.companion.fakes.fake_asterisk import Received
 from tests.companion.fakes.virtual_time import in_virtual_time
 from tests.companion.fakes.world import key, world
 
+OURS = Agreement(12, Side.LOCAL)
 
-@in_virtual_time
+
 async def test_a_dialog_that_moves_to_another_channel_keeps_its_session(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
