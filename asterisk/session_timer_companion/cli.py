@@ -244,6 +244,19 @@ def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None
     live_view.run(client, console, interval)
 
 
+@main.command(
+    "explain",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="TRACE")
+def explain(arguments: Sequence[str]) -> None:
+    """Who broke the session timer of a call in a capture, why, and the line to change."""
+    from session_timer_companion.explain.command import command  # noqa: PLC0415
+
+    command.main(list(arguments), prog_name="session-timer explain")
+
+
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
     """As if this package were not installed. One that is in use already stays."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from session_timer_companion.explain.drawing.ladder import INTERNAL_HEADER
+
 from demo.checks import Check, at_least, contains, equal, near
 from demo.deadline import guard
-from demo.ladder import INTERNAL_HEADER
 from tests.lab.observed import ObservedCall, Refresh
 
 INTERVAL = 12

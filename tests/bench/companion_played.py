@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from tests.companion.fakes.fake_edge import KEY_TEXT
+
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300.0
 """Seconds in which every call must be tracked."""
@@ -178,12 +180,13 @@ def _companion(places: dict[str, Any]) -> Iterator[_Companion]:
         port = free.getsockname()[1]
     account = {"name": "played", "host": "127.0.0.1", "port": places["ami"], "username": "session-timer"}
     configuration = {
-        "edge": {"rpc": places["rpc"]},
+        "edge": {"door": places["door"], "key_file": "key"},
         "companion": {"ami": [{**account, "secret": "s3cret"}], "http": {"port": port}},
     }
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder, "session-timer.yaml"), Path(folder, "log")
         config.write_text(yaml.safe_dump(configuration))
+        Path(folder, "key").write_text(KEY_TEXT)
         command = [sys.executable, "-m", "session_timer_companion", "run", "--config", str(config)]
         with log.open("wb") as sink, subprocess.Popen(command, stderr=sink) as process:
             try:

@@ -39,6 +39,9 @@ PAGES = [
     ROOT / "asterisk/README.md",
     ROOT / "docs/reference/companion.md",
     ROOT / "docs/how-to/companion.md",
+    ROOT / "docs/how-to/install-packages.md",
+    ROOT / "docs/how-to/test-with-a-provider.md",
+    ROOT / "docs/how-to/freepbx.md",
 ]
 
 
@@ -140,7 +143,7 @@ def test_every_page_of_the_server_is_documented() -> None:
     assert served == set(re.findall(r"^\| `(GET|POST) ([^`]+)` \|", COMPANION, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
     """Each shown `session-timer ...` is parsed by the command line itself; none is carried out."""
     shown = re.findall(

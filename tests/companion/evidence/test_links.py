@@ -113,8 +113,9 @@ async def test_with_a_request_that_the_edge_could_not_send_on(tmp_path: Path, ag
     async with world(tmp_path, peer=unroutable) as it:
         call = it.call("call-1", agreement)
         await stands(it, call)
-        assert it.edge.records[key(call)].ours is not None
-        assert it.edge.records[key(call)].ours.outcome is Outcome.UNROUTABLE
+        ours = it.edge.records[key(call)].ours
+        assert ours is not None
+        assert ours.outcome is Outcome.UNROUTABLE
 
 
 CODES = [400, 401, 403, 404, 407, 410, 416, 480, 482, 484, 486, 487, 488, 491, 500, 502, 503, 504, 603, 604]

@@ -24,7 +24,8 @@ from session_timer import Agreement, DialogTimer, Outcome, Record, SharedKey, Si
 CLOCK_AHEAD = 5_000.25
 """Seconds: the edge's host booted earlier than ours."""
 
-KEY = SharedKey.parse("a-key-of-the-tests-that-is-long-enough")
+KEY_TEXT = "a-key-of-the-tests-that-is-long-enough"
+KEY = SharedKey.parse(KEY_TEXT)
 LARGEST = 30_000
 """Bytes of a reply: what does not fit is named in `more`."""
 
@@ -91,6 +92,11 @@ class FakeEdge:
         for task in list(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def text(self, key: str) -> str | None:
+        """The record of this key as it stands in the table."""
+        record = self.records.get(key)
+        return self.texts.get(key, None if record is None else record.encode())
 
     # What a test looks at
 
@@ -244,11 +250,10 @@ class FakeEdge:
         }
         if "lead" in question:
             reply["lead"] = self._lead(**question["lead"])
-        texts = {key: record.encode() for key, record in self.records.items()} | self.texts
         wanted: list[str] = question.get("records") or []
         assert len(wanted) <= 100
         if wanted:
-            reply["records"], more = _fitting({key: texts.get(key) for key in wanted})
+            reply["records"], more = _fitting({key: self.text(key) for key in wanted})
         if question.get("changes"):
             reply["clocks"] = {self.clock: self.now // 1, **self.clocks}
             reply["changes"], more = _fitting(self.changes)

@@ -14,7 +14,7 @@ from tests.lab.told import KEY
 
 pytestmark = pytest.mark.smoke
 
-# Runs beside the edge, for the host reaches no TCP port of it; prints code, length and body of each reply, one line each.
+# Runs beside the edge, for the host reaches no TCP port of it. A line a reply: its code, length and body.
 _ASK = """
 import http.client, json, sys, time
 requests = json.loads({requests!r})

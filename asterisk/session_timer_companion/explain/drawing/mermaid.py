@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo.ladder import Arrow, Ladder, Note, Section
+from session_timer_companion.explain.drawing.ladder import Arrow, Ladder, Note, Section
 
 
 def mermaid(ladder: Ladder) -> str:

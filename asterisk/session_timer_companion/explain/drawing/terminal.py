@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from demo.ladder import Arrow, Ladder, Note, Row, Section, Tone
+from session_timer_companion.explain.drawing.ladder import Arrow, Ladder, Note, Row, Section, Tone
 
 _COLOURS = {
     Tone.OPEN: "bold cyan",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from demo.ladder import Arrow, Ladder, Note, Row, Section, Tone
+from session_timer_companion.explain.drawing.ladder import Arrow, Ladder, Note, Row, Section, Tone
 
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _PAPER, _EDGE, _INK, _FAINT, _LINE = "#fbfcfe", "#d5dbe3", "#1f2933", "#6b7785", "#b6c0cc"

@@ -5,13 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-
-from tests.lab.capture import Packet
-from tests.lab.sip import SipMessage
+from typing import Protocol, TypeVar
 
 INTERNAL_HEADER = "X-Session-Timer"
 TIMER_HEADERS = ("Session-Expires", "Min-SE", INTERNAL_HEADER, "Reason")
 _HIDDEN = frozenset({100})
+
+
+class DrawnMessage(Protocol):
+    """What a ladder wants to know of a SIP message, whoever read it."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def to_tag(self) -> str | None: ...
+    def rows(self, name: str) -> tuple[str, ...]: ...
+    def tokens(self, name: str) -> frozenset[str]: ...
+
+
+class DrawnEnd(Protocol):
+    """Where a message comes from or goes to."""
+
+    @property
+    def address(self) -> str: ...
+
+
+class DrawnPacket(Protocol):
+    """A message as it was seen; ``time`` in seconds."""
+
+    @property
+    def time(self) -> float: ...
+    @property
+    def source(self) -> DrawnEnd: ...
+    @property
+    def destination(self) -> DrawnEnd: ...
+    @property
+    def message(self) -> DrawnMessage: ...
+    @property
+    def retransmission(self) -> bool: ...
+
+
+_Packet = TypeVar("_Packet", bound=DrawnPacket)
 
 
 class Tone(Enum):
@@ -104,7 +144,7 @@ class Cast:
         return None if name is None else self.columns.index(name)
 
 
-def arrow(packet: Packet, cast: Cast, start: float) -> Arrow | None:
+def arrow(packet: DrawnPacket, cast: Cast, start: float) -> Arrow | None:
     """The arrow of one message, or None if it does not belong in the picture.
 
     Left out are 100 Trying, which only says that a hop is awake, and messages of strangers.
@@ -118,7 +158,7 @@ def arrow(packet: Packet, cast: Cast, start: float) -> Arrow | None:
     )
 
 
-def build(title: str, packets: Iterable[Packet], cast: Cast, notes: Iterable[Note] = ()) -> Ladder:
+def build(title: str, packets: Iterable[DrawnPacket], cast: Cast, notes: Iterable[Note] = ()) -> Ladder:
     """The ladder of one call. Times count from its first message; so do those of ``notes``."""
     packets = list(packets)
     start = packets[0].time if packets else 0.0
@@ -148,15 +188,15 @@ def stack(title: str, ladders: Iterable[Ladder]) -> Ladder:
     return Ladder(title, columns, tuple(rows))
 
 
-def by_call(packets: Iterable[Packet]) -> dict[str, list[Packet]]:
+def by_call(packets: Iterable[_Packet]) -> dict[str, list[_Packet]]:
     """The packets of each Call-ID, calls in the order in which they began."""
-    calls: dict[str, list[Packet]] = {}
+    calls: dict[str, list[_Packet]] = {}
     for packet in packets:
         calls.setdefault(packet.message.call_id, []).append(packet)
     return calls
 
 
-def label(message: SipMessage) -> str:
+def label(message: DrawnMessage) -> str:
     """What stands on the arrow: the method, or the status with the method where it is not INVITE's."""
     if message.status is None:
         in_dialog = message.method == "INVITE" and message.to_tag is not None
@@ -164,7 +204,7 @@ def label(message: SipMessage) -> str:
     return str(message.status) if message.method == "INVITE" else f"{message.status} ({message.method})"
 
 
-def details(message: SipMessage) -> tuple[str, ...]:
+def details(message: DrawnMessage) -> tuple[str, ...]:
     """The headers of the session timer that the message carries, as they are written.
 
     The internal header between edge and Asterisk is cut to what it says about the timer, Reason to its
@@ -185,7 +225,7 @@ def _brief(name: str, value: str) -> str:
     return value
 
 
-def tone(message: SipMessage) -> Tone:
+def tone(message: DrawnMessage) -> Tone:
     """What the message means for the call."""
     if message.status is not None:
         if message.status < 200:
