@@ -38,6 +38,11 @@ def refresh_with_offer(stack: Stack, call: Call, method: str, codec: str = "ulaw
     )
 
 
+def change_digits(stack: Stack, call: Call, mode: str = "auto_info") -> None:
+    """Another way to send digits: a re-INVITE, which Asterisk keeps in its queue while it may not send it."""
+    _set(stack, call, ("PJSIP_DTMF_MODE()", mode))
+
+
 def hang_up(stack: Stack, call: Call) -> None:
     """The end of the call, as Asterisk sees fit: BYE, CANCEL or an answer that refuses."""
     stack.ami("Hangup", Channel=stack.channels()[call.call_id], Cause="16")
