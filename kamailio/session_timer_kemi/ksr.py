@@ -159,6 +159,11 @@ def table_set(table: str, key: str, value: str, lifetime: int) -> bool:
     return bool(taken and KSR.htable.sht_setex(table, key, lifetime) > 0)
 
 
+def table_put(table: str, key: str, value: str) -> None:
+    """Put a value into a hash table whose entries have no lifetime."""
+    KSR.htable.sht_sets(table, key, value)
+
+
 def table_remove(table: str, key: str) -> None:
     KSR.htable.sht_rm(table, key)
 

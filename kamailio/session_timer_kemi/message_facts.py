@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-from session_timer import LARGEST_INTERVAL
+from session_timer import LARGEST_INTERVAL, Record
 from session_timer.record import key
 
 from . import ksr
 from .memory import branch_memory
+from .memory.records import Records
 
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
@@ -34,6 +35,11 @@ class Rows(NamedTuple):
     def read(cls) -> Rows:
         """Those of the message that is being routed."""
         return cls._make(map(ksr.row, _HEADERS))
+
+    @classmethod
+    def read_first(cls, number: int) -> Rows:
+        """Those that an edit of ours touches or a decision needs, in the order in which they stand above."""
+        return cls._make((*map(ksr.row, _HEADERS[:number]), *(None,) * (len(_HEADERS) - number)))
 
     def of(self, header: str) -> Sequence[str]:
         """The rows of one header, as the library asks for them."""
@@ -85,6 +91,14 @@ class Message:
     def peer_name(self) -> str:
         """What the script calls the peer; empty if it does not say."""
         return branch_memory.peer_name()
+
+    @cached_property
+    def record(self) -> Record | None:
+        """The record of a request's dialog as it stood when the request came; None outside a dialog.
+
+        Of one that cannot be read the response tells.
+        """
+        return Records().read(self.dialog, log=False) if self.to_tag else None
 
     @cached_property
     def rows(self) -> Rows:

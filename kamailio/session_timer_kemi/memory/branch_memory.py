@@ -187,13 +187,11 @@ class Branch(NamedTuple):
         tm makes branches for which none runs (DNS failover, by which the same request goes to the next
         address): they wait for what the nearest earlier branch waits for.
         """
-        number = int(self.number)
-        while number >= 0:
+        for number in range(int(self.number), -1, -1):
             kept = ksr.recall(f"{_WAITING}{number}")
             if kept:
                 found, *rest = json.loads(kept)
                 return Waiting(Found(found), *rest)
-            number -= 1
         return None
 
     def keep_aim(self, host: str) -> None:
@@ -201,9 +199,12 @@ class Branch(NamedTuple):
         ksr.remember(_AIM + self.number, json.dumps((ksr.pv("$ru"), ksr.pv("$du"), host)))
 
     def aim(self) -> Aim | None:
-        """Where this branch went; None where no branch route of ours has run."""
-        kept = ksr.recall(_AIM + self.number)
-        return Aim(*json.loads(kept)) if kept else None
+        """Where this branch went, or the nearest earlier one of which we know."""
+        for number in range(int(self.number), -1, -1):
+            kept = ksr.recall(f"{_AIM}{number}")
+            if kept:
+                return Aim(*json.loads(kept))
+        return None
 
     def has_responded(self, to_tag: str) -> bool:
         """Whether the last final response that passed on this branch came from whoever has this tag."""

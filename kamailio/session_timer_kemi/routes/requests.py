@@ -9,13 +9,15 @@ from session_timer import InternalHeader, Mode, Peer, Record, Side, uac
 from .. import ksr
 from ..memory import branch_memory
 from ..memory.branch_memory import Branch, Found, Part, Pending, Waiting
-from ..message_facts import Message
+from ..message_facts import Message, Rows
 from ..parts import as_proxy, as_uac, as_uas
 from ..parts.header_edits import Edits, Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
 
 REFRESHES = ("INVITE", "UPDATE")
+OURS = "session_timer_ours"
+"""The hash table of Asterisk's addresses, as far as calls have passed."""
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
 
@@ -25,6 +27,7 @@ class Requests:
 
     def __init__(self, edge: ThisEdge) -> None:
         self._edge = edge
+        self._noted: set[str] = set()
 
     def request(self) -> bool:
         """In the request route. True: the request has been answered."""
@@ -41,7 +44,7 @@ class Requests:
             if not message.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
             return False
-        record = self._record(message)
+        record = message.record
         peer = self._edge.profile(record, source.peer)
         if not peer.policy.enabled:
             return False
@@ -63,7 +66,8 @@ class Requests:
         destination = self._destination(message)
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._record(message)
+        record = message.record
+        self._note_asterisk(source if source.is_asterisk else destination)
         peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
         if not peer.policy.enabled:
             return
@@ -141,17 +145,23 @@ class Requests:
         host = ksr.pv("$nh(d)")
         return self._edge.directory.find(message.peer_name, host, host)
 
-    def _record(self, message: Message) -> Record | None:
-        """The record of a request's dialog; of one that cannot be read its response tells."""
-        return self._edge.records.read(message.dialog, log=False) if message.to_tag else None
-
     def _announce(self, message: Message) -> None:
-        destination = self._destination(message)
-        if destination.is_asterisk:
+        """Say in a request of Asterisk's within a dialog that its sender knows session timers.
+
+        Outside of dialogs nobody knows yet where the request goes, and whether the profile there is off.
+        """
+        record = message.record
+        if record is None or record.placed is None:
             return
-        policy = self._edge.profile(self._record(message), destination.peer).policy
+        policy = self._edge.directory.named(record.peer, timer=record.dialog.agreement is not None).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            as_uac.announce(message.rows).make()
+            as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
+
+    def _note_asterisk(self, end: End) -> None:
+        """Let a native configuration know whose requests come to `request`."""
+        if end.is_asterisk and end.host not in self._noted:
+            self._noted.add(end.host)
+            ksr.table_put(OURS, end.host, "1")
 
 
 def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:
