@@ -66,7 +66,7 @@ def defaults(section: type[Any]) -> dict[str, str]:
         name: "required"
         if default is MISSING
         else "none"
-        if default is None or default == []
+        if default is None
         else "below"
         if isinstance(default, BaseModel)
         else str(default)
