@@ -101,7 +101,7 @@ def session_table(session: ShownSession) -> Table:
         "Numbers": session["numbers"] or "not known",
         "Held back": session["held"] or "no",
         "Channel": session["channel"],
-        "EdgeClient": session["edge"] or "none: Asterisk faces the carrier itself",
+        "Edge": session["edge"] or "none: Asterisk faces the carrier itself",
         "State": session["state"],
         "Refresher": session["refresher"],
         "Interval": f"{session['interval']}s" if session["interval"] else "none",

@@ -289,5 +289,5 @@ async def test_an_operator_releases_the_brake_and_a_web_page_does_not(tmp_path: 
             assert answer.status == 403
         assert it.companion.brake.on
         async with http.post("/resume") as answer:
-            assert await answer.json() == {"was_on": True}
+            assert await answer.json() == {"changed": True}
         assert not it.companion.brake.on
