@@ -24,6 +24,8 @@ SENTENCES = {
     "call_excluded": "An operator has excluded this call: nothing is done for it.",
     "call_included": "An operator has taken the exclusion of this call back.",
     "call_untracked": "The call is over, or no longer ours.",
+    "asterisk_lacks": "This release of Asterisk lacks something that the companion needs.",
+    "asterisk_release": "Logged in to this release of Asterisk.",
     "brake_on": "Too many hang-ups within a minute. No call is hung up until `session-timer resume`.",
     "brake_released": "An operator has released the brake.",
     "channel_stuck": "The channel does not reply. The others go on without it.",
