@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,19 @@ class EdgePool:
                 if isinstance(copy, Found):
                     replies[index] = Copy(copy.record, copy.clocks)
         return replies
+
+    async def records_of(self, places: Sequence[tuple[EdgeClient | None, str]]) -> list[RecordReply]:
+        """The record of each edge and key, in their order: every edge is asked once for all that it has."""
+        by_edge: dict[EdgeClient | None, list[int]] = {}
+        for index, (edge, _) in enumerate(places):
+            by_edge.setdefault(edge, []).append(index)
+        found = await asyncio.gather(
+            *[self.records(edge, [places[index][1] for index in some]) for edge, some in by_edge.items()]
+        )
+        replies: dict[int, RecordReply] = {}
+        for some, told in zip(by_edge.values(), found, strict=True):
+            replies.update(zip(some, told, strict=True))
+        return [replies[index] for index in range(len(places))]
 
     async def close(self) -> None:
         for edge in self._edges.values():

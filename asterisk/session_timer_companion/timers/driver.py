@@ -14,27 +14,26 @@ from dataclasses import replace
 from typing import TypeVar
 
 from session_timer import session
-from session_timer.session import Ask, Expire, Method, Send
+from session_timer.session import Ask, Expire, Send
 from session_timer.session.transitions import State
 
-from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
-from session_timer_companion.channels.refresh_actions import CannotRefresh
 from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
-from session_timer_companion.timers.evidence import Evidence, why_not
+from session_timer_companion.timers.evidence import Evidence
 from session_timer_companion.timers.expiry import Expiry, HangUpRules
 from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.manual_refresh import ManualRefresh
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
 from session_timer_companion.timers.scheduler import Scheduler
-from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall, shared
+from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -47,12 +46,6 @@ OVERDUE_SPREAD = 10.0
 
 STANDBY_LOOK = 3.0
 """Seconds between two looks at a call that is due, while another companion leads."""
-
-OPERATOR_WAITS = 8.0
-"""Seconds that an operator is kept waiting for the outcome of a refresh."""
-
-_HANDS_OFF = 0.05
-"""Seconds between two looks whether a call that somebody has in hand is free."""
 
 _OPEN = (State.REFRESHING, State.PROBING, State.ASKING)
 """A refresh may be under way: what follows is not paced."""
@@ -97,7 +90,9 @@ class TimerDriver:
             look_at=look_at,
             spawn=self._tasks.spawn,
         )
-        self.evidence = Evidence(learned=learned, metrics=metrics, log=log, chance=chance, moved=self._moved)
+        self.evidence = Evidence(
+            learned=learned, metrics=metrics, log=log, chance=chance, moved=self.reschedule
+        )
         self._expiry = Expiry(
             channels,
             rules,
@@ -110,6 +105,16 @@ class TimerDriver:
             holds=holds,
         )
         self._in_step = False
+        self.by_hand = ManualRefresh(
+            self._sender,
+            self.evidence,
+            records=self._records,
+            moved=self.reschedule,
+            leading=lambda: self.leading,
+            holds=holds,
+            metrics=metrics,
+            log=log,
+        )
         self._queue = PacedQueue(pace)
         self._pump_timer: asyncio.TimerHandle | None = None
         self._paused = True
@@ -128,8 +133,7 @@ class TimerDriver:
     def pause(self) -> None:
         """Do nothing until `resume`; nothing is forgotten."""
         self._in_step = False
-        self._paused = True
-        self.scheduler.pause()
+        self.hold()
 
     def resume(self) -> None:
         """Go on, first with what has become due meanwhile; not while an operator holds everything back."""
@@ -142,7 +146,7 @@ class TimerDriver:
         self.scheduler.pause()
 
     def reschedule(self, tracked: TrackedCall) -> None:
-        """An operator has excluded this call, or takes that back."""
+        """This call has something else to wait for, or nothing."""
         if not tracked.busy and not tracked.gone:
             self._schedule(tracked)
 
@@ -227,81 +231,7 @@ class TimerDriver:
                 tracked.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
             if tracked.attempt is not None:
                 tracked.attempt.sent -= seconds
-            if not tracked.busy and not tracked.gone:
-                self._schedule(tracked)
-
-    # An operator's refresh
-
-    async def refresh_now(self, tracked: TrackedCall) -> tuple[Method, RefreshOutcome, str]:
-        """Refresh one call because an operator asks for it; the form, the outcome and its reason.
-
-        It is followed and counted as any other, and stands for the automatic one that becomes due meanwhile.
-        """
-        while tracked.busy:
-            await asyncio.sleep(_HANDS_OFF)
-        standing = tracked.current_session()
-        method = standing.method
-        refusal = self._cannot_refresh_now(tracked, standing)
-        if refusal:
-            return method, RefreshOutcome.NOT_SENT, refusal
-        reported: asyncio.Future[tuple[RefreshOutcome, str]] = self._loop.create_future()
-        tracked.busy = True
-        try:
-            (before,) = await self._records([tracked])
-            if isinstance(before, Found):
-                self.evidence.apply_refresh(tracked, before)
-                tracked.dealt = before.record.ours.ended if before.record.ours else None
-            method = await self._sender.send(tracked, method)
-            tracked.attempt = Attempt(method, self._now(), reported=reported)
-        except (AmiError, CannotRefresh) as error:
-            self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
-            return method, RefreshOutcome.NOT_SENT, str(error)
-        finally:
-            tracked.busy = False
-            if not tracked.gone:
-                self._schedule(tracked)
-        self._log.info("refresh_asked_for", call=tracked, method=method.name)
-        if tracked.edge is None:
-            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
-        return (method, *await self._outcome(tracked, reported))
-
-    def _cannot_refresh_now(self, tracked: TrackedCall, standing: session.Session) -> str:
-        """Why an operator's refresh is not sent; empty if it is."""
-        if tracked.gone:
-            return "the call has ended"
-        if held := self._holds.why(tracked.key):
-            return held
-        if tracked.attempt is not None or standing.sent is not None:
-            return "another refresh of this call is under way"
-        if tracked.policy.observe:
-            return "the profile says observe: nothing is sent"
-        if not self.leading:
-            return "another companion leads: ask that one"
-        if tracked.edge is not None and tracked.edge.up is False:
-            return (
-                f"edge {tracked.edge.name} is down ({tracked.edge.reason}), and Asterisk would end the call"
-            )
-        return ""
-
-    async def _outcome(
-        self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
-    ) -> tuple[RefreshOutcome, str]:
-        """What came of an operator's refresh, as far as can be said while the operator waits."""
-        await asyncio.wait({reported}, timeout=OPERATOR_WAITS)
-        if reported.done():
-            return reported.result()
-        (reply,) = await self._records([tracked])
-        if reported.done():
-            return reported.result()
-        seen = self.evidence.seen(tracked, reply)
-        outcome, reason = RefreshOutcome.UNKNOWN, f"no response yet: {why_not(reply, seen)}"
-        attempt = tracked.attempt
-        if attempt is not None and attempt.reported is reported:
-            if tracked.current_session().sent is None:
-                self.evidence.close_attempt(tracked, outcome, reason)
-            else:
-                attempt.reported = None  # the session follows it to its end
-        return outcome, reason
+            self.reschedule(tracked)
 
     # Calls whose time has come
 
@@ -372,8 +302,7 @@ class TimerDriver:
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
-                if not tracked.gone:
-                    self._schedule(tracked)
+                self.reschedule(tracked)
 
     async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
@@ -385,7 +314,7 @@ class TimerDriver:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
                 await self._sender.together(sends)
-                self._tasks.spawn(self._expiry.count_media(_late(sends)))
+                self._tasks.spawn(self._expiry.count_media(sends))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
@@ -403,8 +332,7 @@ class TimerDriver:
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
-                if not tracked.gone:
-                    self._schedule(tracked)
+                self.reschedule(tracked)
 
     async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
         """Where something was learned of peers: find out which of them each call is with."""
@@ -414,10 +342,6 @@ class TimerDriver:
         for tracked, reply in zip(unknown, await self._records(unknown), strict=True):
             if isinstance(reply, Found):
                 tracked.far = reply.record.far
-
-    def _moved(self, tracked: TrackedCall) -> None:
-        if not tracked.busy:
-            self._schedule(tracked)
 
     def _may_serve(self, tracked: TrackedCall) -> bool:
         return not tracked.busy and not tracked.gone and tracked.key not in self._holds.excluded
@@ -458,32 +382,11 @@ class TimerDriver:
 
     async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
-        by_edge: dict[EdgeClient | None, list[TrackedCall]] = {}
-        for tracked in tracked_calls:
-            by_edge.setdefault(tracked.edge, []).append(tracked)
-        found = await asyncio.gather(
-            *[self._edges.records(edge, [each.key for each in group]) for edge, group in by_edge.items()]
-        )
-        of = {
-            id(tracked): reply
-            for group, replies in zip(by_edge.values(), found, strict=True)
-            for tracked, reply in zip(group, replies, strict=True)
-        }
-        return [of[id(tracked)] for tracked in tracked_calls]
+        return await self._edges.records_of([(tracked.edge, tracked.key) for tracked in tracked_calls])
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
         self._log.error("internal_error", exc_info=error)
-
-
-def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:
-    """Those whose refresh may be the last one before a verdict."""
-    return [
-        each.tracked
-        for each in sends
-        if each.tracked.active is not None
-        and (each.tracked.active.attempts > 1 or each.tracked.active.state is State.PROBING)
-    ]
 
 
 def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from session_timer import Outcome
 from session_timer.session import SELF_ENDING, Expire, Reason
+from session_timer.session.transitions import State
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
@@ -96,9 +97,15 @@ class Expiry:
             if outcome is not None:
                 raise outcome
 
-    async def count_media(self, tracked_calls: Iterable[TrackedCall]) -> None:
-        """Count what peers have sent so far, so that a verdict that may follow need not wait for it."""
-        wanted = [tracked for tracked in tracked_calls if tracked.policy.media_is_evidence]
+    async def count_media(self, sends: Iterable[PendingAction]) -> None:
+        """Count what peers have sent, where this refresh may be the last one before a verdict."""
+        wanted = [
+            each.tracked
+            for each in sends
+            if (active := each.tracked.active) is not None
+            and (active.attempts > 1 or active.state is State.PROBING)
+            and each.tracked.policy.media_is_evidence
+        ]
         await asyncio.gather(*[self._count(tracked) for tracked in wanted], return_exceptions=True)
 
     def forget(self, tracked: TrackedCall) -> None:
