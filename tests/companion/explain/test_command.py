@@ -166,6 +166,11 @@ def test_two_legs_are_told_together(tmp_path: Path) -> None:
     ]
     assert "The same call has another leg: leg-2@pbx.example" in result.output
     assert "The same call has another leg: call-1@carrier.example" in result.output
+    _, _, both = result.output.partition("All 2 legs")
+    heads = both.splitlines()[1].split()
+    assert heads == [scenario.CARRIER, scenario.PBX, "198.18.81.77"]
+    assert both.count("INVITE") == 2
+    assert re.search(r"^   0.300 +│ +│──── INVITE ───▶│", both, re.MULTILINE)
 
 
 def test_a_leg_that_names_the_other_in_a_header(tmp_path: Path) -> None:
@@ -308,3 +313,24 @@ def test_a_long_address_is_shown_by_its_end(tmp_path: Path) -> None:
 
     assert "…aa:bbbb:cccc::42" in output
     assert "│──── UPDATE ───▶│" in output
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None:
+    scripts = [replace(BROKEN, call_id=f"call-{n}@carrier.example") for n in range(200)]
+    trace = written(
+        tmp_path / "a.pcap", scenario.in_order(sent for each in scripts for sent in each.direct())
+    )
+    for options in ("", "--json", "--anonymize"):
+        ran = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f"{sys.executable} -m session_timer_companion.explain {trace} {options} | head -n 1",
+            ],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}/asterisk:{ROOT}/pylib"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ran.stdout.count("\n") == 1
+        assert ran.stderr == ""

@@ -61,6 +61,11 @@ def lines(number: int, call: Explained, *, timed: bool = True, drawn: bool = Tru
         yield Text()
         ladder = call.draw()
         yield from TerminalLadder(ladder.columns).whole(ladder)
+    if drawn and call.draw_legs is not None:
+        ladder = call.draw_legs()
+        yield Text()
+        yield Text(f"  {ladder.title}", "bold")
+        yield from TerminalLadder(ladder.columns).whole(ladder)
     yield Text()
 
 
