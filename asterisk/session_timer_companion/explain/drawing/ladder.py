@@ -203,7 +203,8 @@ def merge(title: str, ladders: Iterable[tuple[float, Ladder]]) -> Ladder:
                     rows.append(replace(row, time=later, source=source, target=target))
                 case Note():
                     rows.append(replace(row, time=row.time + begin - first))
-    return Ladder(title, columns, tuple(sorted(rows, key=lambda moved: moved.time)))
+    rows.sort(key=lambda row: row.time)
+    return Ladder(title, columns, tuple(rows))
 
 
 def by_call(packets: Iterable[_Packet]) -> dict[str, list[_Packet]]:
