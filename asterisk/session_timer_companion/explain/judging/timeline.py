@@ -21,6 +21,8 @@ from session_timer_companion.explain.judging.rules import Rule
 TRANSACTION = 32.0
 """Seconds: Timers B and F (RFC 3261 17.1)."""
 _SOME_SENDS = 4
+_ASKS_AGAIN = frozenset({401, 407, 420, 421, 422, 483, 491, 494})
+"""Answers that say what to do better, or that it is only too early (RFC 5057)."""
 _SDP_VERSION = "o="
 
 
@@ -228,7 +230,7 @@ class TimelineJudge:
                 due = "a 2xx: its Allow lists UPDATE"
                 self.findings.message(Rule.UPDATE_REFUSED, Place(hop, each, final), known, due)
             return
-        if reaction(code) in (Reaction.RETRY, Reaction.BACK_OFF):
+        if code in _ASKS_AGAIN:
             return  # what to do is in the answer itself; whether it was done shows in what follows
         before = self._sdp_before(each)
         if code in (488, 606) and before is not None and _changed(before, each.request.message.body):
