@@ -34,16 +34,29 @@ class Routes:
         return GO_ON
 
     def on_any_reply(self, msg: object) -> int:
-        self.timers.on_any_reply()
-        return GO_ON
+        """ANSWERED: the response is to be dropped."""
+        return ANSWERED if self.timers.on_any_reply() else GO_ON
 
     def on_reply(self, msg: object) -> int:
         self.timers.on_reply()
         return GO_ON
 
     def on_failure(self, msg: object) -> int:
-        """AGAIN: the request is to be sent once more."""
-        return AGAIN if self.timers.on_failure() else GO_ON
+        """AGAIN: the request is to be sent once more. ANSWERED: nothing is left to do."""
+        match self.timers.after_failure():
+            case "again":
+                return AGAIN
+            case "answered":
+                return ANSWERED
+        return GO_ON
+
+    def on_unroutable(self, msg: object) -> int:
+        self.timers.on_unroutable()
+        return GO_ON
+
+    def on_http(self, msg: object) -> int:
+        self.timers.on_http()
+        return GO_ON
 
     def on_tick(self, msg: object) -> int:
         self.timers.on_tick()

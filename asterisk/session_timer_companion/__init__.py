@@ -1,3 +1,3 @@
 """The companion: keeps the session timers of the calls that an Asterisk anchors (RFC 4028)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

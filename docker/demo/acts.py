@@ -160,7 +160,7 @@ def _carrier_goes_silent(evidence: Evidence) -> list[Check]:
         near("BYE after the last refresh", INTERVAL - guard(INTERVAL), waited, late=1.5),
         equal("cause in the CDR", _EXPIRED, evidence.cdr.get("cause")),
         contains("reason in the CDR", "the peer sent no refresh", evidence.cdr.get("userfield", "")),
-        contains("the companion's log of this call", "expired", evidence.log),
+        contains("the companion's log of this call", "hung_up", evidence.log),
     ]
 
 

@@ -8,12 +8,13 @@ What comes from Asterisk, or is for a carrier's address, goes out by its Request
 import os
 
 import KSR
-from session_timer_kemi import SessionTimers, every_second
+from session_timer_kemi import SessionTimers, every_http_request, every_second
 
 ASTERISK = os.environ["ASTERISK_ADDRESS"]
 CARRIERS = f"{os.environ['LAB_NET']}.4"  # .40 to .49
 
 CALL_METHODS = "IU"  # INVITE and UPDATE, in the letters of is_method_in
+ANSWERED_METHODS = "IUB"  # with BYE, whose 2xx ends a record
 RELAYED_METHODS = "IBSU"  # with BYE and SUBSCRIBE
 
 STOCK_CHECKS = 17895  # what the stock kamailio.cfg asks of the sanity module
@@ -26,6 +27,7 @@ class Edge:
     """Kamailio makes one of these in every process and calls the `ksr_*` methods by name."""
 
     ksr_session_timer_tick = every_second
+    ksr_xhttp_event = every_http_request
 
     def __init__(self) -> None:
         self.timers = SessionTimers(os.environ["SESSION_TIMER_CONFIG"])
@@ -79,6 +81,7 @@ class Edge:
             return DONE
         if self.timers.on_failure():
             self._relay()
+            return DONE
         return DONE
 
     def ksr_reply_route(self, msg: object) -> int:
@@ -150,12 +153,12 @@ class Edge:
     def _relay(self) -> None:
         if KSR.is_method_in(RELAYED_METHODS) and KSR.tm.t_is_set("branch_route") < 0:
             KSR.tm.t_on_branch("ksr_branch_manage")
-        if KSR.is_method_in(CALL_METHODS):
-            if KSR.tm.t_is_set("onreply_route") < 0:
-                KSR.tm.t_on_reply("ksr_onreply_manage")
-            if KSR.tm.t_is_set("failure_route") < 0:
-                KSR.tm.t_on_failure("ksr_failure_manage")
+        if KSR.is_method_in(ANSWERED_METHODS) and KSR.tm.t_is_set("onreply_route") < 0:
+            KSR.tm.t_on_reply("ksr_onreply_manage")
+        if KSR.is_method_in(CALL_METHODS) and KSR.tm.t_is_set("failure_route") < 0:
+            KSR.tm.t_on_failure("ksr_failure_manage")
         if KSR.tm.t_relay() < 0:
+            self.timers.on_unroutable()
             KSR.sl.sl_reply_error()
 
     def _reach_loopback_callers(self) -> None:

@@ -8,7 +8,7 @@ Outside Kamailio there are no verbs: only `python3 -m session_timer_kemi.check F
 
 from __future__ import annotations
 
-from .tick import every_second
+from typing import Protocol
 
 try:
     import KSR  # noqa: F401 - Kamailio's own, nowhere else
@@ -22,4 +22,32 @@ else:
             raise
         from .absent import SessionTimers  # type: ignore[assignment]
 
-__all__ = ["SessionTimers", "every_second"]
+__all__ = ["SessionTimers", "every_http_request", "every_second"]
+
+
+class _Timers(Protocol):
+    def on_tick(self) -> None: ...
+    def on_http(self) -> None: ...
+
+
+class _Routes(Protocol):
+    timers: _Timers
+
+
+def every_second(routes: _Routes, msg: object, evname: str) -> int:  # noqa: ARG001 - Kamailio's signature
+    """The route that Kamailio's rtimer calls every second.
+
+    A method for the script's class, whose `timers` are the `SessionTimers`.
+    """
+    routes.timers.on_tick()
+    return 1
+
+
+def every_http_request(routes: _Routes, msg: object, evname: str) -> int:  # noqa: ARG001
+    """The route that Kamailio's xhttp calls for a request by HTTP.
+
+    A method for the script's class, whose `timers` are the `SessionTimers`. A script that serves other paths
+    has a route of its own and calls `on_http` for the path ``/session-timer``.
+    """
+    routes.timers.on_http()
+    return 1

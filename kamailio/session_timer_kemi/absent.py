@@ -20,8 +20,8 @@ class SessionTimers:
     def on_branch(self) -> None:
         pass
 
-    def on_any_reply(self) -> None:
-        pass
+    def on_any_reply(self) -> bool:
+        return False
 
     def on_reply(self) -> None:
         pass
@@ -29,8 +29,17 @@ class SessionTimers:
     def on_failure(self) -> bool:
         return False
 
+    def after_failure(self) -> str:
+        return "go on"
+
     def on_tick(self) -> None:
         pass
 
     def on_expired(self) -> None:
+        pass
+
+    def on_unroutable(self) -> None:
+        pass
+
+    def on_http(self) -> None:
         pass

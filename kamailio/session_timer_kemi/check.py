@@ -13,7 +13,7 @@ from collections.abc import Sequence
 try:
     from session_timer import ConfigError
 
-    from .config_file import load
+    from .config_file import read
 except ModuleNotFoundError as missing:
     if missing.name is None or not missing.name.startswith("session_timer"):
         raise
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     path = arguments[0]
     try:
-        load(path)
+        read(path)
     except ConfigError as wrong:
         print(wrong, file=sys.stderr)
         return 1

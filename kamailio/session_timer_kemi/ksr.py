@@ -12,6 +12,10 @@ import KSR
 _MOST_HEXA = 32767
 """Bytes that Kamailio makes a hexadecimal text of; of a longer value it makes none, without a word."""
 
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_CONTROLS = re.compile(r"[\0\r\n]")
+_URI = re.compile(r"sips?:[^>\s]*")
+
 
 def error(text: str) -> None:
     KSR.err(text + "\n")
@@ -27,21 +31,36 @@ def info(text: str) -> None:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    try:
-        text = str(KSR.pv.gete(name))
-    except UnicodeDecodeError:
-        text = _as_latin_1(name)
-    return _without_zero(text)
+    return _raw(name).replace("\0", "\ufffd")  # 5.6 takes no text with a zero byte from Python
+
+
+def message_text() -> str:
+    """The whole message as it came, zero bytes included."""
+    return _raw("$mb")
 
 
 def row(header: str) -> str | None:
-    """A header's value, compact name included; repeated rows come as one, between commas. None: absent."""
+    """A header's value, compact name included; repeated rows come as one, between commas. None: absent.
+
+    Folds become blanks. What else would end a row for some parser is replaced, for parts of a value are
+    written into rows of ours.
+    """
     name = f"$(hdr({header})[*])"
     try:
         text = KSR.pv.get(name)
     except UnicodeDecodeError:
         text = _as_latin_1(name)
-    return None if text is None else _without_zero(str(text))
+    if text is None:
+        return None
+    value = str(text)
+    return value if value.isprintable() else _CONTROLS.sub("\ufffd", _FOLD.sub(" ", value))
+
+
+def _raw(name: str) -> str:
+    try:
+        return str(KSR.pv.gete(name))
+    except UnicodeDecodeError:
+        return _as_latin_1(name)
 
 
 def _as_latin_1(name: str) -> str:
@@ -55,11 +74,6 @@ def _as_latin_1(name: str) -> str:
     return bytes.fromhex("".join(pieces)).decode("latin-1")
 
 
-def _without_zero(text: str) -> str:
-    # 5.6 takes no text with a zero byte from Python.
-    return text.replace("\0", "\ufffd")
-
-
 def has(header: str) -> bool:
     return bool(KSR.hdr.is_present(header) > 0)
 
@@ -69,30 +83,52 @@ def remove(header: str) -> bool:
     return bool(KSR.hdr.remove(header) > 0)
 
 
-def disarm(header: str) -> None:
-    """Put other rows in a header's place in the text itself: there Kamailio parses no headers, or other ones.
-
-    Whole rows, for one that is also removed as Kamailio has parsed it must not take the next one along.
-    """
-    name = re.sub(r"([.*+])", r"[\1]", header)
-    KSR.textops.replace_all(f"(^|\r){name}[ \t\r\n]*:[^\r\n]*(\r?\n|\r)", "X-Removed: 1\r\n")
-
-
 def append(rows: str) -> None:
-    """Add header rows, each with its line end, to the message that is being routed."""
+    """Add header rows, each with its line end, to the message that is being routed.
+
+    Raises `ValueError` for a value that some parser would read as more than one row.
+    """
+    for text in rows.removesuffix("\r\n").split("\r\n"):
+        if _CONTROLS.search(text):
+            raise ValueError(f"no header row: {text!r}")
     KSR.hdr.append(rows)
 
 
+def is_routed_through_us() -> bool:
+    """Whether a Record-Route of the message in hand is an address of this Kamailio."""
+    return any(KSR.is_myself(uri) for uri in _URI.findall(row("Record-Route") or ""))
+
+
 def reply(code: int, reason: str, rows: str) -> None:
-    """Answer the request ourselves, with these header rows."""
+    """Answer the request ourselves, with these header rows; through its transaction, if it has one."""
     if rows:
         KSR.hdr.append_to_reply(rows)
-    KSR.sl.sl_send_reply(code, reason)
+    KSR.sl.send_reply(code, reason)
+
+
+def end_transaction(code: int, reason: str) -> None:
+    """In a failure route: answer the request so, instead of with what the branches brought."""
+    KSR.tm.t_reply(code, reason)
+
+
+def drop_reply() -> None:
+    """In the reply route of a KEMI script: the response goes no further."""
+    KSR.set_drop()
+
+
+def wait_at_most(answered: float, ringing: float) -> None:
+    """Seconds that this transaction waits for its first response, and for its final one once it rings."""
+    KSR.tm.t_set_fr(int(ringing * 1000), int(answered * 1000))
+
+
+def timed_out_here() -> bool:
+    """In a failure route: whether this Kamailio's own timer has ended the wait, and no response of others."""
+    return bool(KSR.tm.t_branch_timeout() > 0)
 
 
 def remember(name: str, value: str) -> None:
-    """Keep a text with the transaction."""
-    KSR.pv.sets(f"$avp({name})", value)
+    """Keep a text with the transaction, in place of the one before."""
+    KSR.pv.sets(f"$(avp({name})[*])", value)
 
 
 def recall(name: str) -> str:
@@ -103,10 +139,12 @@ def recall(name: str) -> str:
 def aim_again(uri: str, destination: str) -> None:
     """In a failure route: make the next relay send the request where it went before."""
     # There a Request-URI counts as a branch to be tried only when it has been set anew; what stands there is
-    # that of the first try, whatever a failover has made of it since.
+    # that of the first try, whatever a failover has made of it since, and so is the next hop.
     KSR.seturi(uri)
     if destination:
         KSR.setdsturi(destination)
+    else:
+        KSR.resetdsturi()
 
 
 def table_get(table: str, key: str) -> str:
@@ -134,12 +172,36 @@ def table_unlock(table: str, key: str) -> None:
     KSR.htable.sht_unlock(table, key)
 
 
+def table_entries(table: str) -> list[tuple[str, str]]:
+    """Every key and value of a hash table."""
+    name = "session_timer"
+    if KSR.htable.sht_iterator_start(name, table) < 0:
+        return []
+    found = []
+    try:
+        while KSR.htable.sht_iterator_next(name) > 0:
+            found.append((pv(f"$shtitkey({name})"), pv(f"$shtitval({name})")))
+    finally:
+        KSR.htable.sht_iterator_end(name)
+    return found
+
+
 def count(name: str) -> None:
     """One more in a statistic (``session_timer`` group of the statistics module)."""
     KSR.statistics.update_stat(name, 1)
 
 
-def watch_dialog() -> None:
+def counted(name: str) -> int:
+    """How a statistic stands; 0 for one that is not declared."""
+    return int(KSR.pv.gete(f"$stat({name})") or 0)
+
+
+def http_reply(code: int, reason: str, content_type: str, body: str) -> None:
+    """Answer the HTTP request that is being routed."""
+    KSR.xhttp.xhttp_reply(code, reason, content_type, body)
+
+
+def manage_dialog() -> None:
     """Let the dialog module follow the call that this initial INVITE begins."""
     KSR.dialog.dlg_manage()
 

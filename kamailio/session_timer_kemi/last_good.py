@@ -1,21 +1,22 @@
-"""The configuration in force: the file's, or where a reload finds it broken the one before."""
+"""The settings in force: the file's, or where a reload finds it broken those before."""
 
 from __future__ import annotations
 
 import os
 
-from session_timer import Config, ConfigError
+from session_timer import ConfigError
 
 from . import config_file, ksr
+from .config_file import Settings
 
-_last_good: dict[str, Config] = {}
+_last_good: dict[str, Settings] = {}
 """Outlives a reload of the script, which keeps imported modules: a broken file then changes nothing."""
 
 
-def load(path: str) -> Config:
+def load(path: str) -> Settings:
     """Read the file, its problems into the log. Broken at the start it ends Kamailio."""
     try:
-        config = config_file.load(path)
+        settings = config_file.read(path)
     except ConfigError as wrong:
         for line in str(wrong).splitlines():
             ksr.error(f"session timer: {line}")
@@ -25,5 +26,7 @@ def load(path: str) -> Config:
             os._exit(1)
         ksr.error("session timer: the configuration that was in force before stays in force")
         return _last_good[path]
-    _last_good[path] = config
-    return config
+    for warning in settings.config.warnings:
+        ksr.warn(f"session timer: {path}: {warning.path}: {warning.reason}")
+    _last_good[path] = settings
+    return settings

@@ -1,12 +1,16 @@
-"""The header rows that session timers look at, and the memory of what was decided by them."""
+"""The message in hand: its identifiers, where it comes from, and the header rows that session timers read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
+from session_timer import LARGEST_INTERVAL
+from session_timer.record import key
+
 from . import ksr
+from .memory import branch_memory
 
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
@@ -42,8 +46,88 @@ _HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require"
 _PLACES = {header: place for place, header in enumerate(_HEADERS)}
 
 
+class Message:
+    """A request or a response: each fact is read from Kamailio when it is first asked for, and only then."""
+
+    @cached_property
+    def method(self) -> str:
+        """Of the request, or of the request that a response answers."""
+        return ksr.pv("$rm")
+
+    @cached_property
+    def call_id(self) -> str:
+        return ksr.pv("$ci")
+
+    @cached_property
+    def from_tag(self) -> str:
+        return ksr.pv("$ft")
+
+    @cached_property
+    def to_tag(self) -> str:
+        """Empty in a request that begins a dialog."""
+        return ksr.pv("$tt")
+
+    @cached_property
+    def cseq(self) -> int:
+        """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
+        return min(int(ksr.pv("$cs") or 0), LARGEST_INTERVAL)
+
+    @cached_property
+    def source(self) -> str:
+        """The address that the message came from."""
+        return ksr.pv("$si")
+
+    @cached_property
+    def from_domain(self) -> str:
+        return ksr.pv("$fd")
+
+    @cached_property
+    def peer_name(self) -> str:
+        """What the script calls the peer; empty if it does not say."""
+        return branch_memory.peer_name()
+
+    @cached_property
+    def rows(self) -> Rows:
+        return Rows.read()
+
+    @property
+    def dialog(self) -> str:
+        """The key of the dialog's record."""
+        return key(self.call_id, self.from_tag, self.to_tag)
+
+
+class InHand:
+    """Remembers the last request that was read, so that its branch route need not read it again.
+
+    Each process of Kamailio routes one message at a time. A failure route may hold the copy of a request
+    that another process received under the same number: hence the length and the Call-ID.
+    """
+
+    def __init__(self) -> None:
+        self._message: Message | None = None
+        self._mark: tuple[str, str] = ("", "")
+
+    def read(self) -> Message:
+        """A message that has just come in."""
+        self._message = None
+        return Message()
+
+    def remember(self, message: Message) -> None:
+        """The branch route of this request is to start from what has been read of it."""
+        self._mark = ksr.pv("$mi"), ksr.pv("$ml")
+        self._message = message
+
+    def again(self) -> Message:
+        """The request that is being relayed: as it was read in the request route, if it was."""
+        known, self_mark = self._message, self._mark
+        if known is None or (ksr.pv("$mi"), ksr.pv("$ml")) != self_mark:
+            return Message()
+        call_id = ksr.pv("$ci")
+        return known if known.call_id == call_id else Message()
+
+
 def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_Facts], _Result]:
-    """Keep the answers of a pure decision: the messages of one peer say the same, call after call.
+    """Keep the results of a pure decision: the messages of one peer say the same, call after call.
 
     A worker of Kamailio comes to each message with cold caches, where looking a decision up costs a
     small part of making it.
@@ -51,9 +135,9 @@ def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_
     known = lru_cache(_MOST_REMEMBERED)(decide)
 
     @wraps(decide)
-    def answer(rows: Rows, *facts: *_Facts) -> _Result:
+    def decided(rows: Rows, *facts: *_Facts) -> _Result:
         if sum(map(len, filter(None, rows))) > _LONGEST_REMEMBERED:
             return decide(rows, *facts)
         return known(rows, *facts)
 
-    return answer
+    return decided

@@ -16,6 +16,8 @@ class End:
 
     is_asterisk: bool
     peer: Peer
+    host: str
+    """Its address or name."""
 
 
 class Directory:
@@ -44,7 +46,7 @@ class Directory:
             if len(self._known) >= self._MOST_REMEMBERED:
                 self._known.clear()
             peer = self._config.peer(name=name, address=host, domain=domain)
-            end = End(self._config.is_asterisk(host), self._named[peer.name])
+            end = End(self._config.is_asterisk(host), self._named[peer.name], host)
             self._known[asked] = end
         return end
 

@@ -1,17 +1,27 @@
 """Session timers in SIP (RFC 4028): the protocol, and nothing else.
 
-Facts in, decisions out. A request or an answer is read into `RefreshRequest` or `RefreshResponse`;
+Facts in, decisions out. A request or a response is read into `RefreshRequest` or `RefreshResponse`;
 `uas`, `uac` and `proxy` decide what to put on the wire and what comes into force; `session` says when
 to refresh and when to give up; `record` and `internal_header` carry the state between programs. No
-clock, no sockets, no logging: whoever calls passes the time.
+clock, no sockets, no logging: the caller passes the time.
 """
 
-from . import answers, internal_header, proxy, record, session, uac, uas
-from .config import Config, ConfigError, Edge, Peer, Problem, is_rpc_address, validate
+from . import evidence, internal_header, minimum, proxy, record, session, uac, uas
+from .config import (
+    Config,
+    ConfigError,
+    EdgeSettings,
+    ExpiryAction,
+    Mode,
+    Peer,
+    Policy,
+    Problem,
+    is_door_address,
+    validate,
+)
 from .dialog import Agreement, DialogTimer, Side
 from .headers import (
     ABSOLUTE_MINIMUM,
-    COMPACT_NAMES,
     LARGEST_INTERVAL,
     REFRESH_METHODS,
     TIMER,
@@ -22,25 +32,26 @@ from .headers import (
 )
 from .internal_header import InternalHeader
 from .message import RefreshRequest, RefreshResponse, Rows
-from .policy import ExpiryAction, Mode, Policy
-from .record import Failure, Record, RecordError
+from .record import Asked, Outcome, Record, RecordError
+from .session import answers
+from .shared_key import SharedKey
 
 __all__ = [
     "ABSOLUTE_MINIMUM",
-    "COMPACT_NAMES",
     "LARGEST_INTERVAL",
     "REFRESH_METHODS",
     "TIMER",
     "Agreement",
+    "Asked",
     "Config",
     "ConfigError",
     "DialogTimer",
-    "Edge",
+    "EdgeSettings",
     "ExpiryAction",
-    "Failure",
     "HeaderError",
     "InternalHeader",
     "Mode",
+    "Outcome",
     "Peer",
     "Policy",
     "Problem",
@@ -51,10 +62,13 @@ __all__ = [
     "Role",
     "Rows",
     "SessionExpires",
+    "SharedKey",
     "Side",
     "answers",
+    "evidence",
     "internal_header",
-    "is_rpc_address",
+    "is_door_address",
+    "minimum",
     "parse_min_se",
     "proxy",
     "record",

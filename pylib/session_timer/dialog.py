@@ -1,11 +1,18 @@
-"""What is agreed on one dialog, in terms of local and remote: uac and uas belong to single transactions."""
+"""What is agreed on one dialog (RFC 4028 7.2, 7.4 and 9), in terms of local and remote.
+
+The roles uac and uas belong to single transactions (RFC 3261 12.2): the sender of a request is its uac.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from .headers import Role
+from .headers import LARGEST_INTERVAL, Role
+
+_WHOLE = re.compile(r"[0-9]{1,10}")
 
 
 class Side(StrEnum):
@@ -36,7 +43,12 @@ class Agreement:
     """Seconds between two refreshes at most."""
     refresher: Side
     one_sided: bool = False
-    """The peer knows no session timers: we refresh alone (RFC 4028 7.2), nothing shows on the wire."""
+    """The peer knows no session timers: we refresh alone (RFC 4028 7.2), and the wire shows no timer."""
+
+    @classmethod
+    def private(cls, interval: int) -> Agreement:
+        """We refresh alone every `interval` seconds; the peer has agreed to nothing (RFC 4028 7.2)."""
+        return cls(interval, Side.LOCAL, one_sided=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class DialogTimer:
     agreement: Agreement | None = None
     """None: the session has no expiration."""
     min_se: int | None = None
-    """Seconds: the largest Min-SE of all 422 answers and received refresh requests (RFC 4028 7.4)."""
+    """Seconds: the largest Min-SE of all 422 responses and received refresh requests (RFC 4028 7.4)."""
     peer_supports: bool = False
     """The peer has shown that it knows session timers, by Supported or by a Session-Expires of its own."""
     peer_allows_update: bool = False
@@ -60,3 +72,36 @@ class DialogTimer:
         if min_se is None or (self.min_se is not None and self.min_se >= min_se):
             return self
         return replace(self, min_se=min_se)
+
+    def encode(self) -> tuple[str, ...]:
+        """The one form in which programs keep a dialog's timer: ``name=value`` pairs."""
+        agreed = self.agreement
+        return (
+            f"interval={agreed.interval if agreed else 0}",
+            f"refresher={agreed.refresher if agreed else 'none'}",
+            f"one_sided={int(agreed.one_sided) if agreed else 0}",
+            f"min_se={self.min_se or 0}",
+            f"supports={int(self.peer_supports)}",
+            f"update={int(self.peer_allows_update)}",
+        )
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, str]) -> DialogTimer:
+        """Read what `encode` wrote, by name. Raises `KeyError` and `ValueError` for what it never writes."""
+        interval = whole(fields["interval"])
+        agreement = None
+        if interval:
+            agreement = Agreement(interval, Side(fields["refresher"]), fields["one_sided"] == "1")
+        return cls(
+            agreement=agreement,
+            min_se=whole(fields["min_se"]) or None,
+            peer_supports=fields["supports"] == "1",
+            peer_allows_update=fields["update"] == "1",
+        )
+
+
+def whole(text: str) -> int:
+    """A whole number as records write it. Raises `ValueError` for anything else."""
+    if _WHOLE.fullmatch(text) is None or int(text) > LARGEST_INTERVAL:
+        raise ValueError(f"{text!r} is no whole number up to {LARGEST_INTERVAL}")
+    return int(text)

@@ -1,7 +1,7 @@
 """The header fields of session timers, read and written (RFC 4028 sections 4 and 5, RFC 3261 section 25.1).
 
-Callers hand in header *values* under their long names; which rows a message has, and that ``x`` is
-Session-Expires and ``k`` is Supported, they know from `COMPACT_NAMES`.
+Callers pass header *values* under their long names. A message may write ``x`` for Session-Expires and
+``k`` for Supported (RFC 4028 section 12) is the business of the program that reads its rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 ABSOLUTE_MINIMUM = 90
 """Seconds. No session interval and no Min-SE is below this (RFC 4028 sections 4 and 5)."""
@@ -20,11 +21,14 @@ LARGEST_INTERVAL = 2**32 - 1
 TIMER = "timer"
 """The option tag of RFC 4028 (section 12)."""
 
-COMPACT_NAMES = {"x": "Session-Expires", "k": "Supported"}
-"""Compact header names this protocol needs; Min-SE, Require and Allow have none (RFC 4028 section 12)."""
+LONGEST_VALUE = 256
+"""Characters of a header's rows that are read: no lawful value comes near, and to read costs time."""
 
 REFRESH_METHODS = frozenset({"INVITE", "UPDATE"})
 """The only methods whose requests and 2xx carry session timer headers (RFC 4028 section 4, Table 1)."""
+
+
+_Value = TypeVar("_Value")
 
 
 class Role(StrEnum):
@@ -75,6 +79,8 @@ def delta_and_params(header: str, value: str) -> tuple[int, tuple[tuple[str, str
     at = delta.end()
     while at < len(text):
         param = _NEXT_PARAM.match(text, at)
+        if param is None and text[at:].strip(" \t;") == "":
+            break  # a semicolon that nothing follows: forbidden, often sent, and clear
         if param is None:
             raise HeaderError(header, value, f"expected ';' and a parameter at {text[at : at + 20]!r}")
         name = param[2].lower()
@@ -125,17 +131,77 @@ def parse_min_se(value: str) -> int:
     return delta_and_params("Min-SE", value)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Read(Generic[_Value]):
+    """The value of a header, and what the grammar forbids in its rows although their meaning is certain."""
+
+    value: _Value | None = None
+    """None: the message has no such header."""
+    oddity: str = ""
+    """For the log; empty where the rows are as they should be."""
+
+
+def read_session_expires(rows: Sequence[str], floor: int = ABSOLUTE_MINIMUM) -> Read[SessionExpires]:
+    """Read every row of Session-Expires. Raises `HeaderError` where the meaning is not certain.
+
+    Two rows are not allowed (RFC 3261 7.3.1), yet some stacks send them. Equal ones count once; of others
+    the smallest lawful interval is the safe one: it is refreshed in time for all of them.
+    """
+    values = _values("Session-Expires", rows)
+    read = [SessionExpires.parse(value) for value in values]
+    lawful = [expires for expires in read if expires.interval >= floor]
+    chosen = min(lawful or read, key=lambda expires: expires.interval, default=None)
+    return Read(chosen, _oddity("Session-Expires", values, chosen))
+
+
+def read_min_se(rows: Sequence[str], floor: int = ABSOLUTE_MINIMUM) -> Read[int]:
+    """Read every row of Min-SE: seconds, never below `floor` (RFC 4028 section 5). Raises `HeaderError`.
+
+    Of several rows the largest value is the safe one: it is large enough for all of them.
+    """
+    values = _values("Min-SE", rows)
+    chosen = max(map(parse_min_se, values), default=None)
+    oddity = _oddity("Min-SE", values, chosen)
+    return Read(None if chosen is None else max(chosen, floor), oddity)
+
+
+def _values(header: str, rows: Sequence[str]) -> list[str]:
+    """The values of all rows. Kamailio hands repeated rows on as one, between commas."""
+    if sum(map(len, rows)) > LONGEST_VALUE:
+        length = sum(map(len, rows))
+        reason = f"is {length} characters long, more than {LONGEST_VALUE} are not read"
+        raise HeaderError(header, f"{rows[0][:40]}…", reason)
+    return [value for row in rows for value in (_between_commas(row) if "," in row else (row,))]
+
+
+def _between_commas(row: str) -> list[str]:
+    """The values of a row; a comma within quotes parts nothing."""
+    values = [""]
+    quoted = escaped = False
+    for character in row:
+        if character == "," and not quoted:
+            values.append("")
+            continue
+        values[-1] += character
+        quoted ^= character == '"' and not escaped
+        escaped = quoted and character == "\\" and not escaped
+    return values
+
+
+def _oddity(header: str, values: Sequence[str], chosen: object) -> str:
+    if len(values) > 1:
+        equal = len({value.strip() for value in values}) == 1
+        found = "equal rows, read once" if equal else f"rows that differ, taken as {chosen}"
+        return f"{header}: {len(values)} {found}: {', '.join(values)!r}"
+    if values and values[0].rstrip().endswith(";"):
+        return f"{header}: {values[0]!r}: ends in a semicolon, which is ignored"
+    return ""
+
+
 def parse_retry_after(value: str) -> int | None:
     """Read one Retry-After value, in seconds, less its comment and parameters; None if it names no time."""
     digits = _WAIT.match(value)
     return None if digits is None else min(int(digits[1]), LARGEST_INTERVAL)
-
-
-def only_row(header: str, rows: Sequence[str]) -> str | None:
-    """The single row of a header that is no list, or None. Two rows raise `HeaderError` (RFC 3261 7.3.1)."""
-    if len(rows) > 1:
-        raise HeaderError(header, ", ".join(rows), "appears more than once")
-    return rows[0] if rows else None
 
 
 def option_tags(rows: Iterable[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What session timers see of a message: the facts of one INVITE or UPDATE and of its answer."""
+"""What session timers see of a message (RFC 4028 sections 4 to 9): one INVITE or UPDATE, and its response."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .headers import (
     SessionExpires,
     allows,
     has_tag,
-    only_row,
-    parse_min_se,
     parse_retry_after,
+    read_min_se,
+    read_session_expires,
 )
 
 Rows = Callable[[str], Sequence[str]]
@@ -33,6 +33,8 @@ class RefreshRequest:
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
+    oddities: tuple[str, ...] = ()
+    """What the grammar forbids although its meaning is certain, for the log; it has been read."""
 
     @classmethod
     def read(cls, method: str, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshRequest:
@@ -43,12 +45,13 @@ class RefreshRequest:
         """
         if method not in REFRESH_METHODS:
             raise ValueError(f"{method} is no session refresh request: only INVITE and UPDATE are")
-        expires = only_row("Session-Expires", rows("Session-Expires"))
-        min_se = only_row("Min-SE", rows("Min-SE"))
+        expires = read_session_expires(rows("Session-Expires"), floor)
+        min_se = read_min_se(rows("Min-SE"), floor)
         return cls(
             method=method,
-            session_expires=None if expires is None else SessionExpires.parse(expires),
-            min_se=None if min_se is None else max(parse_min_se(min_se), floor),
+            session_expires=expires.value,
+            min_se=min_se.value,
+            oddities=tuple(oddity for oddity in (expires.oddity, min_se.oddity) if oddity),
             supports_timer=has_tag(rows("Supported"), TIMER),
             requires_timer=has_tag(rows("Require"), TIMER),
             allows_update=allows(rows("Allow"), "UPDATE"),
@@ -57,20 +60,22 @@ class RefreshRequest:
 
 @dataclass(frozen=True, slots=True)
 class RefreshResponse:
-    """The final answer to an INVITE or UPDATE."""
+    """The final response to an INVITE or UPDATE."""
 
     code: int = 200
     session_expires: SessionExpires | None = None
-    """Of a 2xx only; the header means nothing elsewhere (RFC 4028 section 4)."""
+    """Read from a 2xx only; in other responses the header means nothing (RFC 4028 section 4)."""
     min_se: int | None = None
-    """Seconds, as received but never below 90; of a 422 only (RFC 4028 section 5)."""
+    """Seconds, as received but never below 90; read from a 422 only (RFC 4028 section 5)."""
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
     retry_after: int | None = None
     """Seconds (RFC 3261 20.33)."""
     malformed: str | None = None
-    """Why a header was ignored: an answer cannot be refused, so it counts as absent."""
+    """Why a header was ignored: a response cannot be refused, so it counts as absent."""
+    oddities: tuple[str, ...] = ()
+    """As in a request."""
 
     @property
     def is_success(self) -> bool:
@@ -78,8 +83,8 @@ class RefreshResponse:
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """What the sender of this answer did wrong, for a log: we carry on regardless."""
-        found = [self.malformed] if self.malformed else []
+        """What the sender of this response did wrong, for the log; the call goes on."""
+        found = [*([self.malformed] if self.malformed else []), *self.oddities]
         if self.is_success and self.requires_timer and self.session_expires is None:
             found.append("Require: timer, but no Session-Expires: taken as no timer")
         if self.session_expires is not None and self.session_expires.refresher is None:
@@ -88,20 +93,25 @@ class RefreshResponse:
 
     @classmethod
     def read(cls, code: int, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshResponse:
-        """Read the facts of a final answer. Never raises: a malformed header is reported and ignored."""
+        """Read the facts of a final response (RFC 4028 7.2).
+
+        Never raises: a malformed header counts as absent, and `defects` has it for the log.
+        """
         expires: SessionExpires | None = None
         min_se: int | None = None
         malformed: str | None = None
+        oddities: list[str] = []
         try:
-            if (
-                200 <= code < 300
-                and (row := only_row("Session-Expires", rows("Session-Expires"))) is not None
-            ):
-                expires = SessionExpires.parse(row)
-                if expires.interval == 0:
-                    expires, malformed = None, f"Session-Expires: {row!r}: nobody can refresh every 0 seconds"
-            if code == 422 and (row := only_row("Min-SE", rows("Min-SE"))) is not None:
-                min_se = max(parse_min_se(row), floor)
+            if 200 <= code < 300:
+                shown = read_session_expires(rows("Session-Expires"), floor)
+                expires = shown.value
+                oddities.append(shown.oddity)
+                if expires is not None and expires.interval == 0:
+                    expires, malformed = None, "Session-Expires: an interval of 0 seconds cannot be refreshed"
+            if code == 422:
+                least = read_min_se(rows("Min-SE"), floor)
+                min_se = least.value
+                oddities.append(least.oddity)
         except HeaderError as error:
             malformed = str(error)
         waits = [wait for row in rows("Retry-After") if (wait := parse_retry_after(row)) is not None]
@@ -114,4 +124,5 @@ class RefreshResponse:
             allows_update=allows(rows("Allow"), "UPDATE"),
             retry_after=waits[0] if waits else None,
             malformed=malformed,
+            oddities=tuple(filter(None, oddities)),
         )

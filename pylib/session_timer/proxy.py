@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest, RefreshResponse
-from .policy import Policy
-from .uas import Reject, too_small
+from .minimum import Reject, too_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,21 @@ class Asked:
     """Seconds: the Session-Expires of the request as forwarded; None if it had none."""
     uac_supports: bool
     refresher: Role | None = None
-    """Whom the request named."""
+    """The refresher that the request named."""
 
 
 def forward(
-    request: RefreshRequest, policy: Policy, *, insist: bool = False
+    request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None, *, insist: bool = False
 ) -> Reject | tuple[Forward, Asked]:
-    """Decide on a request that passes.
+    """Call with each INVITE and UPDATE before it is forwarded (RFC 4028 8.1).
 
-    `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
+    `dialog` is what holds so far, None before there is one. Returns what to change and what to remember, or
+    the 422 to answer with. `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
     """
     asked = request.session_expires
     if not policy.enabled:
         return Forward(), Asked(None, request.supports_timer)
-    refusal = too_small(request, policy)
+    refusal = too_small(request, policy, dialog)
     if refusal is not None:
         return refusal
 
@@ -55,6 +56,7 @@ def forward(
     elif asked.interval < least:
         interval = least
     elif policy.max_expires is not None and asked.interval > policy.max_expires:
+        # Only on the operator's word: a default of ours binds no two ends with timers of their own.
         interval = min(asked.interval, max(policy.max_expires, least))
     else:
         interval = asked.interval
@@ -89,11 +91,11 @@ class Complete:
 def complete(
     asked: Asked, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
 ) -> Complete:
-    """Decide on an answer that passes; `sender` is the side whose request it answers (RFC 4028 8.2).
+    """Call with each final response before it is forwarded (RFC 4028 8.2).
 
-    Only a 2xx is completed or changes anything, and a Session-Expires that cannot be read stays alone
-    on it: there is never a second one. In a proxy `Side.LOCAL` and `Side.REMOTE` are only names for the
-    dialog's two ends.
+    `sender` is the side that sent the request. Only a 2xx changes anything. A Session-Expires that cannot be
+    read is left as it is, and no second one is added. In a proxy `Side.LOCAL` and `Side.REMOTE` are only
+    names for the two ends of the dialog.
     """
     known = dialog or DialogTimer()
     if not response.is_success:

@@ -1,20 +1,21 @@
-"""The edge's record of one dialog: the truth about refreshes, as text that fits one htable value.
+"""The edge's record of one dialog: what it has seen of the refreshes (RFC 4028 section 10), as text.
 
-Readable by a person, versioned, and safe to write twice and to replicate: whoever reads it needs no
-other record. Its time is the writer's monotonic clock and names that clock, so that hosts whose wall
-clocks disagree can still tell a record's age (see `learn_clock`).
+A person can read it, and it names its version. It is safe to write twice and to replicate, because a reader
+needs no other record. Its times are on the writer's monotonic clock, and it names that clock: so hosts whose
+wall clocks disagree still know how old a record is (see `clock.learn_clock`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from urllib.parse import quote, unquote
 
-from .dialog import Agreement, DialogTimer, Side
-from .headers import LARGEST_INTERVAL
+from .dialog import DialogTimer, Side, whole
 
-VERSION = 1
+VERSION = 2
 
 RECORDS = "session_timer"
 """Kamailio's hash table of the records, each under its `key`."""
@@ -26,7 +27,6 @@ CLOCK = "clock;"
 """Before a clock's name this is the key in `CHANGES` of how it stands, in seconds."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:~-]*+")
-_WHOLE = re.compile(r"[0-9]{1,10}")
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 _KEPT = 3
@@ -34,21 +34,41 @@ _KEPT = 3
 
 
 class RecordError(ValueError):
-    """A text that is no record of this version: what is wrong with it."""
+    """A text that is no record of a version this code reads: what is wrong with it."""
+
+
+class Outcome(StrEnum):
+    """What became of a request within the dialog, as the edge saw it."""
+
+    OPEN = "open"
+    """It has passed, and nothing final has come back."""
+    ANSWERED = "answered"
+    """A 2xx passed."""
+    REFUSED = "refused"
+    """A final response from the far side passed, with its code."""
+    TIMED_OUT = "timed_out"
+    """This edge's own timer ended the wait."""
+    UNROUTABLE = "unroutable"
+    """This edge could not send it on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """The last refresh that a non-2xx answered."""
+class Asked:
+    """The last INVITE or UPDATE of one side within the dialog, and what became of it."""
 
-    code: int
-    sender: Side
+    method: str
+    cseq: int
     at: float
-    """Seconds on `clock`."""
+    """Seconds on `clock`: when it passed this edge."""
+    outcome: Outcome = Outcome.OPEN
+    code: int = 0
+    """Of the final response; 0 for none."""
+    ended: float | None = None
+    """Seconds on `clock`: when the outcome showed."""
     retry_after: int | None = None
-    """Seconds."""
+    """Seconds (RFC 3261 20.33)."""
     clock: str = ""
-    """Names the clock that `at` was read from, where another host wrote the record; empty: the record's."""
+    """Names the clock of these times where another host wrote them; empty: the record's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,110 +86,200 @@ class Record:
     """The transaction of that 2xx, ``<sender>:<CSeq number>``: its retransmissions move nothing."""
     refreshes: int = 0
     """How many 2xx have passed after the first."""
-    failure: Failure | None = None
     peer: str = ""
     """The name of the peer's profile."""
+    on_path: bool = False
+    """Requests within the dialog pass here: our Record-Route stood in the first 2xx, or one has passed."""
+    placed: Side | None = None
+    """The side that sent the initial INVITE; None if the edge does not know."""
+    far: str = ""
+    """Where the peer is, an address or a name as this edge sees it."""
+    ours: Asked | None = None
+    """The last request of our side within the dialog."""
+    theirs: Asked | None = None
+    """The last request of the peer within the dialog."""
     earlier: str = ""
     """The transactions before `last`, newest first: a 2xx of theirs may still be retransmitted."""
 
     def encode(self) -> str:
-        """The record as ``key=value`` pairs between semicolons."""
-        agreed = self.dialog.agreement
+        """The record as ``name=value`` pairs between semicolons."""
         pairs = [
             f"v={VERSION}",
-            f"interval={agreed.interval if agreed else 0}",
-            f"refresher={agreed.refresher if agreed else 'none'}",
-            f"one_sided={int(agreed.one_sided) if agreed else 0}",
-            f"min_se={self.dialog.min_se or 0}",
-            f"supports={int(self.dialog.peer_supports)}",
-            f"update={int(self.dialog.peer_allows_update)}",
+            *self.dialog.encode(),
             f"refreshes={self.refreshes}",
             f"clock={_quoted(self.clock)}",
             f"at={self.at:.3f}",
             f"last={_quoted(self.last)}",
             f"local={_quoted(self.local_tag)}",
             f"peer={_quoted(self.peer)}",
+            f"on_path={int(self.on_path)}",
         ]
+        if self.placed is not None:
+            pairs.append(f"placed={self.placed}")
+        if self.far:
+            pairs.append(f"far={_quoted(self.far)}")
+        if self.ours is not None:
+            pairs.append(f"ours={_slot(self.ours)}")
+        if self.theirs is not None:
+            pairs.append(f"theirs={_slot(self.theirs)}")
         if self.earlier:
             pairs.append(f"earlier={_quoted(self.earlier)}")
-        if self.failure is not None:
-            wait = "" if self.failure.retry_after is None else str(self.failure.retry_after)
-            pairs += [
-                f"failure={self.failure.code}",
-                f"failed_by={self.failure.sender}",
-                f"failed_at={self.failure.at:.3f}",
-                f"retry_after={wait}",
-            ]
-            if self.failure.clock:
-                pairs.append(f"failed_clock={_quoted(self.failure.clock)}")
         return ";".join(pairs)
 
     @classmethod
     def decode(cls, text: str) -> Record:
-        """Read a record. Unknown keys are ignored; another version or a missing key raises `RecordError`."""
+        """Read a record of this version, or of version 1 (release 0.1.0).
+
+        Unknown names are ignored. Another version or a missing name raises `RecordError`.
+        """
         fields = dict(pair.split("=", 1) for pair in text.split(";") if "=" in pair)
         version = fields.get("v")
-        if version != str(VERSION):
+        if version not in ("1", str(VERSION)):
             raise RecordError(
-                f"record of version {version!r}, this code reads version {VERSION}: {text[:120]!r}"
+                f"record of version {version!r}, this code reads versions 1 and {VERSION}: {text[:120]!r}"
             )
         try:
-            interval = _whole(fields["interval"])
-            agreement = None
-            if interval:
-                agreement = Agreement(interval, Side(fields["refresher"]), fields["one_sided"] == "1")
-            failure = None
-            if "failure" in fields:
-                wait = fields["retry_after"]
-                failure = Failure(
-                    code=_whole(fields["failure"]),
-                    sender=Side(fields["failed_by"]),
-                    at=_time(fields["failed_at"]),
-                    retry_after=_whole(wait) if wait else None,
-                    clock=_unquoted(fields.get("failed_clock", "")),
-                )
+            placed = fields.get("placed")
+            slots = _first_version_slots(fields) if version == "1" else {}
             return cls(
                 local_tag=_unquoted(fields["local"]),
-                dialog=DialogTimer(
-                    agreement=agreement,
-                    min_se=_whole(fields["min_se"]) or None,
-                    peer_supports=fields["supports"] == "1",
-                    peer_allows_update=fields["update"] == "1",
-                ),
+                dialog=DialogTimer.decode(fields),
                 clock=_unquoted(fields["clock"]),
                 at=_time(fields["at"]),
                 last=_unquoted(fields["last"]),
                 earlier=_unquoted(fields.get("earlier", "")),
-                refreshes=_whole(fields["refreshes"]),
-                failure=failure,
+                refreshes=whole(fields["refreshes"]),
                 peer=_unquoted(fields["peer"]),
+                on_path=fields.get("on_path") == "1",
+                placed=Side(placed) if placed else None,
+                far=_unquoted(fields.get("far", "")),
+                ours=slots.get(Side.LOCAL) or _read_slot(fields.get("ours")),
+                theirs=slots.get(Side.REMOTE) or _read_slot(fields.get("theirs")),
             )
         except (KeyError, ValueError) as error:
             raise RecordError(f"no record, {error}: {text[:120]!r}") from error
+
+    def of(self, side: Side) -> Asked | None:
+        """The last request of one side within the dialog."""
+        return self.ours if side is Side.LOCAL else self.theirs
+
+    def asked(self, side: Side, method: str, cseq: int, now: float, clock: str) -> Record:
+        """The record after a request of `side` has passed. An older request than the last changes nothing."""
+        last = self.of(side)
+        if last is not None and cseq <= last.cseq:
+            return self
+        return self._with(side, Asked(method, cseq, now, clock="" if clock == self.clock else clock))
+
+    def ended(  # noqa: PLR0913  # what a response says, each by name
+        self,
+        side: Side,
+        method: str,
+        cseq: int,
+        outcome: Outcome,
+        *,
+        code: int,
+        now: float,
+        clock: str,
+        retry_after: int | None = None,
+    ) -> Record:
+        """The record after that request ended, but not by a 2xx: no deadline moves (RFC 4028 section 10).
+
+        An end that is known already, or of an older request than the last, changes nothing.
+        """
+        slot = self.of(side)
+        named = "" if clock == self.clock else clock
+        if slot is None or slot.cseq < cseq:
+            slot = Asked(method, cseq, now, clock=named)
+        elif slot.cseq > cseq or slot.outcome is not Outcome.OPEN:
+            return self
+        elif slot.clock != named:
+            # Another host saw it leave: of its time only the order is left.
+            slot = replace(slot, at=now, clock=named)
+        return self._with(side, replace(slot, outcome=outcome, code=code, ended=now, retry_after=retry_after))
 
     def refreshed(self, dialog: DialogTimer, now: float, clock: str, transaction: str) -> Record:
         """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only)."""
         known = [self.last, *self.earlier.split(",")]
         if transaction in known:
             return self
-        return Record(
-            local_tag=self.local_tag,
+        moved = replace(
+            self,
             dialog=dialog,
             clock=clock,
             at=now,
             last=transaction,
             refreshes=self.refreshes + 1,
-            peer=self.peer,
             earlier=",".join(name for name in known[:_KEPT] if name),
+            ours=_seen_by(self.ours, self.clock, clock),
+            theirs=_seen_by(self.theirs, self.clock, clock),
         )
+        sender, _, number = transaction.partition(":")
+        if sender not in ("local", "remote"):
+            return moved
+        side = Side(sender)
+        slot = moved.of(side)
+        if slot is None or str(slot.cseq) != number:
+            return moved
+        return moved._with(side, replace(slot, outcome=Outcome.ANSWERED, code=200, ended=now))
 
-    def failed(self, dialog: DialogTimer, failure: Failure) -> Record:
-        """The record after a non-2xx: the deadline stays where it was (RFC 4028 section 10)."""
-        return replace(self, dialog=dialog, failure=failure)
+    def _with(self, side: Side, slot: Asked) -> Record:
+        return replace(self, ours=slot) if side is Side.LOCAL else replace(self, theirs=slot)
 
     def sender(self, from_tag: str) -> Side:
-        """Whose request it is that carries this From tag."""
+        """The side whose requests carry this From tag."""
         return Side.LOCAL if from_tag == self.local_tag else Side.REMOTE
+
+
+def _seen_by(slot: Asked | None, was: str, becomes: str) -> Asked | None:
+    """The same slot in a record that now goes by the clock `becomes`."""
+    if slot is None or was == becomes:
+        return slot
+    named = slot.clock or was
+    return replace(slot, clock="" if named == becomes else named)
+
+
+def _slot(slot: Asked) -> str:
+    ended = "" if slot.ended is None else f"{slot.ended:.3f}"
+    wait = "" if slot.retry_after is None else str(slot.retry_after)
+    parts = (
+        _name(slot.method), str(slot.cseq), f"{slot.at:.3f}", slot.outcome, str(slot.code), ended, wait,
+        _name(slot.clock),
+    )  # fmt: skip
+    return ":".join(parts)
+
+
+def _read_slot(text: str | None) -> Asked | None:
+    if text is None:
+        return None
+    method, cseq, at, outcome, code, ended, wait, clock = text.split(":")
+    return Asked(
+        method=_unquoted(method),
+        cseq=whole(cseq),
+        at=_time(at),
+        outcome=Outcome(outcome),
+        code=whole(code),
+        ended=_time(ended) if ended else None,
+        retry_after=whole(wait) if wait else None,
+        clock=_unquoted(clock),
+    )
+
+
+def _first_version_slots(fields: Mapping[str, str]) -> dict[Side, Asked]:
+    """Version 1 kept only the last failure, of either side, and no CSeq."""
+    if "failure" not in fields:
+        return {}
+    at, wait = _time(fields["failed_at"]), fields["retry_after"]
+    slot = Asked(
+        method="",
+        cseq=0,
+        at=at,
+        outcome=Outcome.REFUSED,
+        code=whole(fields["failure"]),
+        ended=at,
+        retry_after=whole(wait) if wait else None,
+        clock=_unquoted(fields.get("failed_clock", "")),
+    )
+    return {Side(fields["failed_by"]): slot}
 
 
 # Bytes that are no UTF-8 come from a SIP message as lone surrogates, and must not end in an exception.
@@ -177,14 +287,13 @@ def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else quote(text, safe=":", errors="surrogateescape")
 
 
+def _name(text: str) -> str:
+    """As `_quoted`, without a colon, which parts the places of a slot."""
+    return quote(text, safe="", errors="surrogateescape")
+
+
 def _unquoted(text: str) -> str:
     return unquote(text, errors="surrogateescape")
-
-
-def _whole(text: str) -> int:
-    if _WHOLE.fullmatch(text) is None or int(text) > LARGEST_INTERVAL:
-        raise ValueError(f"{text!r} is no whole number up to {LARGEST_INTERVAL}")
-    return int(text)
 
 
 def _time(text: str) -> float:
@@ -203,34 +312,3 @@ def split_key(key: str) -> tuple[str, str, str]:
     """The Call-ID and both tags in a record's `key`. Raises `ValueError` for what is none."""
     call_id, one_tag, other_tag = key.rsplit(";", 2)
     return call_id, one_tag, other_tag
-
-
-@dataclass(frozen=True, slots=True)
-class ClockReading:
-    """One published reading of a writer's monotonic clock, as one reader saw it; all in seconds."""
-
-    reading: float
-    """On the writer's clock."""
-    offset: float
-    """The writer's clock less the reader's."""
-    learned: float
-    """On the reader's clock."""
-
-
-_STALE = 60.0
-"""Seconds after which a fresh reading replaces a nearer one: clocks of two hosts drift apart."""
-
-
-def learn_clock(known: ClockReading | None, reading: float, now: float) -> ClockReading:
-    """Take note of a published `reading`, read at `now` on the reader's own clock.
-
-    A writer publishes about every second, so a reading is always a little old when it is read: the
-    largest difference seen is the nearest to the truth. A clock that is no longer published, because
-    its host is gone, keeps the offset it had.
-    """
-    fresh = ClockReading(reading, reading - now, now)
-    if known is None or fresh.offset >= known.offset:
-        return fresh
-    if reading > known.reading and now - known.learned > _STALE:
-        return fresh
-    return known

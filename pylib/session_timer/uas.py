@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest
-from .policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Answer the request with an error."""
-
-    code: int
-    """422, or 420 where ``timer`` is required of a peer whose profile is off."""
-    min_se: int | None = None
-    """Seconds, for the Min-SE of a 422 (RFC 4028 section 6)."""
+from .minimum import Reject, too_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +22,14 @@ class Accept:
 
 
 def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None) -> Reject | Accept:
-    """Decide on an INVITE or UPDATE from the peer; `dialog` is what holds so far, if anything does."""
+    """Call with each INVITE and UPDATE from the peer (RFC 4028 section 9).
+
+    `dialog` is what holds so far, None before there is one. Returns what the 2xx carries and brings into
+    force, or the 422 or 420 to answer with.
+    """
     if not policy.enabled:
         return Reject(420) if request.requires_timer else Accept(DialogTimer())
-    refusal = too_small(request, policy)
+    refusal = too_small(request, policy, dialog)
     if refusal is not None:
         return refusal
 
@@ -50,16 +45,8 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
     )
 
 
-def too_small(request: RefreshRequest, policy: Policy) -> Reject | None:
-    """The 422 for an interval below our minimum; only who claims support can be told (RFC 4028 8.1, 9)."""
-    asked = request.session_expires
-    if asked is None or not request.supports_timer or asked.interval >= policy.min_se:
-        return None
-    return Reject(422, policy.min_se)
-
-
 def remember(request: RefreshRequest, dialog: DialogTimer) -> DialogTimer:
-    """What a received refresh request teaches about the peer, whatever becomes of it (RFC 4028 7.4)."""
+    """What we learn of the peer from its refresh request, also when we reject it (RFC 4028 7.4)."""
     seen = dialog.with_min_se(request.min_se)
     allows_update = seen.peer_allows_update if request.allows_update is None else request.allows_update
     return DialogTimer(
@@ -77,12 +64,12 @@ def _interval(request: RefreshRequest, policy: Policy, current: Agreement | None
         return max(wish, least)
     asked = request.session_expires.interval
     if asked < policy.floor:
-        # Nobody may ask for less than 90 seconds, and who does not claim support cannot be told by 422.
+        # Less than 90 seconds is not lawful, and a sender that does not claim support cannot understand 422.
         return policy.min_se if policy.raise_small_interval else None
     if asked < policy.min_se and policy.raise_small_interval:
         return policy.min_se
-    if policy.max_expires is not None and asked > policy.max_expires:
-        return min(asked, max(policy.max_expires, least))
+    if asked > policy.largest:
+        return min(asked, max(policy.largest, least))
     return asked
 
 
@@ -98,7 +85,7 @@ def _refresher(request: RefreshRequest, policy: Policy, current: Agreement | Non
 
 
 def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
-    """Without a timer on the wire: watch over a peer that knows none, leave one alone that wants none."""
+    """No timer is on the wire: refresh alone where the peer knows none, do nothing where it wants none."""
     if not policy.one_sided or known.peer_supports:
         return None
-    return Agreement(policy.default_expires, Side.LOCAL, one_sided=True)
+    return Agreement.private(policy.default_expires)

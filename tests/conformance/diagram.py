@@ -1,22 +1,23 @@
 """The diagram of a session's states, drawn from the table that the library runs on.
 
-python -m conformance.diagram    write docs/session-states.md
+python -m tests.conformance.diagram    write docs/session-states.md
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from session_timer.session import TRANSITIONS, Event, State
+from session_timer.session.transitions import TRANSITIONS, Event, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 
 _HEAD = """\
 # A session's states
 
-Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/session.py`; do not edit. An event
-that a state does not name leaves it as it is. What the states and events mean stands beside them in the
-code: each has a docstring there.
+`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/session/transitions.py`; do not
+edit it. There is no other way to move: an event that a state does not name is an error. What the states and
+events mean stands beside them in the code.
 
 """
 
@@ -45,9 +46,7 @@ def as_text() -> str:
         if target is State.OVER
     ]
     lines.append(f"    {State.OVER.value} --> [*]")
-    drawing = "\n".join(
-        line.replace(": 2xx: ", ": 2xx, ").replace(": answer: ", ": answer, ") for line in lines
-    )
+    drawing = "\n".join(re.sub(r": (2xx|response|outlived|kept): ", r": \1, ", line) for line in lines)
     return f"{_HEAD}```mermaid\n{drawing}\n```\n"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from session_timer import COMPACT_NAMES, Agreement, DialogTimer, ExpiryAction, Policy, Role, Rows, Side
+from session_timer import Agreement, DialogTimer, ExpiryAction, Policy, Role, Rows, Side
 
 _T = TypeVar("_T")
+
+COMPACT_NAMES = {"x": "Session-Expires", "k": "Supported"}
 
 INTERVALS = (90, 91, 120, 300, 600, 1800, 3600, 86_400, 2**32 - 1)
 """Seconds: the interesting session intervals."""
@@ -64,6 +66,7 @@ class Facts:
             expiry_guard=self.one_of((None, 1, 32, 10_000)),
             probe=not self.flag(),
             hang_up_refused=self.flag(),
+            keep_after_bare_2xx=not self.flag(),
         )
 
     def dialog(self) -> DialogTimer:

@@ -13,12 +13,15 @@ from session_timer import (
     ConfigError,
     HeaderError,
     InternalHeader,
+    Outcome,
     Record,
     RecordError,
     RefreshRequest,
     RefreshResponse,
     SessionExpires,
+    SharedKey,
     Side,
+    evidence,
     parse_min_se,
     proxy,
     session,
@@ -26,9 +29,14 @@ from session_timer import (
     uas,
     validate,
 )
-from session_timer.headers import allows, option_tags, without_tag
+from session_timer.headers import allows, option_tags, read_min_se, read_session_expires, without_tag
+from session_timer.minimum import Reject
+from session_timer.session.transitions import State
 
 from .bytes_as_facts import Facts, rows
+
+KEY = SharedKey.parse("0123456789abcdef0123456789abcdef")
+CALL = "a@b"
 
 
 def session_expires(data: bytes) -> None:
@@ -49,6 +57,24 @@ def min_se(data: bytes) -> None:
     except HeaderError:
         return
     assert 0 <= seconds <= LARGEST_INTERVAL
+
+
+def repeated_rows(data: bytes) -> None:
+    """`read_session_expires` and `read_min_se` over several rows: the safe choice, or a documented error."""
+    lines = Facts(data).rest().split("\n")
+    try:
+        read = read_session_expires(lines)
+    except HeaderError:
+        pass
+    else:
+        assert read.value is not None
+        assert read_session_expires([str(read.value)]).value == read.value
+    try:
+        least = read_min_se(lines)
+    except HeaderError:
+        return
+    assert least.value is not None
+    assert least.value >= 90
 
 
 def option_tag_lists(data: bytes) -> None:
@@ -73,7 +99,7 @@ def uas_answer(data: bytes) -> None:
     answer = uas.answer(request, policy, dialog if known else None)
     passed = proxy.forward(request, policy)
     for decision in (answer, passed):
-        if isinstance(decision, uas.Reject) and decision.code == 422:
+        if isinstance(decision, Reject) and decision.code == 422:
             assert request.supports_timer
             assert asked is not None
             assert asked < policy.min_se
@@ -85,7 +111,7 @@ def uas_answer(data: bytes) -> None:
         assert answer.require_timer == request.supports_timer
         if asked is not None and not policy.raise_small_interval:
             assert shown.interval <= asked
-    if not isinstance(passed, uas.Reject):
+    if not isinstance(passed, Reject):
         change, remembered = passed
         if change.min_se is not None:
             assert not request.supports_timer
@@ -129,15 +155,29 @@ def record(data: bytes) -> None:
     again = Record.decode(read.encode())
     assert again.encode() == read.encode()
     assert again.dialog == read.dialog
+    seen = evidence.shows(read, 0.0, lambda clock, at: at if clock == read.clock else None)
+    if seen.what.ends_a_call:
+        assert seen.request is not None
+        assert seen.request.outcome is Outcome.TIMED_OUT or seen.request.code in (408, 481)
+        assert seen.request.at >= -evidence.TOLERANCE
+        assert read.at < 0
 
 
 def internal_header(data: bytes) -> None:
     """`InternalHeader.decode`."""
+    text = Facts(data).rest()
     try:
-        read = InternalHeader.decode(Facts(data).rest())
+        InternalHeader.decode(text, KEY, CALL)
+    except HeaderError:
+        pass
+    else:
+        raise AssertionError("nobody without the key writes a signature")
+    signed = f"{text.strip()};sig={KEY.signature('internal header', CALL, text.strip())}"
+    try:
+        read = InternalHeader.decode(signed, KEY, CALL)
     except HeaderError:
         return
-    assert InternalHeader.decode(read.encode()).agreement == read.agreement
+    assert InternalHeader.decode(read.encode(KEY, CALL), KEY, CALL) == read
 
 
 def config(data: bytes) -> None:
@@ -158,6 +198,24 @@ def config(data: bytes) -> None:
 CODES = (200, 302, 401, 407, 408, 405, 420, 422, 481, 486, 488, 491, 500, 501, 503, 580, 600, 603, 700)
 
 
+def _event(facts: Facts, held: session.Session, now: float) -> session.Step:
+    """What a driver may say next, at any time."""
+    retry_after = facts.one_of((None, 0, 1, 10, 10**9))
+    response = RefreshResponse(facts.one_of(CODES), retry_after=retry_after)
+    told: tuple[Callable[[], session.Step], ...] = (
+        lambda: session.due(held, now),
+        lambda: (session.refreshed(held, facts.dialog(), now - facts.byte()), None),
+        lambda: session.answered(held, now, response, facts.byte() / 256),
+        lambda: session.silent(held, now),
+        lambda: session.unknown(held, now, left=facts.one_of((None, held.sent))),
+        lambda: session.timed_out(held, now),
+        lambda: session.under_way(held, now),
+        lambda: session.never_passed(held, now),
+        lambda: session.due(held, held.wake if held.wake is not None else now),
+    )
+    return facts.one_of(told)()
+
+
 def session_events(data: bytes) -> None:
     """A session driven by any sequence of calls at any times; over is over, and waits are in the future."""
     facts = Facts(data)
@@ -167,28 +225,14 @@ def session_events(data: bytes) -> None:
     while facts:
         before = held
         now += facts.one_of((0.0, 0.5, 7.5, 16.0, 32.0, 45.0, 500.0, 900.0, max(0.0, (held.wake or 0) - now)))
-        action: session.Action | None = None
-        match facts.byte() % 6:
-            case 0:
-                held, action = session.due(held, now)
-            case 1:
-                held = session.refreshed(held, facts.dialog(), now - facts.byte())
-            case 2:
-                retry_after = facts.one_of((None, 0, 1, 10, 10**9))
-                answer = RefreshResponse(facts.one_of(CODES), retry_after=retry_after)
-                held, action = session.answered(held, now, answer, facts.byte() / 256)
-            case 3:
-                held, action = session.silent(held, now)
-            case 4:
-                held, action = session.unknown(held, now)
-            case _:
-                held, action = session.due(held, held.wake if held.wake is not None else now)
-        if before.state is session.State.OVER:
+        held, action = _event(facts, held, now)
+        if before.state is State.OVER:
             assert held == before
             assert action is None
         if isinstance(action, session.Expire):
-            assert held.state is session.State.OVER
-        if held.state in (session.State.OVER, session.State.OFF):
+            assert held.state is State.OVER
+            _is_evidence(before, action)
+        if held.state in (State.OVER, State.OFF):
             assert held.wake is None
         else:
             assert held.wake is not None
@@ -199,11 +243,18 @@ def session_events(data: bytes) -> None:
             assert held.wake >= held.sent
 
 
+def _is_evidence(before: session.Session, expired: session.Expire) -> None:
+    """What ends a session: an end that was seen, or the operator's word."""
+    if expired.hang_up and expired.reason is not session.Reason.REFUSED:
+        assert before.sent is not None
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         session_expires,
         min_se,
+        repeated_rows,
         option_tag_lists,
         uas_answer,
         uac_accept,

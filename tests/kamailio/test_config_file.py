@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from session_timer import ConfigError
-from session_timer_kemi.config_file import load
+from session_timer_kemi.config_file import read
 
 from tests.kamailio.fakes.edge import CONFIG, Edge, MakeEdge
 from tests.kamailio.fakes.fake_ksr import RELEASES
@@ -42,7 +42,8 @@ def start(path: Path, release: str = RELEASES[0]) -> subprocess.CompletedProcess
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_good_file_starts(tmp_path: Path, release: str) -> None:
     path = tmp_path / "session-timer.yaml"
-    path.write_text("session_timer:\n  default_expires: 600\nasterisk: [192.0.2.20]\n")
+    path.write_text("session_timer:\n  default_expires: 600\nasterisk: [192.0.2.20]\nedge: {key_file: key}\n")
+    path.with_name("key").write_text("a-key-of-forty-characters-or-even-more-of-them\n")
     assert start(path, release).stdout == "started\n"
 
 
@@ -77,6 +78,8 @@ def test_a_broken_file_ends_the_start_with_every_reason_and_no_traceback(
         ),
         ("s.yaml", b"a: 2026-99-99", "is no YAML: month must be in 1..12"),
         ("s.yaml", b"? [a]\n: b", "is no YAML: while constructing a mapping"),
+        ("s.yaml", b"a: 1\na: 2\n", "the key 'a' is here twice"),
+        ("s.json", b'{"a": 1, "a": 2}', "the key 'a' is here twice"),
         ("s.json", b"{", "is no JSON: Expecting property name"),
         ("s.json", b"[" * 100_000, "is no JSON: "),
         ("s.yaml", b"[" * 3_000, "is no YAML: "),
@@ -90,7 +93,7 @@ def test_a_file_that_is_none_is_told_with_its_name(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError) as told:
-        load(str(path))
+        read(str(path))
     (line,) = str(told.value).splitlines()
     assert line.startswith(f"{path}: ")
     assert reason in line
@@ -101,16 +104,17 @@ def test_without_pyyaml_json_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "session-timer.yaml"
     path.write_text("{}")
     with pytest.raises(ConfigError, match=r"needs PyYAML: apt-get install python3-yaml, or write .* \.json"):
-        load(str(path))
+        read(str(path))
     other = path.with_suffix(".json")
     other.write_text(json.dumps(CONFIG))
-    assert load(str(other)).peers[1].name == "strict"
+    path.with_name("key").write_text("a-key-of-forty-characters-or-even-more-of-them\n")
+    assert read(str(other)).config.peers[1].name == "strict"
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "session-timer.yaml"
     path.write_text("# nothing yet\n")
-    assert load(str(path)).policy.default_expires == 1800
+    assert read(str(path)).config.policy.default_expires == 1800
 
 
 def test_a_reload_takes_a_good_file(edge: Edge) -> None:
@@ -137,3 +141,59 @@ def test_a_file_that_has_gone_changes_nothing_either(edge: Edge) -> None:
     edge.timers = type(edge.timers)(str(edge.path), clock=lambda: edge.ksr.now)
     assert edge.send(from_us=True).sent.value("Session-Expires") == "1800"
     assert "cannot be read" in edge.ksr.lines("err")[0]
+
+
+def test_an_edge_that_speaks_for_an_asterisk_needs_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "session-timer.yaml"
+    path.write_text("asterisk: [192.0.2.20]\n")
+    with pytest.raises(ConfigError, match=r"edge\.key_file: is missing.*make_key FILE") as missing:
+        read(str(path))
+    assert len(missing.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [(None, "No such file"), ("short\n", "at least 32 characters"), ("a" * 40 + "!", "letters")],
+)
+def test_a_key_that_cannot_be_used_is_an_error_that_does_not_show_it(
+    tmp_path: Path, key: str | None, reason: str
+) -> None:
+    path = tmp_path / "session-timer.yaml"
+    path.write_text("asterisk: [192.0.2.20]\nedge: {key_file: key}\n")
+    if key is not None:
+        path.with_name("key").write_text(key)
+    with pytest.raises(ConfigError, match=reason) as wrong:
+        read(str(path))
+    assert key is None or key.strip() not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.yaml", "session_timer: {enabled: true}\nsession_timer: {enabled: false}\n"),
+        ("s.yaml", "session_timer: {min_se: 90, min_se: 120}\n"),
+        ("s.yaml", "peers: [{name: a, name: b}]\n"),
+        ("s.json", '{"session_timer": {"min_se": 90, "min_se": 120}}'),
+    ],
+)
+def test_a_key_that_appears_twice_is_an_error(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="is here twice"):
+        read(str(path))
+
+
+def test_an_asterisk_that_is_given_by_name_is_known_by_its_addresses(tmp_path: Path) -> None:
+    path = tmp_path / "session-timer.yaml"
+    path.write_text("asterisk: [localhost, 198.51.100.0/24]\nedge: {key_file: key}\n")
+    path.with_name("key").write_text("a-key-of-forty-characters-or-even-more-of-them\n")
+    config = read(str(path)).config
+    assert all(map(config.is_asterisk, ("localhost", "127.0.0.1", "198.51.100.7")))
+    assert not config.is_asterisk("127.0.0.2")
+
+
+def test_an_asterisk_whose_name_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "session-timer.yaml"
+    path.write_text("asterisk: [asterisk.invalid]\nedge: {key_file: key}\n")
+    with pytest.raises(ConfigError, match=r"asterisk\.invalid' cannot be resolved"):
+        read(str(path))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from session_timer_kemi import ksr as ksr_module
 
-from tests.kamailio.fakes.edge import ASTERISK, Edge, MakeEdge, Script
+from tests.kamailio.fakes.edge import ASTERISK, KEY, Edge, MakeEdge, Script
 from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import HttpRequest
 from tests.kamailio.fakes.sip_message import Sent
 
 USED = sorted(set(re.findall(r"\bKSR\.([\w.]+)\(", Path(str(ksr_module.__file__)).read_text("utf-8"))))
@@ -34,6 +36,9 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
     """Calls that need every function once; returns what came out for every message that went in."""
     out: list[Sent | None] = []
     edge.ksr.tick(edge.timers.on_tick)
+    door = HttpRequest("POST", "/session-timer", f"Bearer {KEY.door_token}", '{"v": 1, "changes": true}')
+    with suppress(AssertionError):  # where the reply itself is what fails there is none
+        edge.ksr.receive_http(edge.timers.on_http, door)
     for from_us in (False, True):
         edge.call_id = f"call-{from_us}"
         handled = edge.send((*TIMER, "X-Session-Timer: 1"), from_us=from_us)
@@ -46,11 +51,16 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
             out += [again.last, edge.answer(again, 200, TIMER)]
             failed = edge.send(TIMER, from_us=sender, within=True)
             out += [failed.last, edge.answer(failed, 491)]
+        silent = edge.send(TIMER, method="UPDATE", from_us=True, within=True)
+        out += [silent.last, edge.time_out(silent)]
         opaque = edge.send(TIMER, from_us=from_us, within=True)
-        out += [opaque.last, edge.answer(opaque, 200, ("Retry-After: soon", "X-Session-Timer: 1"))]
+        out += [opaque.last, edge.answer(opaque, 200, ("Retry-After: soon",))]
+        ambiguous = edge.send(TIMER, from_us=True, within=True)
+        edge.answer(ambiguous, 183, ("X-Other: 1&X-Session-Timer: 1",))
         odd = edge.send(TIMER, from_us=from_us, within=True)
         out += [odd.last, edge.answer(odd, 200, ("x: soon",))]
-        out.append(edge.send(method="BYE", from_us=from_us, within=True).last)
+        bye = edge.send(method="BYE", from_us=from_us, within=True)
+        out += [bye.last, edge.answer(bye)]
     for rows in (("Supported: timer", "x: 5"), ("Supported: timer", "x: \u00ff")):
         refused = edge.send(rows)
         out.append(refused.answered or refused.last)
@@ -59,10 +69,10 @@ def a_day_at_the_edge(edge: Edge) -> list[Sent | None]:
 
 @pytest.mark.parametrize("name", USED)
 def test_whatever_function_raises_every_message_goes_on(make_edge: MakeEdge, name: str) -> None:
-    edge = make_edge(script_class=ByOutboundProxy)
+    edge = make_edge(script_class=Script if name == "resetdsturi" else ByOutboundProxy)
     edge.ksr.raising[name] = RuntimeError("on purpose")
     if name == "err":
-        edge.ksr.raising["htable.sht_rm"] = RuntimeError("something to tell of")
+        edge.ksr.raising["pv.sets"] = RuntimeError("something to log")
     out = a_day_at_the_edge(edge)
     assert None not in out
     faults = [line for line in edge.ksr.lines("err") if "fault in our code" in line]
@@ -111,7 +121,7 @@ def test_nobody_hides_that_python_is_to_end(edge: Edge, monkeypatch: pytest.Monk
     def end() -> None:
         raise SystemExit
 
-    monkeypatch.setattr(edge.timers, "_strip", end)
+    monkeypatch.setattr(edge.timers._trust, "response", end)
     with pytest.raises(SystemExit):
         edge.timers.on_any_reply()
 
@@ -132,8 +142,11 @@ def test_without_the_library_calls_go_on_and_one_line_says_so(
     timers = importlib.import_module("session_timer_kemi").SessionTimers("/etc/kamailio/session-timer.yaml")
     assert timers.on_request() is False
     assert timers.on_failure() is False
-    for verb in (timers.on_branch, timers.on_any_reply, timers.on_reply, timers.on_tick, timers.on_expired):
+    assert timers.on_any_reply() is False
+    assert timers.after_failure() == "go on"
+    for verb in (timers.on_branch, timers.on_reply, timers.on_unroutable, timers.on_tick):
         assert verb() is None
+    assert timers.on_expired() is timers.on_http() is None
     (line,) = without_library.lines("err")
     assert "the Python package session_timer was not found" in line
     assert "PYTHONPATH" in line

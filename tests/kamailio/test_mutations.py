@@ -102,7 +102,10 @@ def test_mutated_messages(
                     assert expires is None or SessionExpires.parse(expires).interval >= 90
                 elif edge.record() is None:
                     assert timers_seen(sent) == []
+            ambiguous = edge.count("ambiguous")
             answer = edge.answer(handled, code, answered)
+            if edge.count("ambiguous") > ambiguous:
+                continue
             if answer is None:
                 assert (from_us, code) == (True, 422)
                 answer = edge.sure(edge.answer(handled, 200, answered))

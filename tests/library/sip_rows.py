@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from session_timer import COMPACT_NAMES, RefreshRequest, RefreshResponse, Rows
+from session_timer import RefreshRequest, RefreshResponse, Rows
+
+COMPACT_NAMES = {"x": "Session-Expires", "k": "Supported"}
+"""As RFC 4028 section 12 and RFC 3261 20.37 have them. In the product it is Kamailio that knows them."""
 
 
 def rows(*lines: str) -> Rows:

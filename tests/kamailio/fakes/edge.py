@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from session_timer import Record
+from session_timer import Asked, InternalHeader, Outcome, Record, SharedKey, Side
 from session_timer.record import key
 from session_timer_kemi import SessionTimers
 
-from tests.kamailio.fakes.fake_ksr import FakeKsr, Transaction
+from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import Transaction
 from tests.kamailio.fakes.sip_message import Message, Sent
 
 ASTERISK = "192.0.2.20"
@@ -39,8 +40,15 @@ CONFIG: dict[str, Any] = {
         {"name": "passing", "match": {"address": [PASSING]}, "session_timer": {"mode": "proxy"}},
         {"name": "off", "match": {"address": [OFF]}, "session_timer": {"enabled": False}},
     ],
-    "edge": {"rpc": "udp:192.0.2.10:8090", "header": "X-Session-Timer"},
+    "edge": {"name": "edge-1", "key_file": "key", "header": "X-Session-Timer"},
 }
+
+KEY = SharedKey.parse("the-key-of-edge-and-companion-in-tests")
+
+TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
+
+RECORD_ROUTE = "Record-Route: <sip:192.0.2.10;lr>"
+"""The edge's own, as both ends copy it into a 2xx."""
 
 RELAYED_TO_BRANCH_ROUTE = ("INVITE", "UPDATE", "BYE", "SUBSCRIBE")
 """As the stock script has it."""
@@ -68,7 +76,7 @@ class Script:
         self._timers.on_any_reply()
 
     def onreply(self) -> None:
-        if self._ksr.routed.method in ("INVITE", "UPDATE"):
+        if self._ksr.routed.method in ("INVITE", "UPDATE", "BYE"):
             self._timers.on_reply()
 
     def failure(self) -> None:
@@ -89,6 +97,8 @@ class Edge:
     """AVPs that the script sets in its request route."""
     cseq: int = 0
     script_class: type[Script] = Script
+    record_route: tuple[str, ...] = (RECORD_ROUTE,)
+    """What stands in the 2xx of a request that begins a dialog."""
     timers: SessionTimers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,7 +106,9 @@ class Edge:
 
     def start(self) -> None:
         """Kamailio starts, or reloads its script."""
-        self.path.write_text(json.dumps(self.config), encoding="utf-8")
+        config = {**self.config, "edge": {"key_file": "key", **self.config.get("edge", {})}}
+        self.path.write_text(json.dumps(config), encoding="utf-8")
+        self.path.with_name("key").write_text("the-key-of-edge-and-companion-in-tests\n", encoding="utf-8")
         self.timers = SessionTimers(str(self.path), clock=lambda: self.ksr.now)
 
     def _script(self, forks: int = 1) -> Script:
@@ -150,6 +162,7 @@ class Edge:
         to = request.value("To")
         if ";tag=" not in to:
             to += f";tag={to_tag or receiver}"
+            rows = (*self.record_route, *rows) if code < 300 else rows
         ids = tuple(f"{name}: {request.value(name)}" for name in ("From", "Call-ID", "CSeq"))
         message = Message(
             f"SIP/2.0 {code} Told",
@@ -158,6 +171,14 @@ class Edge:
         )
         at = len(transaction.branches) - 1 if branch is None else branch
         return self.ksr.receive_reply(self._script(), transaction, message, at)
+
+    def time_out(self, transaction: Transaction) -> Sent | None:
+        """Nobody answers; returns what the sender gets."""
+        return self.ksr.time_out(self._script(), transaction)
+
+    def told(self, sent: Sent) -> InternalHeader:
+        """What the internal header says to Asterisk: one row, signed for this call."""
+        return InternalHeader.decode(sent.value("X-Session-Timer") or "", KEY, self.call_id)
 
     def sure(self, sent: Sent | None) -> Sent:
         assert sent is not None, "the edge tried once more"
@@ -173,10 +194,21 @@ class Edge:
         row = self.ksr.tables["session_timer"].get(key(self.call_id, one, other))
         return Record.decode(row.value) if row else None
 
+    def hang_up(self, *, from_us: bool = False, tags: tuple[str, str] | None = None) -> None:
+        """A BYE passes and is answered 200."""
+        self.answer(self.send(method="BYE", from_us=from_us, within=True, tags=tags))
+
     def known(self, *tags: str) -> Record:
         record = self.record(*tags)
         assert record is not None, "there is no record"
         return record
+
+    def refused(self, side: Side) -> Asked:
+        """The last request of this side within the dialog, which was refused."""
+        asked = self.known().of(side)
+        assert asked is not None
+        assert asked.outcome is Outcome.REFUSED
+        return asked
 
     @property
     def faults(self) -> int:
@@ -187,3 +219,13 @@ class Edge:
 
 
 MakeEdge = Callable[..., Edge]
+
+
+def through(make_edge: MakeEdge, **settings: Any) -> Edge:
+    """An edge whose peer has a proxy profile with these settings."""
+    profile = {
+        "name": "passing",
+        "match": {"address": [PASSING]},
+        "session_timer": {"mode": "proxy", **settings},
+    }
+    return make_edge(peer=PASSING, config={**CONFIG, "peers": [profile]})

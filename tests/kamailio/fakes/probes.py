@@ -141,7 +141,7 @@ PROBES: dict[str, Probe] = {
         "rows": ["X-Answered: here"],
         "request": [
             ["hdr.append_to_reply", "Min-SE: 90\r\n"],
-            ["sl.sl_send_reply", 422, "Session Interval Too Small"],
+            ["sl.send_reply", 422, "Session Interval Too Small"],
         ],
     },
     "again-after-422": {
@@ -158,7 +158,10 @@ PROBES: dict[str, Probe] = {
             *_pv("$T_reply_code", "$T_rpl($hdr(Min-SE))", "$T_rpl($hdr(X-None))", "$ru", "$rd"),
             ["pv.sets", "$avp(told)", "300"],
             ["seturi", "sip:b@far.example"],
+            ["resetdsturi"],
+            *_pv("$du", "$nh(d)"),
             ["setdsturi", "sip:127.0.0.1:5062"],
+            ["tm.t_branch_timeout"],
             ["tm.t_on_branch", "ksr_branch_manage"],
             ["tm.t_on_reply", "ksr_onreply_manage"],
             ["tm.t_on_failure", "ksr_failure_manage"],
@@ -170,6 +173,59 @@ PROBES: dict[str, Probe] = {
         "answers": [[486, ["Retry-After: 5"]]],
         "onreply": _pv("$hdr(Retry-After)", "$rs"),
         "failure": _pv("$T_reply_code", "$T_rpl($hdr(Min-SE))", "$nh(d)", "$rd", "$du"),
+    },
+    "refused-otherwise": {
+        "rows": [],
+        "answers": [[486, []]],
+        "failure": [["tm.t_branch_timeout"], ["tm.t_reply", 504, "Otherwise"], ["tm.t_reply", 504, "Twice"]],
+    },
+    "no-answer": {
+        "rows": [],
+        "answers": [],
+        "silent": True,
+        "branch": [["tm.t_set_fr", 300, 200]],
+        "failure": [
+            *_pv("$T_reply_code", "$T_branch_idx", "$rm", "$ci"),
+            ["tm.t_branch_timeout"],
+            ["tm.t_reply", 504, "Otherwise"],
+        ],
+    },
+    "dropped": {
+        "rows": [],
+        "answers": [[486, []]],
+        "reply": [["set_drop"]],
+        "onreply": _pv("$rs"),
+    },
+    "ours": {
+        "rows": ["Record-Route: <sip:127.0.0.1;lr>, <sip:far.example;lr>"],
+        "request": [
+            ["is_myself", "sip:127.0.0.1;lr"],
+            ["is_myself", "sip:127.0.0.1:5060;lr=on"],
+            ["is_myself", "sip:127.0.0.1:5999;lr"],
+            ["is_myself", "sip:far.example;lr"],
+            ["is_myself", "sip:"],
+            *_all("Record-Route"),
+        ],
+    },
+    "avps": {
+        "rows": [],
+        "request": [
+            ["pv.sets", "$(avp(kept)[*])", "one"],
+            ["pv.sets", "$(avp(kept)[*])", "two"],
+            *_pv("$avp(kept)", "$(avp(kept)[*])"),
+        ],
+    },
+    "iterator": {
+        "rows": [],
+        "request": [
+            ["htable.sht_sets", "session_timer_leads", "k", "one"],
+            ["htable.sht_iterator_start", "it", "session_timer_leads"],
+            ["htable.sht_iterator_next", "it"],
+            *_pv("$shtitkey(it)", "$shtitval(it)"),
+            ["htable.sht_iterator_next", "it"],
+            ["htable.sht_iterator_end", "it"],
+            ["htable.sht_iterator_start", "it", "no_such_table"],
+        ],
     },
     "refusal-edited": {
         "rows": [],
@@ -213,6 +269,7 @@ PROBES: dict[str, Probe] = {
         "request": [
             ["statistics.update_stat", "session_timer_faults", 1],
             ["statistics.update_stat", "no_such_statistic", 1],
+            *_pv("$stat(session_timer_faults)", "$stat(no_such_statistic)"),
         ],
     },
     "log": {"rows": [], "request": [["info", "one\n"], ["warn", "one\n"], ["err", "one\n"]]},
@@ -274,29 +331,6 @@ PROBES: dict[str, Probe] = {
             ["hdr.remove", "X-Session-Timer"],
             ["hdr.append", "X-Session-Timer: 3\r\n"],
         ],
-    },
-    "a-text-replaced-in-an-answer-that-kamailio-cannot-parse": {
-        "rows": [],
-        "answers": [[200, ["X-Session-Timer: 1", "Retry-After: soon", "x-session-timer : 2", "k: timer"]]],
-        "reply": [
-            ["hdr.remove", "X-Session-Timer"],
-            ["textops.replace_all", "^X-Session-Timer[ \t]*:", "X-Removed:"],
-        ],
-    },
-    "a-row-replaced-and-then-removed": {
-        "rows": [],
-        "answers": [
-            [200, ["X-A: 1", "X-B: 2\rX-B: 3", "X-C: 4\rX-B\r\n : 5", "x-b: 6", "X-D: 7"]],
-        ],
-        "reply": [
-            [
-                "textops.replace_all",
-                "(^|\r)X-B[ \t\r\n]*:[^\r\n]*(\r?\n|\r)",
-                "X-Removed: 1\r\n",
-            ],
-            ["hdr.remove", "X-B"],
-        ],
-        "onreply": [["hdr.remove", "X-B"], ["hdr.append", "X-B: 8\r\n"]],
     },
     "no-utf-8-to-kamailio": {
         "rows": [],

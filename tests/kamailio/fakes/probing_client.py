@@ -99,6 +99,8 @@ def run(
                 + b"Content-Length: 0\r\n\r\n",
                 server,
             )
+    if probe.get("silent"):
+        seen["forwarded"].append(rows_of(received(callee, name)[0]))
     while not seen["answers"] or seen["answers"][-1][0].startswith("SIP/2.0 1"):
         seen["answers"].append(rows_of(received(caller, name)[0]))
 

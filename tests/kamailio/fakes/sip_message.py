@@ -6,6 +6,7 @@ Texts hold one character for each byte (latin-1), because what arrives need not 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -47,8 +48,8 @@ class Message:
     removed: set[int] = field(default_factory=set)
     """The numbers of the rows that will not be sent."""
     appended: list[str] = field(default_factory=list)
-    replaced: list[tuple[str, str]] = field(default_factory=list)
-    """Patterns and texts, for the text of the message as it came."""
+    number: int = field(default_factory=itertools.count(1).__next__)
+    """Kamailio numbers what comes in; a copy for a branch or a failure route has the same number."""
 
     @property
     def text(self) -> str:
@@ -96,22 +97,9 @@ class Message:
         """A copy whose changes are its own, as each branch has one."""
         return replace(self, removed=set(self.removed), appended=list(self.appended))
 
-    def _replaced(self, row: str, *, removed: bool) -> list[str]:
-        """What is left of a row: of one that is removed, whatever has been put into it."""
-        for pattern, text in self.replaced:
-            # Kamailio goes on behind each match as at the beginning of a line, if a line has ended there.
-            anywhere = re.compile(re.sub(r"(?<!\[)\^", r"(?<![^\\r\\n])", pattern), re.IGNORECASE)
-            row = text * len(anywhere.findall(row)) if removed else anywhere.sub(text, row)
-            removed = False
-        return [] if removed else row.removesuffix("\r\n").split("\r\n") if row else []
-
     def sent(self) -> Sent:
         """The message as it leaves."""
-        kept = [
-            row
-            for number, received in enumerate(self.received)
-            for row in self._replaced(f"{received}\r\n", removed=number in self.removed)
-        ]
+        kept = [row for number, row in enumerate(self.received) if number not in self.removed]
         start = self.start
         if self.is_request:
             start = " ".join((start.split()[0], self.request_uri, "SIP/2.0"))

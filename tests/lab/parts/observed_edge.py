@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from session_timer import Asked, Outcome, Record, Side
+
 from tests.lab.capture import CaptureReader, Packet
 from tests.lab.peers.lab_sockets import Address, LabSockets
 from tests.lab.sip import SipMessage
@@ -228,6 +230,26 @@ class Kamailio:
             holds=lambda seen: bool(seen) and all(seen.get(name) == text for name, text in holds.items()),
             pause=0.03,
         )
+
+    def ended(self, call_id: str, side: Side, outcome: Outcome, code: int = 0) -> Asked:
+        """The last request of one side within the only dialog of a call; waits until it has ended so."""
+
+        def look() -> Asked | None:
+            texts = self.record_texts(call_id)
+            return Record.decode(next(iter(texts.values()))).of(side) if len(texts) == 1 else None
+
+        def holds(seen: Asked | None) -> bool:
+            return seen is not None and seen.outcome is outcome and code in (0, seen.code)
+
+        found = wait_until(
+            look,
+            5,
+            f"a request of {side} in {call_id} that is {outcome} {code or ''}",
+            holds=holds,
+            pause=0.03,
+        )
+        assert found is not None
+        return found
 
     def counter(self, name: str) -> int:
         """One of the edge's statistics."""

@@ -20,7 +20,8 @@ from tests.lab.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "how-to" / "failover.md").read_text(encoding="utf-8")
 NATIVE_PAGE = ROOT / "docs" / "how-to" / "native.md"
-added = runpy.run_path(str(ROOT / "docker" / "edge" / "native" / "make"))["added"]
+_make = runpy.run_path(str(ROOT / "docker" / "edge" / "native" / "make"))
+added, native = _make["added"], _make["native"]
 
 ELSEWHERE = """
 import time
@@ -38,7 +39,7 @@ AHEAD = {"a": 50_000, "b": -1_000}
 BEHIND = 49
 """The carrier's address that plays Asterisk."""
 TIMER = ("Supported: timer", "Session-Expires: 7200;refresher=uac")
-SETTINGS = 'session_timer: {{enabled: true}}\nasterisk: ["{asterisk}"]\nedge: {{rpc: "udp:{edge}:8090"}}\n'
+SETTINGS = 'session_timer: {{enabled: true}}\nasterisk: ["{asterisk}"]\nedge: {{key_file: key}}\n'
 
 
 def blocks(page: str, *contexts: str) -> str:
@@ -124,13 +125,15 @@ class Edges:
         settings.mkdir()
         if self._shared is None:
             asterisk = self._stack.address(BEHIND)
-            text = SETTINGS.format(asterisk=asterisk, edge=own)
+            text = SETTINGS.format(asterisk=asterisk)
         else:
             asterisk = self._stack.asterisk
             lab = (ROOT / "docker" / "config" / "session-timer.yaml").read_text(encoding="utf-8")
             text = lab.replace("@LAB_NET@.10", self._stack.address(self._shared))
             text = text.replace("@LAB_NET@", self._stack.network)
+            text = text.replace("/run/secrets/session-timer-key", "key")
         (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
+        shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
         script = self._native(folder, page, own) if self._way == "native" else self._kemi(folder, page)
         elsewhere = ELSEWHERE.replace("@NAME@", f"host-{name}").replace("@AHEAD@", str(AHEAD[name]))
         whole = script.read_text(encoding="utf-8")
@@ -153,9 +156,9 @@ class Edges:
         config = config.replace("/opt/session-timer/kamailio/", "")
         config = added(config, blocks(page, 'loadmodule "sl.so"'))
         if self._shared is not None:
-            config = config.replace('modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n', "")
-            lines = blocks(page, "listen=udp:eth0:5060", 'loadmodule "jsonrpcs.so"')
-            config = added(config, lines)
+            # The tests look into the tables of whichever edge has the address.
+            config = config.replace("udp:0.0.0.0:8090", f"udp:{self._stack.address(self._shared)}:8090")
+            config = added(config, blocks(page, "listen=udp:eth0:5060"))
         (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         shutil.copy(ROOT / "kamailio" / "session-timer.cfg", folder)
         script = (lab / "kamailio.py").read_text(encoding="utf-8")
@@ -165,7 +168,7 @@ class Edges:
 
     def _native(self, folder: Path, page: str, own: str) -> Path:
         stock = self._stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
-        config = added(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
+        config = native(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
         config = added(config, blocks(page, 'loadmodule "sl.so"', "# per request initial checks"))
         (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         for each in (ROOT / "kamailio").glob("session-timer*"):

@@ -110,6 +110,8 @@ class Call:
     invite_branch: str = ""
     user: str = "carrier"
     latest: Datagram | None = None
+    next_hop: Address | None = None
+    """Where our messages go; None: to the edge."""
 
     def send(
         self,
@@ -200,17 +202,26 @@ class Call:
             self.ack(answer)
         return answer
 
-    def answer(
-        self, request: SipMessage, code: int, *rows: str, body: str = "", tag: str | None = None
+    def answer(  # what stands in a response, each by name
+        self,
+        request: SipMessage,
+        code: int,
+        *rows: str,
+        body: str = "",
+        tag: str | None = None,
+        record_route: bool = True,
     ) -> None:
-        """Answer a request of the other side; ``tag`` is our To tag where it shall be another."""
+        """Answer a request of the other side.
+
+        ``tag`` is our To tag where it shall be another; without ``record_route`` we do not copy that header.
+        """
         to = request.header("To") or ""
         if request.to_tag is None and code > 100:
             to += f";tag={tag or self.local_tag}"
         head = [
             f"SIP/2.0 {code} {_REASONS.get(code, 'Answer')}",
             *(f"Via: {via}" for via in request.rows("Via")),
-            *(f"Record-Route: {route}" for route in request.rows("Record-Route")),
+            *(f"Record-Route: {route}" for route in request.rows("Record-Route") if record_route),
             f"From: {request.header('From')}",
             f"To: {to}",
             f"Call-ID: {self.call_id}",
@@ -220,10 +231,18 @@ class Call:
         ]
         self._put(head, body)
 
-    def accept(self, request: SipMessage, *rows: str, tag: str | None = None, allow: str = ALLOW) -> None:
+    def accept(
+        self,
+        request: SipMessage,
+        *rows: str,
+        tag: str | None = None,
+        allow: str = ALLOW,
+        record_route: bool = True,
+    ) -> None:
         """200 with SDP where the request is an INVITE or has SDP itself."""
         body = sdp(self.agent.address) if request.method == "INVITE" or request.body else ""
-        self.answer(request, 200, *([allow] if allow else []), *rows, body=body, tag=tag)
+        listed = [allow] if allow else []
+        self.answer(request, 200, *listed, *rows, body=body, tag=tag, record_route=record_route)
 
     def bye(self, *rows: str) -> SipMessage:
         """End the call."""
@@ -244,7 +263,8 @@ class Call:
         if body:
             rows.append("Content-Type: application/sdp")
         text = "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))
-        self.agent.sockets.send(self.agent.own, (self.agent.edge, SIP), text.encode(errors="surrogateescape"))
+        to = self.next_hop or (self.agent.edge, SIP)
+        self.agent.sockets.send(self.agent.own, to, text.encode(errors="surrogateescape"))
 
 
 Peer = Callable[[int], UserAgent]

@@ -16,8 +16,8 @@ from session_timer import (
     Side,
     proxy,
 )
+from session_timer.minimum import Reject
 from session_timer.proxy import Asked, Complete, Forward
-from session_timer.uas import Reject
 
 from tests.library.sip_rows import request, response
 
@@ -221,7 +221,6 @@ def test_insisting_is_off_by_default_and_only_without_support(
     assert forwarded(*lines, insist=insist)[0].require_timer is required
 
 
-@pytest.mark.requirement("PRX-8-02")
 def test_where_timers_are_off_everything_passes() -> None:
     off = Policy(enabled=False, min_se=300)
     decision = proxy.forward(request("Supported: timer", "x: 5", "Min-SE: 7"), off)
@@ -296,7 +295,7 @@ def test_other_answers_pass_untouched_and_change_nothing(code: int) -> None:
 
 
 @pytest.mark.requirement("PRX-8.2-11", "D-03")
-@pytest.mark.parametrize("lines", [("x: soon",), ("x: 1800", "Session-Expires: 90"), ("x: 0;refresher=uac",)])
+@pytest.mark.parametrize("lines", [("x: soon",), ("x: 1800, soon",), ("x: 0;refresher=uac",)])
 def test_an_unreadable_session_expires_gets_no_second_one_beside_it(lines: tuple[str, ...]) -> None:
     done = proxy.complete(Asked(1800, uac_supports=True), response(200, *lines), Side.REMOTE)
     assert done == Complete(DialogTimer())

@@ -9,6 +9,7 @@ from session_timer.uac import TimerHeaders
 from tests.library.sip_rows import response
 
 POLICY = Policy()
+BY_THE_LETTER = Policy(keep_after_bare_2xx=False)
 OURS = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True)
 THEIRS = DialogTimer(Agreement(1800, Side.REMOTE), peer_supports=True)
 ASKED = TimerHeaders(SessionExpires.of(1800))
@@ -119,9 +120,37 @@ def test_without_a_refresher_the_requests_counts_else_uac(wish: Role | None, sid
 @pytest.mark.requirement("UAC-7.2-03", "G-02")
 @pytest.mark.parametrize("dialog", [None, OURS, DialogTimer()])
 def test_required_timer_without_session_expires_is_no_timer(dialog: DialogTimer | None) -> None:
-    after = uac.accept(ASKED, response(200, "Require: timer"), POLICY, dialog)
+    after = uac.accept(ASKED, response(200, "Require: timer"), BY_THE_LETTER, dialog)
     assert after.agreement is None
     assert after.peer_supports
+
+
+@pytest.mark.requirement("UAC-7.2-10", "G-02")
+@pytest.mark.parametrize("line", ["Supported: timer", "Require: timer"])
+@pytest.mark.parametrize("running", [OURS, THEIRS])
+def test_a_peer_that_breaks_section_9_in_its_own_2xx_is_refreshed_alone(
+    line: str, running: DialogTimer
+) -> None:
+    """It names ``timer`` and no Session-Expires: many such peers go on counting by what was agreed."""
+    after = uac.accept(ASKED, response(200, line), POLICY, running)
+    assert after.agreement == Agreement(1800, Side.LOCAL, one_sided=True)
+    assert after.peer_supports
+    assert uac.accept(ASKED, response(200, line), BY_THE_LETTER, running).agreement is None
+    assert uac.accept(ASKED, response(200, line), POLICY).agreement is None
+
+
+@pytest.mark.requirement("UAC-7.2-08", "UAC-7.2-10")
+@pytest.mark.parametrize("line", ["Supported: timer", "Supported: 100rel"])
+def test_what_was_never_agreed_on_the_wire_is_not_switched_off_by_a_bare_2xx(line: str) -> None:
+    alone = DialogTimer(Agreement.private(1800))
+    assert uac.accept(ASKED, response(200, line), POLICY, alone).agreement == Agreement.private(1800)
+
+
+@pytest.mark.requirement("G-01", "SE-4-05")
+@pytest.mark.parametrize(("most", "held"), [(None, 86400), (3600, 86400), (172800, 172800)])
+def test_a_peer_that_names_136_years_is_looked_at_once_a_day(most: int | None, held: int) -> None:
+    policy = Policy(max_expires=most)
+    assert uac.accept(ASKED, shows(2**32 - 1, Role.UAS), policy).agreement == Agreement(held, Side.REMOTE)
 
 
 @pytest.mark.requirement("UAC-7.2-08", "G-06")
@@ -287,30 +316,6 @@ def test_a_request_in_the_dialog_repeats_the_interval_in_force(wish: int) -> Non
 def test_a_request_in_the_dialog_keeps_the_refresher(dialog: DialogTimer, role: Role, prefer: Role) -> None:
     headers = uac.request(Policy(prefer_refresher=prefer), dialog)
     assert headers.session_expires == SessionExpires.of(1800, role)
-
-
-@pytest.mark.requirement("UAC-7.4-14")
-@pytest.mark.parametrize("dialog", [OURS, THEIRS])
-def test_renegotiation_leaves_the_refresher_open(dialog: DialogTimer) -> None:
-    assert uac.request(POLICY, dialog, renegotiate=True).session_expires == SessionExpires.of(1800)
-
-
-@pytest.mark.requirement("UAC-7.4-12", "UAC-7.4-13")
-def test_the_role_moves_to_a_peer_that_is_known_to_support_timers() -> None:
-    handed = uac.renewed(OURS, Side.REMOTE)
-    assert uac.request(POLICY, handed).session_expires == SessionExpires.of(1800, Role.UAS)
-    taken = uac.renewed(THEIRS, Side.LOCAL)
-    assert uac.request(POLICY, taken).session_expires == SessionExpires.of(1800, Role.UAC)
-
-
-@pytest.mark.requirement("UAC-7.4-12")
-def test_the_role_does_not_move_to_a_peer_that_never_showed_support() -> None:
-    completed = DialogTimer(Agreement(1800, Side.LOCAL))
-    with pytest.raises(ValueError, match="has not shown"):
-        uac.renewed(completed, Side.REMOTE)
-    assert uac.renewed(completed, Side.LOCAL) == completed
-    with pytest.raises(ValueError, match="no role to move"):
-        uac.renewed(DialogTimer(peer_supports=True), Side.REMOTE)
 
 
 @pytest.mark.requirement("UAC-7.2-09")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from session_timer import Agreement, DialogTimer, Policy, RefreshRequest, Role, SessionExpires, Side, uas
-from session_timer.uas import Accept, Reject
+from session_timer.minimum import Reject
+from session_timer.uas import Accept
 
 POLICY = Policy()
 SUPPORTS = DialogTimer(peer_supports=True)
@@ -38,6 +39,11 @@ def accepted(request: RefreshRequest, policy: Policy = POLICY, dialog: DialogTim
 
 def interval(request: RefreshRequest, policy: Policy = POLICY) -> int | None:
     shown = accepted(request, policy).session_expires
+    return None if shown is None else shown.interval
+
+
+def interval_in(dialog: DialogTimer, request: RefreshRequest, policy: Policy) -> int | None:
+    shown = accepted(request, policy, dialog).session_expires
     return None if shown is None else shown.interval
 
 
@@ -99,10 +105,30 @@ def test_422_looks_at_our_minimum_and_nothing_else() -> None:
 
 
 @pytest.mark.requirement("UAS-9-01", "UAS-9-05", "UAS-9-10", "SE-4-05", "G-01")
-@pytest.mark.parametrize("asked", [90, 91, 600, 1800, 86400, 4294967295])
+@pytest.mark.parametrize("asked", [90, 91, 600, 1800, 86400])
 def test_an_acceptable_interval_is_copied(asked: int) -> None:
     assert interval(asks(asked)) == asked
     assert accepted(asks(asked)).dialog.agreement == Agreement(asked, Side.REMOTE)
+
+
+@pytest.mark.requirement("UAS-9-06", "G-01")
+@pytest.mark.parametrize("asked", [86401, 4294967295])
+def test_an_interval_of_more_than_a_day_is_reduced_to_one(asked: int) -> None:
+    """RFC 4028 names no bound; a call that nobody looks at for 136 years is billed until then."""
+    assert interval(asks(asked)) == 86400
+    assert interval(asks(asked, min_se=86400)) == 86400
+    assert interval(asks(asked, min_se=asked)) == asked
+
+
+@pytest.mark.requirement("UAS-9-02")
+def test_what_runs_already_is_never_too_small_whatever_the_settings_say_by_now() -> None:
+    grown = Policy(min_se=600, default_expires=1800)
+    running = DialogTimer(Agreement(200, Side.REMOTE), peer_supports=True)
+    assert interval_in(running, asks(200, Role.UAC, method="UPDATE"), grown) == 200
+    assert uas.answer(asks(199, Role.UAC, method="UPDATE"), grown, running) == Reject(422, 600)
+    assert uas.answer(asks(200, Role.UAC), grown) == Reject(422, 600)
+    alone = DialogTimer(Agreement.private(200))
+    assert uas.answer(asks(200, Role.UAC), grown, alone) == Reject(422, 600)
 
 
 @pytest.mark.requirement("UAS-9-06", "UAS-9-07", "UAS-9-08", "UAS-9-09", "MSE-5-01")

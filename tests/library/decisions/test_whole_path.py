@@ -22,8 +22,9 @@ from session_timer import (
     uas,
 )
 from session_timer.dialog import DialogTimer
+from session_timer.minimum import Reject
 from session_timer.uac import TimerHeaders
-from session_timer.uas import Accept, Reject
+from session_timer.uas import Accept
 
 from tests.library.sip_rows import request, response
 

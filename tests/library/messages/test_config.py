@@ -8,13 +8,13 @@ import pytest
 from session_timer import (
     Config,
     ConfigError,
-    Edge,
+    EdgeSettings,
     ExpiryAction,
     Mode,
     Peer,
     Policy,
     Role,
-    is_rpc_address,
+    is_door_address,
     validate,
 )
 
@@ -37,7 +37,14 @@ FULL: dict[str, Any] = {
         {"name": "carrier-b", "match": {"address": ["198.18.0.0/24", "2001:db8::/32"]}},
         {"name": "carrier-c"},
     ],
-    "edge": {"rpc": "udp:198.18.0.10:8090", "header": "X-Timer", "learned_min_se": 60, "bye_on_expiry": True},
+    "edge": {
+        "name": "edge-1",
+        "door": "http://198.18.0.10:8090",
+        "key_file": "key",
+        "header": "X-Timer",
+        "learned_min_se": 60,
+        "bye_on_expiry": True,
+    },
     "companion": {"ami": [{"name": "ast1"}]},
 }
 
@@ -71,7 +78,10 @@ def test_every_key() -> None:
     )
     assert config.policy == general
     assert config.asterisk == {"198.18.0.20", "pbx.example"}
-    assert config.edge == Edge("udp:198.18.0.10:8090", "X-Timer", 60, bye_on_expiry=True)
+    assert config.edge == EdgeSettings(
+        "edge-1", "http://198.18.0.10:8090", "key", "", "X-Timer", 60, bye_on_expiry=True
+    )
+    assert config.anchors
     assert config.companion == {"ami": [{"name": "ast1"}]}
     first, second, third = config.peers
     assert first.policy == Policy(
@@ -153,7 +163,16 @@ def test_every_problem_at_once_with_its_path() -> None:
                 {"name": ""},
                 {"name": "b", "match": {"domain": [3], "name": "x"}},
             ],
-            "edge": {"rpc": "tcp:here", "header": "X Y", "learned_min_se": 0, "bye_on_expiry": "no", "x": 1},
+            "edge": {
+                "name": "a b",
+                "door": "tcp:here",
+                "key_file": 7,
+                "rpc": "udp:198.18.0.10:8090",
+                "header": "X Y",
+                "learned_min_se": 0,
+                "bye_on_expiry": "no",
+                "x": 1,
+            },
             "companion": ["ami"],
         }
     )
@@ -162,7 +181,8 @@ def test_every_problem_at_once_with_its_path() -> None:
         "session_timer.mode", "session_timer.sse", "asterisk", "peers[0].name", "peers[0].match.address[0]",
         "peers[0].match.address[1]", "peers[0].match.domian", "peers[2].name", "peers[2].match", "peers[3]",
         "peers[3].name", "peers[4].name", "peers[5].match.domain[0]", "peers[5].match.name", "edge.rpc",
-        "edge.header", "edge.learned_min_se", "edge.bye_on_expiry", "edge.x", "companion",
+        "edge.name", "edge.door", "edge.key_file", "edge.header", "edge.learned_min_se", "edge.bye_on_expiry",
+        "edge.x", "companion",
     }  # fmt: skip
     assert found["session_timers"].startswith("unknown key; known here: asterisk, companion, edge")
     assert found["session_timer.prefer_refresher"] == "expected uac or uas, got 'us'"
@@ -182,33 +202,88 @@ def test_peers_that_are_no_list(data: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "rpc",
+    "door",
     [
-        "udp:198.18.0.10:8090",
-        "udp:[2001:db8::1]:65535",
-        "udp:edge.example:1",
-        "unix:/run/k",
-        "unix:/run/k:70000",
+        "http://198.18.0.10:8090",
+        "http://198.18.0.10",
+        "https://[2001:db8::1]:65535",
+        "https://edge.example/",
+        "http://edge:1",
     ],
 )
-def test_addresses_of_the_edge(rpc: str) -> None:
-    assert is_rpc_address(rpc)
-    assert validate({"edge": {"rpc": rpc}}, "x").edge.rpc == rpc
+def test_doors_of_the_edge(door: str) -> None:
+    assert is_door_address(door)
+    assert validate({"edge": {"door": door}}, "x").edge.door == door
 
 
 @pytest.mark.parametrize(
-    "rpc",
+    "door",
     [
-        "",
-        "198.18.0.10",
-        "udp:198.18.0.10",
-        "unix:relative",
-        "udp:a:b:1",
-        "udp:a:0",
-        "udp:a:65536",
-        "udp:a:99999",
+        "", "198.18.0.10", "udp:198.18.0.10:8090", "http://a:0", "http://a:65536", "http://a:b", "http://",
+        "http://0.0.0.0:8090", "http://[::]:8090", "http://a b", "http://user@a:1", "http://a/rpc", "http://-a:1",
+    ],
+)  # fmt: skip
+def test_what_is_no_door_of_the_edge(door: str) -> None:
+    assert not is_door_address(door)
+    assert set(problems({"edge": {"door": door}})) == {"edge.door"}
+
+
+@pytest.mark.parametrize(
+    ("rpc", "line"),
+    [
+        ("udp:198.18.0.10:8090", 'door: "http://198.18.0.10:5060"'),
+        ("unix:/run/k", 'door: "http://<address of this Kamailio>:5060"'),
+        (7, 'door: "http://<address of this Kamailio>:5060"'),
     ],
 )
-def test_what_is_no_address_of_the_edge(rpc: str) -> None:
-    assert not is_rpc_address(rpc)
-    assert set(problems({"edge": {"rpc": rpc}})) == {"edge.rpc"}
+def test_the_socket_of_release_0_1_is_answered_with_the_line_to_write(rpc: object, line: str) -> None:
+    reason = problems({"edge": {"rpc": rpc}})["edge.rpc"]
+    assert reason.startswith("is of release 0.1")
+    assert line in reason
+
+
+def test_watch_is_accepted_for_one_release_and_said() -> None:
+    config = validate({"peers": [{"name": "a", "session_timer": {"mode": "watch"}}]}, "x")
+    assert config.peers[0].policy.mode is Mode.ENDPOINT_TIMERS
+    (warning,) = config.warnings
+    assert warning.path == "peers[0].session_timer.mode"
+    assert "mode: endpoint_timers" in warning.reason
+
+
+def test_asterisk_is_addresses_networks_and_names() -> None:
+    config = validate({"asterisk": ["198.18.0.20", "2001:DB8:0::20", "198.19.0.0/24", "PBX.example"]}, "x")
+    assert config.asterisk_names == {"pbx.example"}
+    assert all(map(config.is_asterisk, ["198.18.0.20", "[2001:db8::20]", "198.19.0.7", "pbx.EXAMPLE"]))
+    assert not any(map(config.is_asterisk, ["198.18.0.21", "198.19.1.7", "other.example", "203.0.113.5", ""]))
+    resolved = config.with_addresses({"pbx.example": ("203.0.113.5", "2001:db8::5")})
+    assert all(map(resolved.is_asterisk, ["203.0.113.5", "2001:db8:0::5", "pbx.example"]))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "198.18.0.20:5060",
+        "sip:198.18.0.20",
+        "0.0.0.0",  # noqa: S104  # what is refused
+        "::",
+        "198.18.0.20/24",
+        "198.18.0.0/33",
+        "a b",
+        "-a.example",
+    ],
+)
+def test_an_asterisk_that_can_match_nothing_is_an_error(host: str) -> None:
+    assert set(problems({"asterisk": [host]})) == {"asterisk[0]"}
+
+
+def test_the_digest_names_what_edge_and_companion_must_agree_on() -> None:
+    one = validate(FULL, "x")
+    elsewhere = {**FULL, "edge": {**FULL["edge"], "name": "edge-2", "door": "http://other:1"}, "asterisk": []}
+    assert validate(elsewhere, "y").digest() == one.digest()
+    assert len(one.digest()) == 16
+    for key, value in (
+        ("session_timer", {"default_expires": 3601, "min_se": 120, "max_expires": 7200}),
+        ("peers", FULL["peers"][:2]),
+        ("edge", {"header": "X-Other"}),
+    ):
+        assert validate({**FULL, key: value}, "x").digest() != one.digest()

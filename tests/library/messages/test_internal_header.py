@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-from session_timer import Agreement, DialogTimer, HeaderError, InternalHeader, Side
+import re
 
-EXAMPLE = '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";peer="carrier-a";v=1'
-HEADER = InternalHeader(Agreement(1800, Side.LOCAL), True, "udp:198.18.0.10:8090", "carrier-a")  # noqa: FBT003
+import pytest
+from session_timer import Agreement, DialogTimer, HeaderError, InternalHeader, SharedKey, Side
+
+KEY = SharedKey.parse("0123456789abcdefABCDEF_-0123456789")
+CALL = "a84b4c76e66710@carrier.example"
+TEXT = "1800;refresher=local;allow=UPDATE;edge=edge-1;peer=carrier-a;placed=remote;v=2"
+HEADER = InternalHeader(
+    Agreement(1800, Side.LOCAL),
+    peer_allows_update=True,
+    edge="edge-1",
+    peer="carrier-a",
+    placed=Side.REMOTE,
+)
+
+
+def signed(text: str, call_id: str = CALL) -> str:
+    return f"{text};sig={KEY.signature('internal header', call_id, text)}"
 
 
 def test_the_example_of_the_contract() -> None:
-    assert HEADER.encode() == EXAMPLE
-    assert InternalHeader.decode(EXAMPLE) == HEADER
+    assert HEADER.encode(KEY, CALL) == signed(TEXT)
+    assert InternalHeader.decode(signed(TEXT), KEY, CALL) == HEADER
 
 
 @pytest.mark.parametrize(
@@ -19,36 +33,84 @@ def test_the_example_of_the_contract() -> None:
     [
         HEADER,
         InternalHeader(None),
-        InternalHeader(Agreement(90, Side.REMOTE)),
+        InternalHeader(Agreement(90, Side.REMOTE), placed=Side.LOCAL),
         InternalHeader(Agreement(600, Side.LOCAL, one_sided=True), peer_allows_update=True),
-        InternalHeader(None, peer='a"b\\c\\\\"; v=2'),
-        InternalHeader(None, rpc="unix:/run/a\\b"),
+        InternalHeader(None, peer='a"b\\c\\\\"; v=2&X: y\r'),
+        InternalHeader(None, edge="é, ü", peer="\udcff"),
     ],
 )
-def test_it_reads_back(header: InternalHeader) -> None:
-    assert InternalHeader.decode(header.encode()) == header
+def test_it_reads_back_and_no_parser_can_read_it_otherwise(header: InternalHeader) -> None:
+    text = header.encode(KEY, CALL)
+    assert InternalHeader.decode(text, KEY, CALL) == header
+    assert re.fullmatch(r"[A-Za-z0-9%._~=;-]+", text)
 
 
-def test_blanks_and_order_do_not_matter_and_unknown_parameters_are_ignored() -> None:
-    read = InternalHeader.decode(
-        '1800 ; v=1 ; peer=carrier-a;rpc="udp:198.18.0.10:8090"; new ;allow=UPDATE;refresher=local'
-    )
-    assert read == HEADER
+def test_order_does_not_matter_and_unknown_parameters_are_ignored() -> None:
+    text = "1800;v=2;peer=carrier-a;edge=edge-1;new;placed=remote;allow=UPDATE;refresher=local"
+    assert InternalHeader.decode(f" {signed(text)} ", KEY, CALL) == HEADER
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        "", "1800", "1800;refresher=local", "1800;refresher=local;v=2", "1800;refresher=uac;v=1",
-        "0;refresher=local;v=1", "1800;refresher=none;v=1", "1800;v=1", "x;refresher=none;v=1",
+        "", "1800", "1800;refresher=local;v=1", "1800;refresher=local;v=3", "1800;refresher=uac;v=2",
+        "0;refresher=local;v=2", "1800;refresher=none;v=2", "1800;v=2", "x;refresher=none;v=2",
+        "1800;refresher=local;placed=us;v=2",
     ],
 )  # fmt: skip
-def test_what_is_not_ours_is_refused(value: str) -> None:
+def test_what_is_not_ours_is_refused_even_if_it_is_signed(value: str) -> None:
     with pytest.raises(HeaderError, match="X-Session-Timer"):
-        InternalHeader.decode(value)
+        InternalHeader.decode(signed(value), KEY, CALL)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        TEXT,
+        TEXT + ";sig=",
+        TEXT + ";sig=" + "0" * 32,
+        signed(TEXT, "another@call"),
+        signed(TEXT).replace("1800", "7777"),
+        signed(TEXT).replace("edge-1", "edge-2"),
+        signed(TEXT) + ";new",
+        signed(TEXT) + "0",
+        signed(TEXT)[:-1],
+        signed(TEXT).upper(),
+    ],
+)
+def test_nobody_without_the_key_speaks_in_it(value: str) -> None:
+    with pytest.raises(HeaderError, match="is not signed with our key for this call"):
+        InternalHeader.decode(value, KEY, CALL)
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(signed(TEXT), SharedKey.parse("x" * 32), CALL)
 
 
 @pytest.mark.requirement("UAC-7.2-13")
 def test_it_tells_the_companion_what_a_session_needs() -> None:
     assert HEADER.dialog == DialogTimer(Agreement(1800, Side.LOCAL), peer_allows_update=True)
-    assert "uac" not in HEADER.encode()
+    assert "uac" not in HEADER.encode(KEY, CALL)
+
+
+def test_its_parts_are_these_words() -> None:
+    alone = InternalHeader(Agreement.private(600), peer="a/b&c", edge="x")
+    text, _, _ = alone.encode(KEY, CALL).rpartition(";sig=")
+    assert text == "600;refresher=local;one-sided;allow=INVITE;edge=x;peer=a%2Fb%26c;v=2"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1800;refresher=local;v=7", "version '7', this code reads 2"),
+        ("1800;refresher=local", "version None, this code reads 2"),
+        ("1800;v=2", "expected an interval and refresher=local, remote or none"),
+        ("1800;refresher=local;placed=us;v=2", "expected placed=local or placed=remote"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_row_that_came(text: str, reason: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        InternalHeader.decode(signed(text), KEY, CALL)
+    assert (caught.value.header, caught.value.value, caught.value.reason) == (
+        "X-Session-Timer",
+        signed(text),
+        reason,
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from session_timer import Agreement, DialogTimer, Failure, Record, RecordError, Side
-from session_timer.record import ClockReading, key, learn_clock, split_key
+from session_timer import Agreement, Asked, DialogTimer, Outcome, Record, RecordError, Side
+from session_timer.clock import ClockReading, learn_clock
+from session_timer.record import key, split_key
 
+OURS = Asked("UPDATE", 102, 13245.5, Outcome.REFUSED, 503, 13246.0, retry_after=10)
 RECORD = Record(
     local_tag="as7;x=y",
     dialog=DialogTimer(Agreement(1800, Side.LOCAL), min_se=300, peer_supports=True, peer_allows_update=True),
@@ -15,8 +17,21 @@ RECORD = Record(
     at=12345.678,
     last="remote:102",
     refreshes=3,
-    failure=Failure(503, Side.LOCAL, 13245.5, retry_after=10),
     peer="carrier-a",
+    on_path=True,
+    placed=Side.REMOTE,
+    far="198.51.100.7",
+    ours=OURS,
+)
+GOLDEN = (
+    "v=2;interval=1800;refresher=local;one_sided=0;min_se=300;supports=1;update=1;refreshes=3;"
+    "clock=edge-1%2Fboot;at=12345.678;last=remote:102;local=as7%3Bx%3Dy;peer=carrier-a;on_path=1;placed=remote;"
+    "far=198.51.100.7;ours=UPDATE:102:13245.500:refused:503:13246.000:10:"
+)
+FIRST_VERSION = (
+    "v=1;interval=1800;refresher=local;one_sided=0;min_se=300;supports=1;update=1;refreshes=3;"
+    "clock=edge-1%2Fboot;at=12345.678;last=remote:102;local=as7%3Bx%3Dy;peer=carrier-a;"
+    "failure=503;failed_by=local;failed_at=13245.500;retry_after=10"
 )
 
 
@@ -24,10 +39,11 @@ RECORD = Record(
     "record",
     [
         RECORD,
-        replace(RECORD, failure=None),
-        replace(RECORD, failure=Failure(491, Side.REMOTE, 1.0)),
-        replace(RECORD, failure=Failure(405, Side.LOCAL, 1.0, clock="another;host")),
-        replace(RECORD, dialog=DialogTimer()),
+        replace(RECORD, ours=None),
+        replace(RECORD, theirs=Asked("INVITE", 7, 1.0), placed=None, far="", on_path=False),
+        replace(RECORD, ours=Asked("INVITE", 9, 1.0, Outcome.TIMED_OUT, ended=8.0, clock="another;host:1")),
+        replace(RECORD, ours=Asked("INVITE", 9, 1.0, Outcome.UNROUTABLE, 478, 1.0)),
+        replace(RECORD, dialog=DialogTimer(), far="[2001:db8::1]"),
         replace(RECORD, dialog=DialogTimer(Agreement(90, Side.REMOTE, one_sided=True))),
         replace(RECORD, local_tag="", peer="Träger; =%/", clock="", last=""),
     ],
@@ -37,9 +53,17 @@ def test_a_record_reads_back(record: Record) -> None:
 
 
 def test_a_person_can_read_it() -> None:
-    text = RECORD.encode()
-    assert text.startswith("v=1;interval=1800;refresher=local;one_sided=0;min_se=300;supports=1;update=1;")
-    assert text.endswith("failure=503;failed_by=local;failed_at=13245.500;retry_after=10")
+    assert RECORD.encode() == GOLDEN
+
+
+def test_a_record_of_the_first_release_is_read_and_is_on_no_path() -> None:
+    """Nobody is judged by it until a request or a 2xx of this release has passed."""
+    read = Record.decode(FIRST_VERSION)
+    slot = Asked("", 0, 13245.5, Outcome.REFUSED, 503, 13245.5, retry_after=10)
+    assert read == replace(RECORD, ours=slot, on_path=False, placed=None, far="")
+    theirs = Record.decode(FIRST_VERSION.replace("failed_by=local", "failed_by=remote"))
+    assert (theirs.ours, theirs.theirs) == (None, slot)
+    assert Record.decode(FIRST_VERSION.split(";failure", maxsplit=1)[0]).ours is None
 
 
 def test_unknown_keys_of_a_later_minor_version_are_ignored() -> None:
@@ -49,8 +73,8 @@ def test_unknown_keys_of_a_later_minor_version_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
-        ("v=1", "v=2"),
-        ("v=1;", ""),
+        ("v=2", "v=3"),
+        ("v=2;", ""),
         ("interval=1800", "interval=-5"),
         ("interval=1800", "interval=4294967296"),
         ("interval=1800", "interval=1_800"),
@@ -60,8 +84,11 @@ def test_unknown_keys_of_a_later_minor_version_are_ignored() -> None:
         ("at=12345.678", "at=nan"),
         ("at=12345.678", "at=1e9"),
         ("local=", "remote="),
-        ("failed_by=local", "failed_by=nobody"),
-        ("retry_after=10", "retry_after=soon"),
+        (":refused:", ":lost:"),
+        (":503:", ":soon:"),
+        (":13246.000:", ":nan:"),
+        ("UPDATE:", ""),
+        ("placed=remote", "placed=both"),
     ],
 )
 def test_what_is_no_record_says_so(was: str, becomes: str) -> None:
@@ -71,18 +98,37 @@ def test_what_is_no_record_says_so(was: str, becomes: str) -> None:
         Record.decode(text.replace(was, becomes, 1))
 
 
-@pytest.mark.parametrize("text", ["", "hello", "v=1", ";;;", "=", "v=1;interval"])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "v=1", "v=2", ";;;", "=", "v=2;interval", FIRST_VERSION.replace("local;", "us;")]
+)
 def test_any_other_text_is_no_record(text: str) -> None:
     with pytest.raises(RecordError):
         Record.decode(text)
 
 
 @pytest.mark.requirement("DEF-2-03", "REF-10-02")
-def test_a_2xx_moves_it_on_and_clears_the_failure() -> None:
+def test_a_2xx_moves_it_on_and_closes_the_request_it_answers() -> None:
     dialog = DialogTimer(Agreement(600, Side.REMOTE))
-    after = RECORD.refreshed(dialog, 20000.0, "edge-2", "local:103")
-    assert (after.dialog, after.at, after.clock, after.last) == (dialog, 20000.0, "edge-2", "local:103")
-    assert (after.refreshes, after.failure, after.local_tag, after.peer) == (4, None, "as7;x=y", "carrier-a")
+    open_ = RECORD.asked(Side.LOCAL, "INVITE", 103, 19999.0, RECORD.clock)
+    after = open_.refreshed(dialog, 20000.0, RECORD.clock, "local:103")
+    assert (after.dialog, after.at, after.clock, after.last) == (dialog, 20000.0, RECORD.clock, "local:103")
+    assert (after.refreshes, after.local_tag, after.peer, after.on_path) == (4, "as7;x=y", "carrier-a", True)
+    assert after.ours == Asked("INVITE", 103, 19999.0, Outcome.ANSWERED, 200, 20000.0)
+    assert after.theirs is None
+
+
+def test_a_2xx_of_the_other_side_leaves_our_request_as_it_is() -> None:
+    after = RECORD.refreshed(RECORD.dialog, 20000.0, RECORD.clock, "remote:103")
+    assert after.ours == OURS
+    assert RECORD.refreshed(RECORD.dialog, 20000.0, RECORD.clock, "odd").ours == OURS
+
+
+def test_another_hosts_2xx_leaves_each_time_on_the_clock_that_it_was_read_from() -> None:
+    elsewhere = RECORD.refreshed(RECORD.dialog, 77.0, "edge-2", "remote:103")
+    assert elsewhere.clock == "edge-2"
+    assert elsewhere.ours == replace(OURS, clock="edge-1/boot")
+    back = elsewhere.refreshed(RECORD.dialog, 20000.0, "edge-1/boot", "remote:104")
+    assert back.ours == OURS
 
 
 @pytest.mark.requirement("G-08")
@@ -90,11 +136,45 @@ def test_a_retransmitted_2xx_moves_nothing() -> None:
     assert RECORD.refreshed(DialogTimer(), 99999.0, "edge-2", RECORD.last) == RECORD
 
 
+def ended(record: Record, cseq: int, outcome: Outcome = Outcome.REFUSED, *, now: float = 20001.0) -> Record:
+    return record.ended(
+        Side.LOCAL, "UPDATE", cseq, outcome, code=488, now=now, clock="edge-1/boot", retry_after=None
+    )
+
+
 @pytest.mark.requirement("REF-10-02", "UPD-5.3-01", "S61-14.1-03")
-def test_a_failure_leaves_time_and_agreement() -> None:
-    failure = Failure(488, Side.LOCAL, 20000.0)
-    after = RECORD.failed(RECORD.dialog, failure)
-    assert after == replace(RECORD, failure=failure)
+def test_a_refusal_leaves_time_and_agreement() -> None:
+    open_ = RECORD.asked(Side.LOCAL, "UPDATE", 103, 20000.0, "edge-1/boot")
+    assert open_ == replace(RECORD, ours=Asked("UPDATE", 103, 20000.0))
+    after = ended(open_, 103)
+    assert after == replace(RECORD, ours=Asked("UPDATE", 103, 20000.0, Outcome.REFUSED, 488, 20001.0))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMED_OUT, Outcome.REFUSED])
+def test_an_end_is_known_once_and_an_older_request_changes_nothing(outcome: Outcome) -> None:
+    once = ended(RECORD.asked(Side.LOCAL, "UPDATE", 103, 20000.0, "edge-1/boot"), 103)
+    assert ended(once, 103, outcome, now=20009.0) is once
+    assert ended(once, 102, outcome) is once
+    assert once.asked(Side.LOCAL, "UPDATE", 103, 20010.0, "edge-1/boot") is once
+
+
+def test_an_end_whose_request_nobody_saw_is_written_all_the_same() -> None:
+    after = ended(RECORD, 104)
+    assert after.ours == Asked("UPDATE", 104, 20001.0, Outcome.REFUSED, 488, 20001.0)
+
+
+def test_each_side_has_a_slot_of_its_own() -> None:
+    """The peer's refused request must not erase ours."""
+    both = RECORD.asked(Side.REMOTE, "INVITE", 9, 20000.0, "edge-1/boot")
+    both = both.ended(Side.REMOTE, "INVITE", 9, Outcome.REFUSED, code=491, now=20000.1, clock="edge-1/boot")
+    assert both.ours == OURS
+    assert both.theirs == both.of(Side.REMOTE) == Asked("INVITE", 9, 20000.0, Outcome.REFUSED, 491, 20000.1)
+
+
+def test_a_request_that_one_host_saw_leave_and_another_saw_end() -> None:
+    left = RECORD.asked(Side.LOCAL, "UPDATE", 103, 50.0, "edge-2")
+    assert left.ours == Asked("UPDATE", 103, 50.0, clock="edge-2")
+    assert ended(left, 103).ours == Asked("UPDATE", 103, 20001.0, Outcome.REFUSED, 488, 20001.0)
 
 
 @pytest.mark.requirement("S61-12.2-01")
@@ -129,6 +209,17 @@ def test_a_drifting_clock_is_followed_after_a_while() -> None:
     known = ClockReading(100.0, -900.0, 1000.0)
     assert learn_clock(known, 158.9, 1059.0) == known
     assert learn_clock(known, 161.0, 1061.1) == ClockReading(161.0, 161.0 - 1061.1, 1061.1)
+
+
+def test_a_2xx_of_the_peers_request_closes_its_slot_and_keeps_ours_on_its_clock() -> None:
+    open_ = RECORD.asked(Side.REMOTE, "INVITE", 7, 20000.0, "edge-2")
+    assert open_.theirs == Asked("INVITE", 7, 20000.0, clock="edge-2")
+    after = open_.refreshed(RECORD.dialog, 20000.5, "edge-2", "remote:7")
+    assert after.theirs == Asked("INVITE", 7, 20000.0, Outcome.ANSWERED, 200, 20000.5)
+    assert after.ours == replace(OURS, clock="edge-1/boot")
+    assert open_.refreshed(RECORD.dialog, 20000.5, "edge-2", "remote:8").theirs == replace(
+        Asked("INVITE", 7, 20000.0), clock=""
+    )
 
 
 @pytest.mark.requirement("G-08")

@@ -12,13 +12,14 @@ from mypy import api
 
 RIGHT = """\
 from typing import assert_type
-from session_timer import DialogTimer, Policy, RefreshRequest, RefreshResponse, proxy, session, uac, uas
+from session_timer import DialogTimer, Policy, RefreshRequest, RefreshResponse, minimum, proxy, session, uac
+from session_timer import uas
 from session_timer.session import Action, Session
 
 policy = Policy(min_se=300, default_expires=1800)
 request = RefreshRequest.read("INVITE", lambda header: ["timer"] if header == "Supported" else [])
-assert_type(uas.answer(request, policy), uas.Reject | uas.Accept)
-assert_type(proxy.forward(request, policy), uas.Reject | tuple[proxy.Forward, proxy.Asked])
+assert_type(uas.answer(request, policy), minimum.Reject | uas.Accept)
+assert_type(proxy.forward(request, policy), minimum.Reject | tuple[proxy.Forward, proxy.Asked])
 assert_type(uac.accept(uac.request(policy), RefreshResponse(), policy), DialogTimer)
 held = session.begin(DialogTimer(), 0.0, policy)
 assert_type(session.due(held, 1.0), tuple[Session, Action | None])

@@ -17,11 +17,12 @@ from session_timer import (
     Role,
     SessionExpires,
     Side,
+    minimum,
     proxy,
     uac,
     uas,
 )
-from session_timer.record import ClockReading, learn_clock
+from session_timer.clock import ClockReading, learn_clock
 
 SECONDS = st.sampled_from([90, 91, 120, 300, 600, 1800, 3600, LARGEST_INTERVAL])
 ROLES = st.none() | st.sampled_from(Role)
@@ -74,7 +75,7 @@ def test_along_a_path_min_se_only_rises_and_the_interval_only_falls_but_to_min_s
 ) -> None:
     for policy in path:
         decision = proxy.forward(request, policy)
-        if isinstance(decision, uas.Reject):
+        if isinstance(decision, minimum.Reject):
             assert (decision.code, decision.min_se) == (422, policy.min_se)
             assert request.supports_timer
             assert request.session_expires is not None
@@ -147,7 +148,7 @@ def test_a_2xx_of_ours_is_lawful_whatever_is_asked(
     dialog = DialogTimer(agreement, peer_supports=True) if agreement else None
     asked = request.session_expires
     decision = uas.answer(request, policy, dialog)
-    if isinstance(decision, uas.Reject):
+    if isinstance(decision, minimum.Reject):
         if decision.code == 422:
             assert request.supports_timer
             assert asked is not None

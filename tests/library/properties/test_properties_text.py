@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from session_timer import (
     LARGEST_INTERVAL,
     Agreement,
+    Asked,
     ConfigError,
     DialogTimer,
-    Failure,
     HeaderError,
     InternalHeader,
+    Outcome,
     Record,
     RecordError,
     RefreshRequest,
     RefreshResponse,
     Role,
     SessionExpires,
+    SharedKey,
     Side,
     parse_min_se,
     record,
@@ -101,9 +103,11 @@ def test_min_se_takes_any_number_of_digits_and_parameters(
 
 @given(st.text())
 def test_text_is_a_header_or_a_header_error(text: str) -> None:
-    for parse in (SessionExpires.parse, parse_min_se, InternalHeader.decode):
+    for parse in (SessionExpires.parse, parse_min_se):
         with suppress(HeaderError):
             parse(text)
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(text, KEY, "a@b")
 
 
 @pytest.mark.requirement("S61-7.3.1-01")
@@ -147,26 +151,66 @@ DIALOGS = st.builds(
     st.booleans(),
 )
 TIMES = st.integers(-(10**6), 10**12).map(lambda milliseconds: milliseconds / 1000)
-FAILURES = st.builds(
-    Failure, st.integers(300, 699), st.sampled_from(Side), TIMES, st.none() | st.integers(0, 10**6)
-)
 TAGS = st.text(st.characters(blacklist_categories=[]) | st.sampled_from(";=%&\udcff"), max_size=12).filter(
     lambda tag: not any("\ud800" <= character < "\udc80" or character > "\udcff" for character in tag)
 )
+SLOTS = st.none() | st.builds(
+    Asked,
+    TAGS,
+    st.integers(0, LARGEST_INTERVAL),
+    TIMES,
+    st.sampled_from(Outcome),
+    st.integers(0, 699),
+    st.none() | TIMES,
+    st.none() | st.integers(0, 10**6),
+    TAGS,
+)
 RECORDS = st.builds(
-    Record, TAGS, DIALOGS, TAGS, TIMES, TAGS, st.integers(0, 10**6), st.none() | FAILURES, TAGS, TAGS
+    Record,
+    TAGS,
+    DIALOGS,
+    TAGS,
+    TIMES,
+    TAGS,
+    st.integers(0, 10**6),
+    TAGS,
+    st.booleans(),
+    st.none() | st.sampled_from(Side),
+    TAGS,
+    SLOTS,
+    SLOTS,
+    TAGS,
 )
 
 
-@given(st.none() | AGREEMENTS, st.booleans(), WORDS, WORDS)
-def test_internal_header_round_trip(
+KEY = SharedKey.parse("0123456789abcdef0123456789abcdef")
+
+
+@given(
+    st.none() | AGREEMENTS,
+    st.booleans(),
+    TAGS,
+    TAGS,
+    st.none() | st.sampled_from(Side),
+    TAGS,
+    st.integers(0, 200),
+)
+def test_internal_header_round_trip_and_no_byte_of_it_can_be_changed(
     agreement: Agreement | None,
     update: bool,
-    rpc: str,
+    edge: str,
     peer: str,
+    placed: Side | None,
+    call_id: str,
+    place: int,
 ) -> None:
-    told = InternalHeader(agreement, update, rpc, peer)
-    assert InternalHeader.decode(told.encode()) == told
+    told = InternalHeader(agreement, update, edge, peer, placed)
+    text = told.encode(KEY, call_id)
+    assert InternalHeader.decode(text, KEY, call_id) == told
+    place %= len(text)
+    forged = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(forged, KEY, call_id)
 
 
 @given(RECORDS)
@@ -216,6 +260,7 @@ KEYS = (
             "address",
             "domain",
             "rpc",
+            "door",
             "min_se",
             "default_expires",
             "max_expires",
@@ -260,7 +305,7 @@ SETTINGS = st.fixed_dictionaries(
         "use_update": st.booleans(),
         "expiry": st.sampled_from(["hang_up", "report"]),
         "expiry_guard": st.integers(1, 3600),
-        "mode": st.sampled_from(["anchor", "proxy", "watch"]),
+        "mode": st.sampled_from(["anchor", "proxy", "endpoint_timers"]),
     },
 )
 

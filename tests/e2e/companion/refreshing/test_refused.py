@@ -278,7 +278,7 @@ def told(stage: Stage, call: Call, reports: int) -> None:
         lambda: stage.companion.log(call.call_id),
         INTERVAL,
         f"{reports} reports",
-        holds=lambda log: log.count("session expired; the profile says only to report it") == reports,
+        holds=lambda log: log.count("expiry_reported") == reports,
         pause=0.5,
     )
 

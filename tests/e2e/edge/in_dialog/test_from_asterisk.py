@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from session_timer import Outcome, Side
 
 from tests.e2e import asterisk_orders
 from tests.lab.parts.observed_edge import Kamailio, Wire
@@ -26,7 +29,7 @@ def refresh(stack: Stack) -> Refresh:
         if method == "UPDATE":
             asterisk_orders.update(stack, call)
         else:
-            asterisk_orders.refresh_with_offer(stack, call, method)
+            asterisk_orders.reinvite(stack, call)
         return call.expect(method)
 
     return send
@@ -110,19 +113,22 @@ def test_one_sided_refresh_goes_on_where_the_peer_never_knew_timers(
 
 
 @pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04", "UAC-7.4-09", "REF-10-03", "UAC-7.3-01")
-def test_422_to_a_refresh_is_retried_and_remembered(
+def test_422_to_a_refresh_is_remembered_and_asterisks_to_answer(
     peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
 ) -> None:
     call = peer(41).call()
     call.dial(*OURS)
     first = refresh(call, "UPDATE")
     call.answer(first, 422, "Min-SE: 3600")
-    second = call.expect("UPDATE")
+    wire.reached_asterisk(call.call_id, 422)
+    edge.ended(call.call_id, Side.LOCAL, Outcome.REFUSED, 422)
+    edge.record(call.call_id, min_se="3600")
+    second = refresh(call, "UPDATE")
+    assert second.cseq[0] > first.cseq[0], "RFC 4028 7.3: the next try has a CSeq of its own"
     assert second.rows("Session-Expires") == ("3600;refresher=uac",)
     assert second.rows("Min-SE") == ("3600",)
     call.accept(second, "Require: timer", "Session-Expires: 3600;refresher=uac")
     edge.record(call.call_id, refreshes="1", interval="3600", min_se="3600")
-    assert not [each for each in wire.to_asterisk(call.call_id) if each.status == 422]
     third = refresh(call, "UPDATE")
     assert third.rows("Min-SE") == ("3600",)
     call.accept(third, "Require: timer", "Session-Expires: 3600;refresher=uac")
@@ -130,22 +136,63 @@ def test_422_to_a_refresh_is_retried_and_remembered(
 
 
 @pytest.mark.smoke
-@pytest.mark.requirement("UAC-7.4-02", "UAC-7.4-04")
-def test_422_to_an_update_is_retried_again_where_the_minimum_grows(
-    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
+@pytest.mark.parametrize(("method", "provisional"), [("UPDATE", None), ("INVITE", None), ("INVITE", 180)])
+def test_what_nobody_answers_reaches_asterisk_as_a_refusal_that_keeps_the_dialog(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh, method: str, provisional: int | None
 ) -> None:
-    """A path may have several who each want more, and tm forgets the failure route that it has run."""
+    """12 s of interval leave 2 s to the first response, and to the final one once it rings."""
+    call = peer(42).call()
+    call.dial("Session-Expires: 12;refresher=uas", "Supported: timer")
+    request = refresh(call, method)
+    if provisional is not None:
+        call.answer(request, provisional)
+    wire.reached_asterisk(call.call_id, 504)
+    ended = edge.ended(call.call_id, Side.LOCAL, Outcome.TIMED_OUT)
+    assert (ended.method, ended.cseq) == (method, request.cseq[0])
+    assert ended.ended is not None
+    assert ended.ended - ended.at < 4
+    call.accept(refresh(call, "UPDATE"), "Require: timer", "Session-Expires: 12;refresher=uac")
+    edge.ended(call.call_id, Side.LOCAL, Outcome.ANSWERED)
+    assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("code", [408, 481])
+def test_that_the_call_is_gone_is_the_far_sides_to_say(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh, code: int
+) -> None:
     call = peer(41).call()
     call.dial(*OURS)
-    request = refresh(call, "UPDATE")
-    for min_se in (3600, 4000, 5000):
-        call.answer(request, 422, f"Min-SE: {min_se}")
-        request = call.expect("UPDATE")
-        assert request.rows("Session-Expires") == (f"{min_se};refresher=uac",)
-        assert request.rows("Min-SE") == (str(min_se),)
-    call.accept(request, "Require: timer", "Session-Expires: 5000;refresher=uac")
-    edge.record(call.call_id, refreshes="1", interval="5000", min_se="5000")
-    assert not [each for each in wire.to_asterisk(call.call_id) if each.status == 422]
+    call.answer(refresh(call, "UPDATE"), code)
+    wire.reached_asterisk(call.call_id, code)
+    call.accept(call.expect("BYE"))
+    edge.records(call.call_id, 0)
+
+
+@pytest.mark.smoke
+def test_a_bye_that_is_refused_ends_no_record(peer: Peer, edge: Kamailio, wire: Wire) -> None:
+    call = peer(41).call()
+    call.dial(*OURS)
+    hung_up = wire.stack.channels()[call.call_id]
+    wire.stack.ami("Hangup", Channel=hung_up)
+    call.answer(call.expect("BYE"), 407, 'Proxy-Authenticate: Digest realm="a", nonce="b"')
+    wire.reached_asterisk(call.call_id, 407)
+    edge.record(call.call_id, interval="1800")
+    edge.rpc("htable.delete", "session_timer", *edge.record_texts(call.call_id))
+
+
+@pytest.mark.smoke
+def test_a_call_whose_requests_go_past_the_edge_says_so(
+    peer: Peer, originate: Originate, edge: Kamailio, stack: Stack
+) -> None:
+    """The peer does not copy Record-Route, so Asterisk sends straight to its Contact."""
+    begun = datetime.now(UTC).isoformat()
+    call, invite = originate(peer(41))
+    call.routes = []
+    bare = replace(invite, headers=tuple(row for row in invite.headers if row[0] != "Record-Route"))
+    call.accept(bare, "Supported: timer", "Require: timer", "Session-Expires: 1800;refresher=uac")
+    assert edge.record(call.call_id)["on_path"] == "0"
+    assert "no Record-Route of this edge in the 2xx" in stack.logs("edge", since=begun)
     call.bye()
 
 
@@ -175,7 +222,9 @@ def test_refused_refresh_is_written_down_and_moves_nothing(
     call.dial(*OURS)
     before = edge.record(call.call_id)
     call.answer(refresh(call, "UPDATE"), code, *rows)
-    after = edge.record(call.call_id, failure=str(code), failed_by="local", retry_after=wait)
+    ended = edge.ended(call.call_id, Side.LOCAL, Outcome.REFUSED, code)
+    assert (ended.method, ended.retry_after) == ("UPDATE", int(wait) if wait else None)
+    after = edge.record(call.call_id)
     assert (after["at"], after["interval"], after["refreshes"]) == (before["at"], "1800", "0")
     assert edge.counter("refused_local") == counted + 1
     wire.reached_asterisk(call.call_id, code)
@@ -192,13 +241,14 @@ def test_refusal_that_comes_once_more_is_no_refusal_of_the_next_refresh(
     call.dial(*OURS)
     refused = refresh(call, "INVITE")
     call.answer(refused, 500)
-    edge.record(call.call_id, failure="500")
+    edge.ended(call.call_id, Side.LOCAL, Outcome.REFUSED, 500)
     call.accept(refresh(call, "UPDATE"), "Require: timer", "Session-Expires: 1800;refresher=uac")
-    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    edge.record(call.call_id, refreshes="1")
+    edge.ended(call.call_id, Side.LOCAL, Outcome.ANSWERED, 200)
     for _ in range(3):
         call.answer(refused, 500)
     wire.packets(call.call_id)  # by now the edge has answered a message that was sent after them
-    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    edge.ended(call.call_id, Side.LOCAL, Outcome.ANSWERED, 200)
     assert call.bye().status == 200
     assert edge.counter("refused_local") == counted + 1
 

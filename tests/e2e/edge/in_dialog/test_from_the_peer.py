@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from session_timer import Agreement, InternalHeader, Outcome, Side
 
 from tests.e2e import asterisk_orders
 from tests.lab.parts.observed_edge import Kamailio, Wire
@@ -10,6 +11,7 @@ from tests.lab.peers.expectations import INTERNAL, assert_2xx, assert_no_timer
 from tests.lab.peers.user_agent import Call, Originate, Peer, sdp
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
+from tests.lab.told import told
 
 CALLER_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 CALLEE_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
@@ -24,7 +26,7 @@ def change(call: Call, method: str, *rows: str, body: bool) -> SipMessage:
 @pytest.mark.requirement("DEF-2-03", "REF-10-02", "UAS-9-18", "UAS-9-20", "UPD-5.1-01", "UPD-5.1-03")
 @pytest.mark.parametrize(("method", "body"), [("INVITE", True), ("UPDATE", True), ("UPDATE", False)])
 def test_refresh_of_the_peer_moves_the_record_on(
-    peer: Peer, edge: Kamailio, wire: Wire, stack_rpc: str, method: str, body: bool
+    peer: Peer, edge: Kamailio, wire: Wire, method: str, body: bool
 ) -> None:
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)
@@ -38,8 +40,8 @@ def test_refresh_of_the_peer_moves_the_record_on(
     assert after["local"] == before["local"]
     inside = wire.reached_asterisk(call.call_id, method, 2 if method == "INVITE" else 1)
     assert_no_timer(inside)
-    assert inside.rows(INTERNAL) == (
-        f'1800;refresher=remote;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1',
+    assert told(inside) == InternalHeader(
+        Agreement(1800, Side.REMOTE), peer_allows_update=True, edge="edge", peer="strict", placed=Side.REMOTE
     )
     call.bye()
 
@@ -131,10 +133,12 @@ def test_refused_change_is_written_down_and_moves_nothing(peer: Peer, edge: Kama
     answer = call.ask("INVITE", *CALLER_REFRESHES, body=body)
     assert answer.status == 488
     assert answer.rows("Session-Expires") == ()
-    after = edge.record(call.call_id, failure="488", failed_by="remote")
+    edge.ended(call.call_id, Side.REMOTE, Outcome.REFUSED, 488)
+    after = edge.record(call.call_id)
     assert (after["at"], after["refreshes"]) == (before["at"], "0")
     change(call, "UPDATE", *CALLER_REFRESHES, body=False)
-    assert "failure" not in edge.record(call.call_id, refreshes="1")
+    edge.record(call.call_id, refreshes="1")
+    edge.ended(call.call_id, Side.REMOTE, Outcome.ANSWERED, 200)
     call.bye()
 
 
@@ -234,5 +238,6 @@ def test_older_cseq_is_answered_500_and_a_gap_is_fine(peer: Peer, edge: Kamailio
     assert_2xx(gap, "1800;refresher=uac", requires=True)
     edge.record(call.call_id, refreshes="1")
     assert call.final(call.send("UPDATE", *CALLER_REFRESHES, cseq=19)).status == 500
-    edge.record(call.call_id, refreshes="1", failure="500", failed_by="remote")
+    edge.record(call.call_id, refreshes="1")
+    edge.ended(call.call_id, Side.REMOTE, Outcome.ANSWERED, 200)
     call.final(call.send("BYE", cseq=21))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from session_timer import Agreement, InternalHeader, Side
 
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.expectations import INTERNAL, assert_2xx, assert_no_timer
 from tests.lab.peers.user_agent import Peer
+from tests.lab.told import told
 
 pytestmark = pytest.mark.smoke
 
@@ -89,16 +91,15 @@ def test_we_ask_where_a_supporting_caller_does_not(peer: Peer, rows: list[str], 
 
 
 @pytest.mark.requirement("S61-8.2.4-01", "SE-4-07")
-def test_caller_without_timers_sees_none_and_is_watched_alone(
-    peer: Peer, edge: Kamailio, wire: Wire, stack_rpc: str
-) -> None:
+def test_caller_without_timers_sees_none_and_is_watched_alone(peer: Peer, edge: Kamailio, wire: Wire) -> None:
     call = peer(41).call()
     answer = call.dial()
     assert answer.rows("Session-Expires") == ()
     assert "timer" not in answer.tokens("Require")
     edge.record(call.call_id, interval="1800", refresher="local", one_sided="1")
-    told = wire.reached_asterisk(call.call_id, "INVITE").rows(INTERNAL)
-    assert told == (f'1800;refresher=local;one-sided;allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1',)
+    assert told(wire.reached_asterisk(call.call_id, "INVITE")) == InternalHeader(
+        Agreement.private(1800), peer_allows_update=True, edge="edge", peer="strict", placed=Side.REMOTE
+    )
     call.bye()
 
 
@@ -176,13 +177,12 @@ def test_provisional_answers_carry_no_timer(peer: Peer, wire: Wire) -> None:
     call.bye()
 
 
-def test_asterisk_learns_interval_side_method_and_where_to_ask(
-    peer: Peer, wire: Wire, stack_rpc: str
-) -> None:
+def test_asterisk_learns_interval_side_method_and_whom_to_ask(peer: Peer, wire: Wire) -> None:
     call = peer(41).call()
     call.dial("Session-Expires: 1800;refresher=uac", "Supported: timer", allow="Allow: INVITE, ACK, BYE")
-    told = wire.reached_asterisk(call.call_id, "INVITE").rows(INTERNAL)
-    assert told == (f'1800;refresher=remote;allow=INVITE;rpc="{stack_rpc}";peer="strict";v=1',)
+    assert told(wire.reached_asterisk(call.call_id, "INVITE")) == InternalHeader(
+        Agreement(1800, Side.REMOTE), edge="edge", peer="strict", placed=Side.REMOTE
+    )
     call.bye()
 
 

@@ -9,26 +9,26 @@ import pytest
 
 from tests.lab.parts.edge_once import EdgeOnce
 from tests.lab.parts.observed_edge import Wire
-from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, added
+from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, native
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import Peer, UserAgent
 from tests.lab.stack import ROOT, Stack
 
 HOST = 15
 """The last number of this edge's address."""
-FORGED = 'X-Edge: 5;refresher=remote;allow=INVITE;rpc="udp:192.0.2.66:7099";v=1'
+FORGED = "X-Edge: 5;refresher=remote;allow=INVITE;v=2;sig=0"
 INCLUDE = 'include_file "session-timer-native.cfg"'
 
 
 @pytest.fixture
-def native(stack: Stack, tmp_path: Path) -> EdgeOnce:
+def renamed(stack: Stack, tmp_path: Path) -> EdgeOnce:
     """Debian's kamailio.cfg with our lines, and the header's name in both places."""
     folder, settings = tmp_path / "etc", tmp_path / "settings"
     folder.mkdir()
     settings.mkdir()
     stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
     page = NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", stack.address(HOST))
-    config = added(stock, page)
+    config = native(stock, page)
     named = config.replace(INCLUDE, f'#!define SESSION_TIMER_HEADER "X-Edge"\n{INCLUDE}')
     (folder / "kamailio.cfg").write_text(named, encoding="utf-8")
     shutil.copy(ROOT / "docker" / "edge" / "health", folder)
@@ -37,17 +37,18 @@ def native(stack: Stack, tmp_path: Path) -> EdgeOnce:
     for package in (ROOT / "kamailio" / "session_timer_kemi", ROOT / "pylib" / "session_timer"):
         shutil.copytree(package, folder / package.name)
     text = SETTINGS.format(asterisk=stack.address(49), edge=stack.address(HOST)).replace(
-        '"}', '", header: X-Edge}'
+        "key}", "key, header: X-Edge}"
     )
     (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     return EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, HOST)
 
 
 @pytest.mark.smoke
-def test_nobody_outside_speaks_in_it(native: EdgeOnce, sockets: LabSockets, wire: Wire, peer: Peer) -> None:
-    with native.running():
-        outside = UserAgent(sockets, peer(41).address, native.address, wire, stock=True)
-        asterisk = UserAgent(sockets, peer(49).address, native.address, wire, stock=True)
+def test_nobody_outside_speaks_in_it(renamed: EdgeOnce, sockets: LabSockets, wire: Wire, peer: Peer) -> None:
+    with renamed.running():
+        outside = UserAgent(sockets, peer(41).address, renamed.address, wire, stock=True)
+        asterisk = UserAgent(sockets, peer(49).address, renamed.address, wire, stock=True)
         call = outside.call(asterisk.reachable("named"))
         call.invite("Supported: timer", "Session-Expires: 1800;refresher=uac", FORGED)
         other, invite = asterisk.called("named")

@@ -22,7 +22,8 @@ SHOWN = (f"P-Asserted-Identity: {IDENTITY}",)
 HIDDEN = ("Privacy: id", *SHOWN)
 NATIVE = ("route(SESSION_TIMER_BRANCH);", "route(SESSION_TIMER_REPLY);")
 KEMI = ("self.timers.on_branch()", "self.timers.on_reply()")
-added = runpy.run_path(str(ROOT / "docker/edge/native/make"))["added"]
+_make = runpy.run_path(str(ROOT / "docker/edge/native/make"))
+added, native = _make["added"], _make["native"]
 
 
 def test_asterisk_says_that_a_number_is_hidden_and_tells_it(stage: Stage) -> None:
@@ -49,7 +50,7 @@ def configuration(folder: Path, stack: Stack, way: str, own: str) -> None:
     if way == "native":
         stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
         page = (ROOT / "docs/how-to/native.md").read_text(encoding="utf-8").replace("198.18.0.10", own)
-        config, name = added(stock, page), "kamailio.cfg"
+        config, name = native(stock, page), "kamailio.cfg"
     else:
         lab = (ROOT / "docker/edge/kamailio.cfg").read_text(encoding="utf-8")
         text = lab.replace("/opt/session-timer/kamailio/", "")

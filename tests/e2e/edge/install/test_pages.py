@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.stack import ROOT, Stack
 
-MOST_LINES = 10
+MOST_LINES = 13
 OF_THE_LAB = {
     'os.environ["SESSION_TIMER_CONFIG"]': '"/etc/kamailio/session-timer.yaml"',
     "return DONE": "return 1",
@@ -28,7 +28,7 @@ def blocks(page: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", ["native.md", "kemi.md"])
-def test_at_most_ten_lines_are_added(page: str) -> None:
+def test_few_lines_are_added(page: str) -> None:
     added = [row for block in blocks(page) for row in block if row.startswith("+")]
     assert 0 < len(added) <= MOST_LINES
     assert not [row for block in blocks(page) for row in block if row.startswith("-")]
@@ -55,9 +55,9 @@ def test_kamailio_finds_the_configuration_good(stack: Stack) -> None:
     config = "/run/native/kamailio.cfg" if native else "/etc/kamailio/kamailio.cfg"
     said = stack.exec("edge", "sh", "-c", f"kamailio -c -E -f {config} 2>&1")
     assert "config file ok" in said
-    command = "ss -lun | grep 8090"
+    command = "ss -ltn | grep 5060"
     for page in ("native.md", "kemi.md"):
         assert f"    {command}\n" in (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
-    assert stack.exec("edge", "sh", "-c", command).startswith("UNCONN")
+    assert stack.exec("edge", "sh", "-c", command).startswith("LISTEN")
     for complaint in ("ERROR", "CRITICAL"):
         assert complaint not in said

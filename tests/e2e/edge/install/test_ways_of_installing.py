@@ -20,15 +20,13 @@ from tests.lab.stack import ROOT, Stack
 pytestmark = pytest.mark.smoke
 
 README = ROOT / "kamailio" / "README.md"
-SETTINGS = 'session_timer: {enabled: true}\nasterisk: ["198.18.0.20"]\nedge: {rpc: "udp:198.18.0.10:8090"}\n'
+SETTINGS = 'session_timer: {enabled: true}\nasterisk: ["198.18.0.20"]\nedge: {key_file: session-timer.key}\n'
 OFF = "session timers are off"
 KEMI_PAGE = ROOT / "docs" / "how-to" / "kemi.md"
 SCRIPT = 'modparam("app_python3", "load", "/etc/kamailio/kamailio.py")'
-LINES_OF_THE_LAB = (
-    'modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n',
-    'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n',
-)
-"""In their place come those of the page; `health` sees that JSON-RPC then answers at the edge's address."""
+LINE_OF_THE_LAB = 'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n'
+"""In its place comes that of the page."""
+KEY = "a-key-for-one-test-that-opens-nothing-else\n"
 
 Installed = Callable[..., EdgeOnce]
 
@@ -48,11 +46,9 @@ def installed(stack: Stack, tmp_path: Path) -> Installed:
         folder.mkdir()
         written.mkdir()
         config = (ROOT / "docker" / "edge" / "kamailio.cfg").read_text(encoding="utf-8")
-        for line in LINES_OF_THE_LAB:
-            assert line in config
-            config = config.replace(line, "")
-        page = shown(r'modparam\("jsonrpcs".*\n   include_file.*', KEMI_PAGE)
-        config = config.replace(SCRIPT, f"{page.replace('198.18.0.10', stack.address(ADDRESS))}\n{SCRIPT}")
+        assert LINE_OF_THE_LAB in config
+        config = config.replace(LINE_OF_THE_LAB, "")
+        config = config.replace(SCRIPT, f"{shown('include_file .*', KEMI_PAGE)}\n{SCRIPT}")
         (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
         shutil.copy(ROOT / "docker" / "edge" / "kamailio.py", folder)
         shutil.copy(ROOT / "docker" / "edge" / "health", folder)
@@ -60,6 +56,7 @@ def installed(stack: Stack, tmp_path: Path) -> Installed:
         for package in ours:
             shutil.copytree(package, folder / package.name)
         (written / "session-timer.yaml").write_text(settings, encoding="utf-8")
+        (written / "session-timer.key").write_text(KEY, encoding="utf-8")
         readable(tmp_path)
         return EdgeOnce(stack, folder, written / "session-timer.yaml", environment or {})
 
@@ -94,11 +91,25 @@ def test_settings_are_checked_without_kamailio(installed: Installed) -> None:
     pages = (README, *(ROOT / "docs" / "how-to" / name for name in ("kemi.md", "native.md")))
     line = r"cd /etc/kamailio && python3 -m session_timer_kemi\.check \S+"
     (command,) = {shown(line, each) for each in pages}
+    making = r"cd /etc/kamailio && python3 -m session_timer_kemi\.make_key \S+"
+    (making_a_key,) = {shown(making, each) for each in pages[1:]}
     edge = installed(KEMI, PYLIB)
     (edge.folder / "session-timer.yaml").write_text(SETTINGS, encoding="utf-8")
     readable(edge.folder)
-    with edge.running(f"({command})") as written:
-        assert written().startswith("session-timer.yaml: ok\n")
+    # The folder is not to be written to here: hence a copy.
+    copied = f"cp -r /etc/kamailio /tmp/k; ({making_a_key}; {command})".replace(
+        "cd /etc/kamailio", "cd /tmp/k"
+    )
+    with edge.running(copied) as written:
+        first, second = written().splitlines()[:2]
+    assert first.startswith("session-timer.key: made.")
+    assert second == "session-timer.yaml: ok"
+
+
+def test_an_edge_without_a_key_says_how_to_make_one(installed: Installed) -> None:
+    said = installed(KEMI, PYLIB, settings='asterisk: ["198.18.0.20"]\n').refuses()
+    assert "edge.key_file: is missing" in said
+    assert "python3 -m session_timer_kemi.make_key FILE" in said
 
 
 def test_python_path_of_the_service(installed: Installed) -> None:

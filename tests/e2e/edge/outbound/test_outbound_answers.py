@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from session_timer import Agreement, InternalHeader, Side
 
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.expectations import INTERNAL, assert_no_timer
 from tests.lab.peers.user_agent import Originate, Peer
+from tests.lab.told import told
 
 pytestmark = pytest.mark.usefixtures("nothing_learned")
 
@@ -38,7 +40,6 @@ def test_2xx_decides(
     originate: Originate,
     edge: Kamailio,
     wire: Wire,
-    stack_rpc: str,
     rows: list[str],
     interval: str,
     refresher: str,
@@ -51,11 +52,11 @@ def test_2xx_decides(
     record = edge.record(call.call_id, interval=interval, refresher=refresher, one_sided=one_sided)
     assert record["local"] == invite.from_tag
     assert record["update"] == "1"
-    told = wire.reached_asterisk(call.call_id, 200)
-    assert_no_timer(told)
-    alone = ";one-sided" if one_sided == "1" else ""
-    assert told.rows(INTERNAL) == (
-        f'{interval};refresher={refresher}{alone};allow=UPDATE;rpc="{stack_rpc}";peer="strict";v=1',
+    answer = wire.reached_asterisk(call.call_id, 200)
+    assert_no_timer(answer)
+    agreed = Agreement(int(interval), Side(refresher), one_sided == "1") if int(interval) else None
+    assert told(answer) == InternalHeader(
+        agreed, peer_allows_update=True, edge="edge", peer="strict", placed=Side.LOCAL
     )
     assert edge.counter("faults") == faults
     call.bye()

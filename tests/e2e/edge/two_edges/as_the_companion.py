@@ -11,10 +11,10 @@ import sys
 
 from session_timer_companion.edge.client import Changes, Found
 from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
+from session_timer_companion.edge.pool import EdgePool
 
 
-async def look(edges: Edges, clocks: Clocks, key: str, rounds: int) -> dict[str, object]:
+async def look(edges: EdgePool, clocks: Clocks, key: str, rounds: int) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     listed: set[str] = set()
     for _ in range(rounds):
@@ -34,7 +34,7 @@ async def look(edges: Edges, clocks: Clocks, key: str, rounds: int) -> dict[str,
 
 
 async def main(key: str, *addresses: str) -> None:
-    edges, clocks = Edges(timeout=1), Clocks()
+    edges, clocks = EdgePool(timeout=1), Clocks()
     for address in addresses:
         edges.at(address)
     # A reading is up to a second old; the freshest of some is near the truth.

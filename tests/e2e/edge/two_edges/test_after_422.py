@@ -11,7 +11,6 @@ import re
 
 import pytest
 
-from tests.e2e import asterisk_orders
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.user_agent import Originate, Peer
 from tests.lab.stack import Stack
@@ -53,31 +52,3 @@ def test_a_far_end_that_takes_the_second_try_for_a_loop(
     other.accept(invite, "Supported: timer", "Require: timer", f"Session-Expires: {MIN_SE};refresher=uac")
     other.expect("ACK")
     assert other.bye().status == 200
-
-
-@pytest.mark.requirement("UAC-7.4-04")
-def test_a_far_end_that_refuses_the_same_cseq_within_a_dialog(
-    peer: Peer, originate: Originate, stack: Stack, edge: Kamailio
-) -> None:
-    """The refusal is on record, the Min-SE remembered: the next refresh has another CSeq and succeeds."""
-    timer = ("Supported: timer", "Require: timer")
-    call, invite = originate(peer(49))
-    call.accept(invite, *timer, "Session-Expires: 1800;refresher=uac")
-    call.expect("ACK")
-    asterisk_orders.update(stack, call)
-    first = call.expect("UPDATE")
-    call.answer(first, 422, f"Min-SE: {MIN_SE}", "Supported: timer")
-    second = call.expect("UPDATE")
-    assert second.cseq == first.cseq
-    assert second.rows("Min-SE") == (str(MIN_SE),)
-    call.answer(second, 500)
-    failed = edge.record(call.call_id, failure="500", min_se=str(MIN_SE))
-    assert (failed["failed_by"], failed["interval"], failed["refreshes"]) == ("local", "1800", "0")
-    asterisk_orders.update(stack, call)
-    third = call.expect("UPDATE")
-    assert third.cseq > first.cseq
-    assert third.rows("Session-Expires") == (f"{MIN_SE};refresher=uac",)
-    call.answer(third, 200, *timer, f"Session-Expires: {MIN_SE};refresher=uac")
-    kept = edge.record(call.call_id, interval=str(MIN_SE), refreshes="1")
-    assert "failure" not in kept
-    assert call.bye().status == 200

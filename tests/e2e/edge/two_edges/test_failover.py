@@ -190,8 +190,8 @@ def test_a_copy_that_comes_twice_or_late_does_no_harm(pair: Pair, stack: Stack) 
 
 def test_an_outsider_cannot_write_a_record(pair: Pair, stack: Stack) -> None:
     to = pair.b.edge.address
-    assert replicate(stack, "companion", to, "forged;a;b", "v=1", within=1) == "nothing"
-    assert replicate(stack, "edge-a", to, "copied;a;b", "v=1") == "SIP/2.0 200 OK"
+    assert replicate(stack, "companion", to, "forged;a;b", "v=2", within=1) == "nothing"
+    assert replicate(stack, "edge-a", to, "copied;a;b", "v=2") == "SIP/2.0 200 OK"
     entries = pair.b.entries(RECORDS)
     assert "copied;a;b" in entries
     assert "forged;a;b" not in entries

@@ -20,8 +20,8 @@ def test_two_edges_with_the_stock_configuration(stack: Stack, sockets: LabSocket
         for edge in (a, b):
             edge.clocks("host-a", "host-b")
         to = b.edge.address
-        assert replicate(stack, "companion", to, "forged;a;b", "v=1", within=1) == "nothing"
-        assert replicate(stack, "edge-a", to, "copied;a;b", "v=1") == "SIP/2.0 200 OK"
+        assert replicate(stack, "companion", to, "forged;a;b", "v=2", within=1) == "nothing"
+        assert replicate(stack, "edge-a", to, "copied;a;b", "v=2") == "SIP/2.0 200 OK"
         assert list(b.entries(RECORDS)) == ["copied;a;b"]
     finally:
         edges.close()

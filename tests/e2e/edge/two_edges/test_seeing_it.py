@@ -77,7 +77,9 @@ def exporting(stack: Stack, tmp_path: Path) -> EdgeOnce:
     folder, settings = tmp_path / "etc", tmp_path / "settings"
     folder.mkdir()
     settings.mkdir()
-    (lines,) = re.findall(r"^```\n(tcp_accept_no_cl.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (lines,) = re.findall(
+        r"^```\n(#!define SESSION_TIMER_HAVE_XHTTP.*?)^```$", PAGE, re.DOTALL | re.MULTILINE
+    )
     stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
     include = 'include_file "/checkout/kamailio/session-timer-native.cfg"\n'
     lines += 'modparam("jsonrpcs", "dgram_socket", "udp:0.0.0.0:8090")\n'

@@ -1,0 +1,260 @@
+"""What is remembered from a request until its response: AVPs, text that Kamailio keeps with the transaction.
+
+Every worker process of Kamailio may get the response, so nothing of this can stay in Python. No other module
+names an AVP or knows how its text is written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from session_timer import DialogTimer, SessionExpires, Side
+from session_timer.proxy import Asked
+from session_timer.record import key
+from session_timer.uac import TimerHeaders
+
+from .. import ksr
+
+_MOST_REMEMBERED = 512
+
+PEER_NAME = "session_timer_peer"
+"""The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
+_WAITING = "session_timer_"
+_AIM = "session_timer_aim_"
+_RESPONDED = "session_timer_responded_"
+_REFUSED = "session_timer_refused"
+_RETRY = "session_timer_retry"
+
+
+class Part(StrEnum):
+    """The part we play in a transaction."""
+
+    UAS = "uas"
+    UAC = "uac"
+    PROXY = "proxy"
+
+
+class Found(StrEnum):
+    """What this edge knew of a request's dialog when the request passed."""
+
+    BEGINS = "begins"
+    """The request begins the dialog: it has no To tag."""
+    KNOWN = "known"
+    """There was a record."""
+    LOST = "lost"
+    """The request came within a dialog, and there was no record of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What was decided on a request, and its response needs."""
+
+    part: Part
+    peer: str
+    """The name of the peer's profile."""
+    dialog: DialogTimer
+    """For the UAS what the 2xx brings into force; else what held before the request."""
+    session_expires: str = ""
+    """For the UAS: the header of the 2xx; for UAC and proxy: that of the request as it was sent on."""
+    require_timer: bool = False
+    min_se: int = 0
+    """For the UAC: the Min-SE of the request, in seconds; 0 if it had none."""
+    retries: int = 0
+    """For the UAC: how many 422 responses were followed by another try."""
+    uac_supports: bool = False
+    """For the proxy: whether the request said that its sender knows session timers."""
+    from_asterisk: bool = False
+    to_asterisk: bool = False
+
+    @property
+    def sender(self) -> Side:
+        """Whose request it is; between two strangers a mere name for the one that sent it."""
+        return Side.LOCAL if self.from_asterisk else Side.REMOTE
+
+    @property
+    def placed(self) -> Side | None:
+        """Whose call it is, if this request begins one; None between two strangers."""
+        return self.sender if self.from_asterisk or self.to_asterisk else None
+
+    @property
+    def sent(self) -> TimerHeaders:
+        """The timer headers of the request that we sent as UAC."""
+        return TimerHeaders(self._expires, self.min_se or None)
+
+    @property
+    def asked(self) -> Asked:
+        """What we asked for as proxy."""
+        expires = self._expires
+        if expires is None:
+            return Asked(None, self.uac_supports)
+        return Asked(expires.interval, self.uac_supports, expires.refresher)
+
+    @property
+    def _expires(self) -> SessionExpires | None:
+        return SessionExpires.parse(self.session_expires) if self.session_expires else None
+
+    def encode(self) -> str:
+        return json.dumps(
+            (
+                self.part,
+                self.peer,
+                ";".join(self.dialog.encode()),
+                self.session_expires,
+                self.require_timer,
+                self.min_se,
+                self.retries,
+                self.uac_supports,
+                self.from_asterisk,
+                self.to_asterisk,
+            )
+        )
+
+    @staticmethod
+    @lru_cache(_MOST_REMEMBERED)
+    def decode(text: str) -> Pending:
+        """What `encode` made the text of."""
+        part, peer, timer, *rest = json.loads(text)
+        dialog = DialogTimer.decode(dict(pair.split("=", 1) for pair in timer.split(";")))
+        return Pending(Part(part), peer, dialog, *rest)
+
+
+class Waiting(NamedTuple):
+    """A request that waits for its response on one branch."""
+
+    found: Found
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    """Empty in a request that begins a dialog."""
+    cseq: int
+    far: str
+    """Where the peer is: an address or a name."""
+    decided: str
+    """A `Pending` as text: requests of one peer are decided alike, call after call."""
+
+    @property
+    def pending(self) -> Pending:
+        return Pending.decode(self.decided)
+
+    @property
+    def dialog(self) -> str:
+        """The key of the record of the dialog within which the request was sent."""
+        return key(self.call_id, self.from_tag, self.to_tag)
+
+
+class Aim(NamedTuple):
+    """Where a branch went, should its request have to go there once more."""
+
+    uri: str
+    """The Request-URI."""
+    destination: str
+    """The next hop, where it is not the Request-URI's; else empty."""
+    host: str
+    """The host of that hop: who said what in response."""
+
+
+class Refused(NamedTuple):
+    """A branch that a 422 ended, and what it says."""
+
+    number: str
+    """Of the branch."""
+    min_se: str
+    """The value of its Min-SE; empty for none."""
+
+
+class Branch(NamedTuple):
+    """One branch of the transaction in hand, by its number."""
+
+    number: str
+
+    @classmethod
+    def in_hand(cls) -> Branch:
+        """The branch of the request or response that is being routed."""
+        return cls(ksr.pv("$T_branch_idx") or "0")
+
+    def wait(self, waiting: Waiting) -> None:
+        """Keep what the response needs."""
+        ksr.remember(_WAITING + self.number, json.dumps(waiting))
+
+    def waiting(self) -> Waiting | None:
+        """What waits on this branch; None where no branch route of ours has run.
+
+        tm makes branches for which none runs (DNS failover, by which the same request goes to the next
+        address): they wait for what the nearest earlier branch waits for.
+        """
+        number = int(self.number)
+        while number >= 0:
+            kept = ksr.recall(f"{_WAITING}{number}")
+            if kept:
+                found, *rest = json.loads(kept)
+                return Waiting(Found(found), *rest)
+            number -= 1
+        return None
+
+    def keep_aim(self, host: str) -> None:
+        """Remember where this branch goes; `host` is the next hop's."""
+        ksr.remember(_AIM + self.number, json.dumps((ksr.pv("$ru"), ksr.pv("$du"), host)))
+
+    def aim(self) -> Aim | None:
+        """Where this branch went; None where no branch route of ours has run."""
+        kept = ksr.recall(_AIM + self.number)
+        return Aim(*json.loads(kept)) if kept else None
+
+    def has_responded(self, to_tag: str) -> bool:
+        """Whether the last final response that passed on this branch came from whoever has this tag."""
+        return self._responded()[1] == to_tag
+
+    def note_response(self, to_tag: str) -> int:
+        """A final response passes: the next one with this tag is a copy of it.
+
+        Returns how many have been noted on this branch before.
+        """
+        earlier = self._responded()[0]
+        ksr.remember(_RESPONDED + self.number, json.dumps((earlier + 1, to_tag)))
+        return earlier
+
+    def _responded(self) -> tuple[int, str | None]:
+        kept = ksr.recall(_RESPONDED + self.number)
+        if not kept:
+            return 0, None
+        earlier, to_tag = json.loads(kept)
+        return earlier, to_tag
+
+
+def peer_name() -> str:
+    """What the script calls the peer; empty if it does not say."""
+    return ksr.recall(PEER_NAME)
+
+
+def add_refused(refused: Refused) -> None:
+    """A 422 passes. A failure route does not say which of several branches it is there for."""
+    ksr.remember(_REFUSED, json.dumps((*_refused(), refused)))
+
+
+def take_refused() -> list[Refused]:
+    """Every 422 since the last failure route: tm may choose the same once more after the next try."""
+    found = [Refused(*each) for each in _refused()]
+    if found:
+        ksr.remember(_REFUSED, "[]")
+    return found
+
+
+def _refused() -> list[list[str]]:
+    kept = ksr.recall(_REFUSED)
+    return list(json.loads(kept)) if kept else []
+
+
+def keep_retry(pending: Pending) -> None:
+    """What a 422 taught the next try."""
+    ksr.remember(_RETRY, pending.encode())
+
+
+def retry() -> Pending | None:
+    """The try within this very transaction that a 422 ended; None for the first."""
+    kept = ksr.recall(_RETRY)
+    return Pending.decode(kept) if kept else None

@@ -1,0 +1,172 @@
+"""The dialogs' records in Kamailio's hash tables, and what destinations have told us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from session_timer import Record, RecordError
+from session_timer.record import CHANGES, CLOCK, RECORDS, split_key
+
+from .. import ksr
+
+LEARNED = "session_timer_min_se"
+
+GRACE = 3600
+"""Seconds that a record outlives its session interval, so that whoever asks late still learns the truth."""
+
+MOST_LIFETIME = 2 * 86400
+"""Seconds. A session lasts a day at most where the settings do not say more, and nothing is kept for ever."""
+
+UNCONFIRMED_LIFETIME = 96
+"""Seconds: three times 32 (64*T1), in which the caller ends the legs of a fork that it does not want."""
+
+CHANGE_LIFETIME = 60
+"""Seconds a change stays listed; a companion reads the list every few seconds."""
+
+MOST_LEARNED = 7200
+"""Seconds. Whoever is called may answer 422: where the settings have no `max_expires`, no more is learned."""
+
+At = tuple[float, str]
+"""Monotonic seconds, and the name of the clock they were read from."""
+
+_decode = lru_cache(64)(Record.decode)
+"""The routes of one message read the same record, one after the other."""
+
+
+def _readable(dialog: str, text: str, *, log: bool) -> Record | None:
+    try:
+        return _decode(text)
+    except RecordError as error:
+        if log:
+            ksr.count("session_timer_unreadable_records")
+            ksr.warn(f"session timer: {split_key(dialog)[0]}: {error}")
+        return None
+
+
+def clock_id() -> str:
+    """Names this host's monotonic clock: it is set anew at each boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13]
+
+
+class Records:
+    """Reads and writes records; a table that is full or a text that is not ours never stops a call.
+
+    A dialog goes by the key of its record.
+    """
+
+    def read(self, dialog: str, *, log: bool) -> Record | None:
+        """The record of a dialog; None for none that this code can read, which `log` counts and logs."""
+        try:
+            text = ksr.table_get(RECORDS, dialog)
+            return _decode(text) if text else None
+        except ValueError:
+            # htable may hand a text out where it stands, and another process was writing there.
+            self.lock(dialog)
+            try:
+                text = ksr.table_get(RECORDS, dialog)
+            finally:
+                self.unlock(dialog)
+        return _readable(dialog, text, log=log) if text else None
+
+    def lock(self, dialog: str) -> None:
+        """Until `unlock`: whoever changes a record by what stands in it must not be overtaken."""
+        ksr.table_lock(RECORDS, dialog)
+
+    def unlock(self, dialog: str) -> None:
+        ksr.table_unlock(RECORDS, dialog)
+
+    def text(self, dialog: str) -> str:
+        """The record as it is written; empty if there is none."""
+        return ksr.table_get(RECORDS, dialog)
+
+    def expired(self) -> tuple[str, Record | None]:
+        """In htable's event: the dialog whose record goes, and what can be read of it."""
+        dialog = ksr.pv("$shtrecord(key)")
+        return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), log=True)
+
+    def change(self, dialog: str, change: Callable[[Record], Record]) -> Record | None:
+        """Write what `change` makes of the record; None where there is none to change."""
+        self.lock(dialog)
+        try:
+            record = self.read(dialog, log=False)
+            if record is None:
+                return None
+            new = change(record)
+            if new is not record:
+                self.write(dialog, new, lifetime=lifetime(new), changed=False)
+            return new
+        finally:
+            self.unlock(dialog)
+
+    def write(self, dialog: str, record: Record, *, lifetime: int, changed: bool) -> None:
+        """Store `record` for `lifetime` seconds.
+
+        A record that says what the companion may not know yet is `changed`, and listed for it.
+        """
+        text = record.encode()
+        if not ksr.table_set(RECORDS, dialog, text, lifetime):
+            # What stands there shows no news, and would be taken for proof that there was none.
+            self.remove(dialog)
+            ksr.count("session_timer_lost_records")
+            ksr.warn(
+                f"session timer: {split_key(dialog)[0]}: the hash table {RECORDS} did not take the record: "
+                "is it full?"
+            )
+        if changed:
+            ksr.table_set(CHANGES, dialog, text, CHANGE_LIFETIME)
+
+    def remove(self, dialog: str) -> None:
+        ksr.table_remove(RECORDS, dialog)
+
+    def changes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The records that changed within the last minute, and how each host's clock stands."""
+        changed: dict[str, str] = {}
+        clocks: dict[str, str] = {}
+        for name, text in ksr.table_entries(CHANGES):
+            if name.startswith(CLOCK):
+                clocks[name.removeprefix(CLOCK)] = text
+            else:
+                changed[name] = text
+        return changed, clocks
+
+    def publish_clock(self, clock: str, now: float) -> None:
+        """Let the readers of other hosts' copies learn how this host's monotonic clock stands."""
+        ksr.table_set(CHANGES, CLOCK + clock, f"{now:.3f}", CHANGE_LIFETIME)
+
+
+def lifetime(record: Record) -> int:
+    """Seconds that a record is kept after it was written."""
+    timer = record.dialog.agreement
+    return min((timer.interval if timer else 0) + GRACE, MOST_LIFETIME)
+
+
+def lifetime_until_expiry(record: Record, at: At) -> int | None:
+    """Seconds until the session expires, when nobody will ask any more (a proxy's record, RFC 4028 8.3).
+
+    None where another host's clock says when that is.
+    """
+    timer = record.dialog.agreement
+    if timer is None:
+        return lifetime(record)
+    now, clock = at
+    if record.clock != clock:
+        return None
+    return min(max(1, timer.interval - int(now - record.at)), MOST_LIFETIME)
+
+
+class LearnedMinSE:
+    """The Min-SE that next hops have told us in a 422, for as long as the configuration says."""
+
+    def __init__(self, lifetime: int) -> None:
+        self._lifetime = lifetime
+
+    def get(self, host: str) -> int | None:
+        """Seconds; None if this host has told nothing lately."""
+        text = ksr.table_get(LEARNED, host)
+        return int(text) if text.isdecimal() else None
+
+    def put(self, host: str, min_se: int, most: int | None) -> None:
+        """A 422 binds its own call; others are asked for no more than `most` seconds because of it."""
+        ksr.table_set(LEARNED, host, str(min(min_se, most or MOST_LEARNED)), self._lifetime)

@@ -1,0 +1,82 @@
+"""The failure route: every branch of an INVITE or UPDATE has failed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from session_timer import Outcome, Side
+
+from .. import ksr
+from ..memory.branch_memory import Branch, Found, Part
+from ..this_edge import ThisEdge
+from . import retry_422
+from .requests import REFRESHES
+
+
+class Next(StrEnum):
+    """What the script does after a failure."""
+
+    GO_ON = "go on"
+    AGAIN = "again"
+    """Relay the request once more."""
+    ANSWERED = "answered"
+    """Nothing: the request has been answered."""
+
+
+class Failures:
+    """What is done where every branch has failed."""
+
+    def __init__(self, edge: ThisEdge) -> None:
+        self._edge = edge
+
+    def failure(self) -> Next:
+        """In the failure route."""
+        code = ksr.pv("$T_reply_code")
+        if code == "422":
+            return Next.AGAIN if retry_422.retry(self._edge) else Next.GO_ON
+        if code == "408" and ksr.timed_out_here():
+            return self._timed_out()
+        return Next.GO_ON
+
+    def unroutable(self) -> None:
+        """In the request route: the request could not be relayed, whatever the script answers to it.
+
+        No branch route may have run: there may have been no branch.
+        """
+        message = self._edge.in_hand.again()
+        if message.method not in REFRESHES or not message.to_tag:
+            return
+        if not self._edge.directory.find(message.peer_name, message.source, message.from_domain).is_asterisk:
+            return
+        ksr.count("session_timer_unroutable")
+        ksr.info(
+            f"session timer: {message.call_id}: {message.method} {message.cseq} from local cannot be relayed"
+        )
+        self._ended(message.dialog, message.method, message.cseq, Outcome.UNROUTABLE, 0)
+
+    def _timed_out(self) -> Next:
+        """This edge's own timer has ended the wait.
+
+        Asterisk takes 408 for the end of the dialog, and 504 for a refresh that failed. Which of them it
+        was the companion decides, after another form of the refresh.
+        """
+        waiting = Branch("0").waiting()
+        if waiting is None or waiting.found is not Found.KNOWN:
+            return Next.GO_ON
+        if waiting.pending.part is not Part.UAC or waiting.pending.dialog.agreement is None:
+            return Next.GO_ON
+        self._ended(waiting.dialog, waiting.method, waiting.cseq, Outcome.TIMED_OUT, 408)
+        ksr.count("session_timer_timed_out")
+        ksr.info(
+            f"session timer: {waiting.call_id}: peer={waiting.pending.peer} {waiting.method} "
+            f"{waiting.cseq} from local got no response here"
+        )
+        ksr.end_transaction(504, "No Response to Session Refresh")
+        return Next.ANSWERED
+
+    def _ended(self, dialog: str, method: str, cseq: int, outcome: Outcome, code: int) -> None:
+        now, clock = self._edge.now()
+        self._edge.records.change(
+            dialog,
+            lambda record: record.ended(Side.LOCAL, method, cseq, outcome, code=code, now=now, clock=clock),
+        )

@@ -1,0 +1,166 @@
+"""The request route and the branch route: what is refused, and what a request says when it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from session_timer import InternalHeader, Mode, Peer, Record, Side, uac
+
+from .. import ksr
+from ..memory import branch_memory
+from ..memory.branch_memory import Branch, Found, Part, Pending, Waiting
+from ..message_facts import Message
+from ..parts import as_proxy, as_uac, as_uas
+from ..parts.header_edits import Edits, Relayed
+from ..peers import End
+from ..this_edge import ThisEdge
+
+REFRESHES = ("INVITE", "UPDATE")
+_UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
+"""CANCEL is made anew by each hop: nothing said there gets far."""
+
+
+class Requests:
+    """What is done to requests."""
+
+    def __init__(self, edge: ThisEdge) -> None:
+        self._edge = edge
+
+    def request(self) -> bool:
+        """In the request route. True: the request has been answered."""
+        message = self._edge.in_hand.read()
+        if message.method in _UNMARKED:
+            return False
+        source = self._source(message)
+        if message.method not in REFRESHES:
+            if source.is_asterisk:
+                self._announce(message)
+            return False
+        self._edge.in_hand.remember(message)
+        if source.is_asterisk:
+            if not message.to_tag and self._edge.config.edge.bye_on_expiry:
+                ksr.manage_dialog()  # where the call goes to shows only when it is relayed
+            return False
+        record = self._record(message)
+        peer = self._edge.profile(record, source.peer)
+        if not peer.policy.enabled:
+            return False
+        known = None if record is None else record.dialog
+        refusal = as_uas.screen(message.rows, message.method, peer, known)
+        if refusal is not None:
+            as_uas.refuse(refusal, message.call_id)
+            return True
+        if not message.to_tag and self._edge.ends_by_bye(peer.policy):
+            ksr.manage_dialog()
+        return False
+
+    def branch(self) -> None:
+        """In the branch route."""
+        message = self._edge.in_hand.again()
+        if message.method not in REFRESHES:
+            return
+        source = self._source(message)
+        destination = self._destination(message)
+        if source.is_asterisk and destination.is_asterisk:
+            return
+        record = self._record(message)
+        peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
+        if not peer.policy.enabled:
+            return
+        branch = Branch.in_hand()
+        relayed = self._decided(message, source, destination, peer, record)
+        pending = Pending.decode(relayed.decided)
+        far = destination.host if source.is_asterisk else message.source
+        branch.wait(
+            Waiting(
+                found=_found(message, record),
+                method=message.method,
+                call_id=message.call_id,
+                from_tag=message.from_tag,
+                to_tag=message.to_tag,
+                cseq=message.cseq,
+                far=far,
+                decided=relayed.decided,
+            )
+        )
+        if not message.to_tag and pending.part is Part.UAC:
+            branch.keep_aim(destination.host)
+        self._edit(message, relayed, pending, record)
+        if record is not None and pending.part is not Part.PROXY:
+            self._asked(message, pending, peer, record)
+
+    def _decided(
+        self, message: Message, source: End, destination: End, peer: Peer, record: Record | None
+    ) -> Relayed:
+        known = None if record is None else record.dialog
+        if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
+            ends = as_proxy.Ends(source.is_asterisk, destination.is_asterisk)
+            return as_proxy.request(message.rows, message.method, peer, known, ends)
+        if destination.is_asterisk:
+            return as_uas.request(message.rows, message.method, peer, known)
+        told = None if message.to_tag else self._edge.learned.get(destination.host)
+        return as_uac.request(message.rows, peer, known, told, branch_memory.retry())
+
+    def _edit(self, message: Message, relayed: Relayed, pending: Pending, record: Record | None) -> None:
+        edits = relayed.edits
+        if pending.part is Part.UAS and relayed.told is None:
+            edits = edits.then(Edits((self._edge.config.edge.header,)))
+        elif pending.part is Part.UAS and relayed.told is not None:
+            told = InternalHeader(
+                agreement=relayed.told.agreement,
+                peer_allows_update=relayed.told.peer_allows_update,
+                edge=self._edge.config.edge.name,
+                peer=pending.peer,
+                placed=_placed(message, pending, record),
+            )
+            edits = edits.then(self._edge.tells(told, message.call_id))
+        for oddity in relayed.oddities:
+            ksr.warn(f"session timer: {message.call_id}: peer={pending.peer} defect in a request: {oddity}")
+        edits.make()
+
+    def _asked(self, message: Message, pending: Pending, peer: Peer, record: Record) -> None:
+        """Write down that a request within the dialog leaves, and how long its sender is to wait."""
+        sender = pending.sender
+        now, clock = self._edge.now()
+
+        def passed(record: Record) -> Record:
+            if sender is Side.LOCAL and not record.on_path:
+                record = replace(record, on_path=True)
+            return record.asked(sender, message.method, message.cseq, now, clock)
+
+        self._edge.records.change(message.dialog, passed)
+        timer = record.dialog.agreement
+        if sender is Side.LOCAL and timer is not None:
+            answer_time = peer.policy.answer_time(timer.interval)
+            ksr.wait_at_most(answer_time, peer.policy.ringing_time(timer.interval))
+
+    def _source(self, message: Message) -> End:
+        return self._edge.directory.find(message.peer_name, message.source, message.from_domain)
+
+    def _destination(self, message: Message) -> End:
+        host = ksr.pv("$nh(d)")
+        return self._edge.directory.find(message.peer_name, host, host)
+
+    def _record(self, message: Message) -> Record | None:
+        """The record of a request's dialog; of one that cannot be read its response tells."""
+        return self._edge.records.read(message.dialog, log=False) if message.to_tag else None
+
+    def _announce(self, message: Message) -> None:
+        destination = self._destination(message)
+        if destination.is_asterisk:
+            return
+        policy = self._edge.profile(self._record(message), destination.peer).policy
+        if policy.enabled and policy.mode is Mode.ANCHOR:
+            as_uac.announce(message.rows).make()
+
+
+def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:
+    if record is not None:
+        return record.placed
+    return None if message.to_tag else pending.placed
+
+
+def _found(message: Message, record: Record | None) -> Found:
+    if record is not None:
+        return Found.KNOWN
+    return Found.LOST if message.to_tag else Found.BEGINS

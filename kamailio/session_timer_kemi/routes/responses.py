@@ -1,0 +1,314 @@
+"""The onreply route: what a 2xx says when it goes on, and which record follows from a final response."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+from typing import NamedTuple
+
+from session_timer import InternalHeader, Outcome, Peer, Record, RefreshResponse, Side, uac
+from session_timer.dialog import DialogTimer
+from session_timer.headers import parse_retry_after
+from session_timer.record import key
+
+from .. import ksr
+from ..memory import branch_memory
+from ..memory.branch_memory import Branch, Found, Part, Refused, Waiting
+from ..memory.records import UNCONFIRMED_LIFETIME, lifetime, lifetime_until_expiry
+from ..message_facts import Rows
+from ..parts import as_proxy, as_uac, as_uas
+from ..parts.header_edits import Completed
+from ..this_edge import ThisEdge
+from . import retry_422
+
+MOST_FORKS = 12
+"""Dialogs that one request may begin on a branch: whoever is called chooses their tags, and so the number."""
+
+_ENDS_A_DIALOG = (408, 481)
+"""What a BYE may be answered, besides a 2xx, when the dialog is over (RFC 3261 15.1.1)."""
+
+
+class Standing(Enum):
+    """Where a dialog stands when a final response to an INVITE or UPDATE comes."""
+
+    BEGINS = auto()
+    """There is no record: the 2xx makes the first."""
+    BEGUN_EARLY = auto()
+    """The request began the dialog and there is a record: an UPDATE before the response has made it."""
+    GOES_ON = auto()
+    """There is a record, and the request was sent within the dialog."""
+    LOST = auto()
+    """The request was sent within the dialog, and there is no record: the 2xx makes one anew."""
+    OVER = auto()
+    """There was a record, and it has gone: a BYE has passed."""
+    ONE_FORK_TOO_MANY = auto()
+    """The request has begun as many dialogs as one may."""
+
+
+class Transaction(NamedTuple):
+    """Who sends what within which dialog."""
+
+    waiting: Waiting
+    to_tag: str
+    """Of the response."""
+    sender: Side
+    """Whose request it is."""
+    peer: Peer
+    record: Record | None
+
+    @property
+    def dialog(self) -> str:
+        """The key of the dialog's record."""
+        return key(self.waiting.call_id, self.waiting.from_tag, self.to_tag)
+
+    @property
+    def local_tag(self) -> str:
+        """The tag of our end."""
+        return self.waiting.from_tag if self.sender is Side.LOCAL else self.to_tag
+
+    @property
+    def name(self) -> str:
+        """Tells this transaction from the others of its dialog."""
+        return f"{self.sender}:{self.waiting.cseq}"
+
+    @property
+    def call(self) -> str:
+        """How lines of the log begin."""
+        return f"session timer: {self.waiting.call_id}: peer={self.peer.name}"
+
+
+class Responses:
+    """What is done to final responses."""
+
+    def __init__(self, edge: ThisEdge) -> None:
+        self._edge = edge
+
+    def reply(self) -> None:
+        """In the onreply route of an INVITE, an UPDATE or a BYE."""
+        code = int(ksr.pv("$rs"))
+        if code < 200:
+            return
+        branch = Branch.in_hand()
+        waiting = branch.waiting()
+        if waiting is None:
+            if code < 300 or code in _ENDS_A_DIALOG:
+                self._ended_by_bye()
+            return
+        if code < 300 and not ksr.has("CSeq"):
+            # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added.
+            self._forget(waiting, waiting.to_tag)
+            return
+        to_tag = ksr.pv("$tt")
+        if code >= 300:
+            if branch.has_responded(to_tag):
+                return
+            branch.note_response(to_tag)
+        if code == 422 and waiting.found is Found.BEGINS:
+            branch_memory.add_refused(Refused(branch.number, ksr.row("Min-SE") or ""))
+        try:
+            self._locked(code, branch, waiting, to_tag)
+        except Exception:
+            if code < 300:
+                self._forget(waiting, to_tag)
+            raise
+
+    def _ended_by_bye(self) -> None:
+        if ksr.pv("$rm") == "BYE":
+            self._edge.records.remove(key(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt")))
+
+    def _forget(self, waiting: Waiting, to_tag: str) -> None:
+        """A 2xx passes that is not written down: what the record says until then is no proof any more."""
+        if to_tag:
+            with suppress(Exception):
+                self._edge.records.remove(key(waiting.call_id, waiting.from_tag, to_tag))
+
+    def _locked(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
+        dialog = key(waiting.call_id, waiting.from_tag, to_tag)
+        self._edge.records.lock(dialog)
+        try:
+            self._responded(code, branch, waiting, to_tag, dialog)
+        finally:
+            self._edge.records.unlock(dialog)
+
+    def _responded(self, code: int, branch: Branch, waiting: Waiting, to_tag: str, dialog: str) -> None:
+        pending = waiting.pending
+        record = self._edge.records.read(dialog, log=True) if to_tag else None
+        if (
+            record is not None
+            and pending.part is not Part.PROXY
+            and record.sender(waiting.from_tag) is not pending.sender
+        ):
+            # Made when the same call passed here as one of two strangers: whose end is whose it cannot know.
+            record = None
+        transaction = Transaction(
+            waiting=waiting,
+            to_tag=to_tag,
+            sender=pending.sender if record is None else record.sender(waiting.from_tag),
+            peer=self._edge.directory.named(pending.peer),
+            record=record,
+        )
+        standing, earlier = self._standing(code, branch, transaction)
+        if code >= 300:
+            if standing is Standing.BEGUN_EARLY:
+                self._edge.records.remove(dialog)
+                return
+            new = self._refused(code, transaction)
+        else:
+            completed = self._complete(code, transaction)
+            if standing is Standing.OVER:
+                ksr.info(f"session timer: {waiting.call_id}: answered {code} when its record had gone")
+                return
+            if standing is Standing.ONE_FORK_TOO_MANY:
+                return
+            new = self._agreed(transaction, completed.dialog, standing)
+        if new is None or new is record:
+            return
+        self._write(transaction, new, standing, earlier)
+
+    def _write(self, transaction: Transaction, new: Record, standing: Standing, earlier: int) -> None:
+        record, pending = transaction.record, transaction.waiting.pending
+        if standing is Standing.BEGUN_EARLY:
+            new = replace(new, peer=pending.peer)
+        changed = (
+            standing is Standing.LOST if record is None else record.dialog.agreement != new.dialog.agreement
+        )
+        kept: int | None = lifetime(new)
+        if pending.part is Part.PROXY:
+            # Only a refusal leaves another host's time in a record, and is not worth a guess at what is left.
+            kept = lifetime_until_expiry(new, self._edge.now())
+        elif standing is Standing.BEGINS and earlier:
+            kept = UNCONFIRMED_LIFETIME
+        if kept is not None:
+            self._edge.records.write(transaction.dialog, new, lifetime=kept, changed=changed)
+
+    def _standing(self, code: int, branch: Branch, transaction: Transaction) -> tuple[Standing, int]:
+        """Where the dialog stands, and how many others this request has begun on this branch."""
+        found = transaction.waiting.found
+        if transaction.record is not None:
+            return (Standing.BEGUN_EARLY if found is Found.BEGINS else Standing.GOES_ON), 0
+        again, earlier = False, 0
+        if code < 300 and found is not Found.KNOWN:
+            again = branch.has_responded(transaction.to_tag)
+            if not again:
+                earlier = branch.note_response(transaction.to_tag)
+        if (found is Found.KNOWN or again) and not self._edge.records.text(transaction.dialog):
+            return Standing.OVER, earlier
+        if found is not Found.BEGINS:
+            return Standing.LOST, earlier
+        return (Standing.BEGINS if earlier < MOST_FORKS else Standing.ONE_FORK_TOO_MANY), earlier
+
+    def _complete(self, code: int, transaction: Transaction) -> Completed:
+        """Make of a 2xx what its receiver is to see."""
+        completed = self._decided(transaction)
+        edits = completed.edits
+        waiting = transaction.waiting
+        if waiting.pending.part is Part.UAC:
+            record = transaction.record
+            told = InternalHeader(
+                agreement=completed.dialog.agreement,
+                peer_allows_update=completed.dialog.peer_allows_update,
+                edge=self._edge.config.edge.name,
+                peer=transaction.peer.name,
+                placed=_placed(waiting, record),
+            )
+            edits = edits.then(self._edge.tells(told, waiting.call_id))
+        edits.make()
+        for defect in completed.defects:
+            ksr.warn(f"{transaction.call} defect in a {code}: {defect}")
+        return completed
+
+    def _decided(self, transaction: Transaction) -> Completed:
+        rows = Rows.read()
+        waiting, record = transaction.waiting, transaction.record
+        known = None if record is None else record.dialog
+        match waiting.pending.part:
+            case Part.UAS:
+                completed = as_uas.complete(rows, waiting.decided)
+                # Decided on when the request came: a 422 of the peer's may have been on the way since.
+                min_se = None if known is None else known.min_se
+                return completed._replace(dialog=completed.dialog.with_min_se(min_se))
+            case Part.UAC:
+                return as_uac.complete(rows, waiting.decided, transaction.peer, known)
+            case Part.PROXY:
+                return as_proxy.complete(rows, waiting.decided, transaction.sender, known)
+
+    def _agreed(self, transaction: Transaction, dialog: DialogTimer, standing: Standing) -> Record:
+        """The record after a 2xx, with its line in the log."""
+        now, clock = self._edge.now()
+        record, waiting = transaction.record, transaction.waiting
+        if record is not None:
+            moved = record.refreshed(dialog, now, clock, transaction.name)
+            if moved is record:
+                return record
+            if standing is Standing.BEGUN_EARLY:
+                return replace(moved, on_path=self._on_path(transaction, dialog))
+            ksr.count(f"session_timer_refreshed_{transaction.sender}")
+            if dialog.agreement != record.dialog.agreement:
+                _log(transaction, dialog)
+            return moved
+        ksr.count("session_timer_negotiations" if dialog.agreement else "session_timer_without")
+        _log(transaction, dialog)
+        begins = standing is Standing.BEGINS
+        return Record(
+            local_tag=transaction.local_tag,
+            dialog=dialog,
+            clock=clock,
+            at=now,
+            last=transaction.name,
+            peer=transaction.peer.name,
+            on_path=self._on_path(transaction, dialog) if begins else transaction.sender is Side.LOCAL,
+            placed=_placed(waiting, None),
+            far=waiting.far,
+        )
+
+    def _on_path(self, transaction: Transaction, dialog: DialogTimer) -> bool:
+        """Whether the requests of a dialog that this 2xx begins will pass here."""
+        if transaction.waiting.pending.part is Part.PROXY or ksr.is_routed_through_us():
+            return True
+        if dialog.agreement is not None:
+            ksr.warn(
+                f"{transaction.call} no Record-Route of this edge in the 2xx: the call's requests go past "
+                "it, so nothing that it misses counts against the peer. Does the script call record_route()?"
+            )
+        return False
+
+    def _refused(self, code: int, transaction: Transaction) -> Record | None:
+        """The record after a request was answered by an error; None where there is none."""
+        waiting, record = transaction.waiting, transaction.record
+        pending = waiting.pending
+        if code == 482 and pending.retries:
+            retry_422.explain_loop(pending, waiting.call_id)
+        if record is None:
+            return None
+        now, clock = self._edge.now()
+        ksr.count(f"session_timer_refused_{transaction.sender}")
+        ksr.info(f"{transaction.call} refresh from {transaction.sender} answered {code}")
+        after = record.ended(
+            transaction.sender,
+            waiting.method,
+            waiting.cseq,
+            Outcome.REFUSED,
+            code=code,
+            now=now,
+            clock=clock,
+            retry_after=parse_retry_after(ksr.pv("$hdr(Retry-After)")),
+        )
+        if pending.part is not Part.UAC or code != 422:
+            return after
+        response = RefreshResponse.read(code, Rows.read().of, transaction.peer.policy.floor)
+        return replace(after, dialog=uac.rejected(after.dialog, response))
+
+
+def _placed(waiting: Waiting, record: Record | None) -> Side | None:
+    if record is not None:
+        return record.placed
+    return waiting.pending.placed if waiting.found is Found.BEGINS else None
+
+
+def _log(transaction: Transaction, dialog: DialogTimer) -> None:
+    timer = dialog.agreement
+    interval, refresher = (timer.interval, timer.refresher) if timer else (0, "none")
+    ksr.info(
+        f"{transaction.call} interval={interval} refresher={refresher} supported={int(dialog.peer_supports)}"
+    )

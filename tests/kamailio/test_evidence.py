@@ -1,0 +1,274 @@
+"""What the edge writes down of the requests within a dialog: each link of the chain that ends a call."""
+
+from __future__ import annotations
+
+import pytest
+from session_timer import Asked, Outcome, Policy, Side
+from session_timer.evidence import Shows, shows
+
+from tests.kamailio.fakes.edge import CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge, Script
+
+TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac", "Allow: INVITE, UPDATE")
+
+
+@pytest.fixture
+def call(edge: Edge) -> Edge:
+    """A call that our Asterisk placed and refreshes."""
+    edge.call(from_us=True, answer=TIMER)
+    edge.ksr.now += 900
+    return edge
+
+
+def seen(edge: Edge, sent: float) -> Shows:
+    """What the record shows of a refresh of ours that was sent at `sent`."""
+    return shows(edge.known(), sent, lambda _clock, at: at).what
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_of_ours_is_on_record_when_it_leaves(call: Edge, method: str) -> None:
+    call.send(method=method, from_us=True, within=True)
+    assert call.known().ours == Asked(method, 2, 1900.0)
+    assert seen(call, 1899) is Shows.UNDER_WAY
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_of_the_peer_is_on_record_when_it_leaves(call: Edge, method: str) -> None:
+    call.send(TIMER, method=method, within=True)
+    record = call.known()
+    assert (record.ours, record.theirs) == (None, Asked(method, 2, 1900.0))
+    assert seen(call, 1899) is Shows.ALIVE
+
+
+def test_a_2xx_closes_it_and_moves_the_record(call: Edge) -> None:
+    call.answer(call.send(method="UPDATE", from_us=True, within=True), 200, TIMER)
+    record = call.known()
+    assert record.ours is not None
+    assert (record.ours.outcome, record.at) == (Outcome.ANSWERED, 1900.0)
+    assert seen(call, 1899) is Shows.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (408, Shows.GONE),
+        (481, Shows.GONE),
+        (401, Shows.CHALLENGED),
+        (407, Shows.CHALLENGED),
+        (422, Shows.REFUSED),
+        (488, Shows.REFUSED),
+        (500, Shows.REFUSED),
+    ],
+)
+def test_what_the_far_side_answers_is_on_record(call: Edge, code: int, what: Shows) -> None:
+    sent = call.sure(call.answer(call.send(method="UPDATE", from_us=True, within=True), code))
+    assert sent.code == code, "Asterisk sees what the far side said"
+    assert call.refused(Side.LOCAL).code == code
+    assert seen(call, 1899) is what
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_nobody_answers_and_asterisk_is_told_so_in_a_form_that_keeps_the_dialog(
+    call: Edge, method: str
+) -> None:
+    handled = call.send(method=method, from_us=True, within=True)
+    call.ksr.now += 12
+    assert call.sure(call.time_out(handled)).start == "SIP/2.0 504 No Response to Session Refresh"
+    asked = call.known().ours
+    assert asked == Asked(method, 2, 1900.0, Outcome.TIMED_OUT, 408, 1912.0)
+    assert seen(call, 1899) is Shows.TIMED_OUT
+    assert call.count("timed_out") == 1
+
+
+def test_the_second_form_is_a_request_of_its_own(call: Edge) -> None:
+    call.time_out(call.send(method="UPDATE", from_us=True, within=True))
+    call.ksr.now += 1
+    call.answer(call.send(from_us=True, within=True), 200, TIMER)
+    assert seen(call, 1899) is Shows.ANSWERED
+
+
+def test_the_peers_refusal_and_ours_do_not_erase_each_other(call: Edge) -> None:
+    ours = call.send(method="UPDATE", from_us=True, within=True)
+    theirs = call.send(TIMER, within=True)
+    call.answer(ours, 488)
+    call.answer(theirs, 491)
+    assert (call.refused(Side.LOCAL).code, call.refused(Side.REMOTE).code) == (488, 491)
+
+
+@pytest.mark.parametrize("interval", [90, 1800])
+def test_a_refresh_of_ours_waits_as_long_as_a_second_form_allows(make_edge: MakeEdge, interval: int) -> None:
+    edge = make_edge()
+    edge.call(from_us=True, answer=(f"Session-Expires: {interval};refresher=uac", "Supported: timer"))
+    handled = edge.send(method="UPDATE", from_us=True, within=True)
+    policy = Policy()
+    assert handled.waits == (
+        int(policy.ringing_time(interval) * 1000),
+        int(policy.answer_time(interval) * 1000),
+    )
+
+
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+def test_nobody_elses_request_waits_otherwise_than_tm_has_it(make_edge: MakeEdge, peer: str) -> None:
+    edge = make_edge(peer=peer)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 200, TIMER)
+    assert invite.waits is None
+    assert edge.send(TIMER, method="UPDATE", within=True).waits is None
+    if peer == PASSING:
+        assert edge.send(TIMER, method="UPDATE", from_us=True, within=True).waits is None
+
+
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+def test_what_times_out_and_is_no_refresh_of_ours_ends_as_tm_has_it(make_edge: MakeEdge, peer: str) -> None:
+    edge = make_edge(peer=peer)
+    assert edge.sure(edge.time_out(edge.send(from_us=True))).code == 408
+    edge.call_id = "call-2"
+    edge.call(from_us=True, answer=TIMER)
+    assert edge.sure(edge.time_out(edge.send(TIMER, method="UPDATE", within=True))).code == 408
+    if peer == PASSING:
+        assert edge.sure(edge.time_out(edge.send(method="UPDATE", from_us=True, within=True))).code == 408
+    assert edge.count("timed_out") == 0
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_refresh_that_cannot_be_relayed_is_on_record(make_edge: MakeEdge, method: str) -> None:
+    """A Contact whose name nobody resolves: tm makes no branch, and no branch route of ours runs."""
+
+    class NoRoute(Script):
+        def request(self) -> None:
+            if self._ksr.routed.value("To").count("tag=") == 0:
+                super().request()
+            elif not self._timers.on_request():
+                self._timers.on_unroutable()
+                self._ksr.sl.send_reply(478, "Unresolvable destination")
+
+    edge = make_edge(script_class=NoRoute)
+    edge.call(from_us=True, answer=TIMER)
+    edge.ksr.now += 900
+    edge.send(method=method, from_us=True, within=True)
+    asked = edge.known().ours
+    assert asked is not None
+    assert (asked.method, asked.cseq, asked.outcome) == (method, 2, Outcome.UNROUTABLE)
+    assert seen(edge, 1899) is Shows.UNROUTABLE
+    edge.send(TIMER, method=method, within=True)
+    assert edge.known().theirs is None
+    assert edge.count("unroutable") == 1
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize(
+    ("record_route", "on_path"),
+    [
+        (("Record-Route: <sip:192.0.2.10;lr>",), True),
+        (("Record-Route: <sip:198.51.100.9;lr>, <sip:192.0.2.10;lr;ftag=1>",), True),
+        (("Record-Route: <sip:198.51.100.9;lr>", "Record-Route: <sip:192.0.2.10:5060;lr>"), True),
+        (("Record-Route: <sip:198.51.100.9;lr>",), False),
+        ((), False),
+    ],
+)
+def test_an_edge_that_is_not_on_the_path_says_so(
+    make_edge: MakeEdge, *, from_us: bool, record_route: tuple[str, ...], on_path: bool
+) -> None:
+    edge = make_edge(record_route=record_route)
+    edge.call(*TIMER, from_us=from_us, answer=TIMER)
+    assert edge.known().on_path is on_path
+    assert seen(edge, 1001) is (Shows.NEVER_PASSED if on_path else Shows.OFF_PATH)
+    warned = [line for line in edge.ksr.lines("warn") if "no Record-Route of this edge" in line]
+    assert len(warned) == (0 if on_path else 1)
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_request_of_ours_that_passes_shows_that_it_is_on_the_path(
+    make_edge: MakeEdge, *, from_us: bool
+) -> None:
+    edge = make_edge(record_route=())
+    edge.call(*TIMER, answer=TIMER)
+    edge.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    assert edge.known().on_path is from_us, "the peer's way to us says nothing of ours to the peer"
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_whose_call_it_is_and_where_the_peer_is(edge: Edge, *, from_us: bool) -> None:
+    edge.call(*TIMER, from_us=from_us, answer=TIMER)
+    record = edge.known()
+    assert (record.placed, record.far) == (Side.LOCAL if from_us else Side.REMOTE, CARRIER)
+    # Of a re-INVITE of the peer Asterisk reads the header too, and the companion after a restart.
+    assert edge.told(edge.send(TIMER, within=True).sent).placed is record.placed
+    edge.ksr.tables["session_timer"].clear()
+    handled = edge.send(TIMER, within=True)
+    assert edge.told(handled.sent).placed is None, "after a restart nobody here knows"
+    edge.answer(handled)
+    assert edge.known().placed is None
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_where_a_2xx_cannot_be_written_down_the_old_record_goes(call: Edge, *, from_us: bool) -> None:
+    handled = call.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    call.ksr.refusing.add("session_timer")
+    call.sure(call.answer(handled, 200, TIMER))
+    assert call.record() is None
+    assert call.count("lost_records") == 1
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+@pytest.mark.parametrize("function", ["hdr.append", "htable.sht_sets", "htable.sht_lock", "info"])
+def test_where_our_code_fails_at_a_2xx_the_old_record_goes(
+    call: Edge, *, from_us: bool, function: str
+) -> None:
+    handled = call.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    call.ksr.raising[function] = RuntimeError("on purpose")
+    call.sure(call.answer(handled, 200, ("Supported: timer", "Session-Expires: 600;refresher=uas")))
+    assert call.record() is None
+    assert call.faults == 1
+
+
+def test_a_fault_at_a_refusal_leaves_the_record(call: Edge) -> None:
+    handled = call.send(method="UPDATE", from_us=True, within=True)
+    call.ksr.raising["htable.sht_sets"] = RuntimeError("on purpose")
+    call.answer(handled, 500)
+    assert call.record() is not None
+
+
+def test_a_bare_2xx_to_our_refresh_goes_on_one_sided(call: Edge) -> None:
+    """pjsip lists timer in its 2xx even where its timers are off."""
+    call.answer(call.send(method="UPDATE", from_us=True, within=True), 200, ("Supported: timer",))
+    agreement = call.known().dialog.agreement
+    assert agreement is not None
+    assert (agreement.interval, agreement.refresher, agreement.one_sided) == (1800, Side.LOCAL, True)
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_of_many_that_answer_one_invite_few_are_kept_and_not_for_long(edge: Edge, *, from_us: bool) -> None:
+    handled = edge.send(TIMER, from_us=from_us)
+    for number in range(100):
+        edge.answer(handled, 200, ("Session-Expires: 4294967295;refresher=uac",), to_tag=f"fork-{number}")
+    table = edge.ksr.tables["session_timer"]
+    assert len(table) == 12
+    lives = sorted(row.ends - edge.ksr.now for row in table.values())
+    assert lives[:11] == [96.0] * 11
+    assert lives[11] <= 2 * 86400
+
+
+def test_a_fork_that_goes_on_is_kept_as_long_as_any_other_call(edge: Edge) -> None:
+    handled = edge.send(TIMER, from_us=True)
+    for tag in ("one", "two"):
+        edge.answer(handled, 200, TIMER, to_tag=tag)
+    edge.ksr.now += 5
+    edge.send(method="UPDATE", from_us=True, tags=(OURS, "two"))
+    (row,) = (row for key, row in edge.ksr.tables["session_timer"].items() if "two" in key)
+    assert row.ends == 1005 + 1800 + 3600
+
+
+def test_a_record_of_release_0_1_is_read_and_judged_only_after_the_next_request(edge: Edge) -> None:
+    edge.call(*TIMER, from_us=True, answer=TIMER)
+    (row,) = edge.ksr.tables["session_timer"].values()
+    clock = edge.known().clock
+    row.value = (
+        "v=1;interval=1800;refresher=local;one_sided=0;min_se=0;supports=1;update=1;refreshes=0;"
+        f"clock={clock};at=1000.000;last=local:1;local={OURS};peer=carrier;failure=488;failed_by=local;"
+        "failed_at=1001.000;retry_after="
+    )
+    assert seen(edge, 1899) is Shows.OFF_PATH
+    edge.ksr.now += 900
+    edge.send(method="UPDATE", from_us=True, within=True)
+    assert edge.known().on_path
+    assert edge.known(OURS, THEIRS).ours == Asked("UPDATE", 2, 1900.0)
