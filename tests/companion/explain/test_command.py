@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from session_timer import Policy
+from session_timer.config import EdgeSettings
 from session_timer_companion.cli import main
 from session_timer_companion.explain import command
 from session_timer_companion.explain.judging.rules import Rule
@@ -289,6 +291,15 @@ def test_every_rule_has_its_words() -> None:
         assert "{who}" in words.what
         assert words.carrier
         assert not words.what.endswith(".")
+
+
+def test_every_key_that_is_advised_exists() -> None:
+    """Of a profile, and of the edge's section."""
+    keys = set(Policy.__dataclass_fields__)
+    advised = " ".join(f"{words.around} {words.around_update} {words.own}" for words in WORDS.values())
+    for section, key in re.findall(r"(?:\b(edge|session_timer)\.)?\b([a-z]+(?:_[a-z0-9]+)+):? ", advised):
+        if key not in ("loose_route", "connected_line_method"):
+            assert key in (set(EdgeSettings.__dataclass_fields__) if section == "edge" else keys), key
 
 
 def test_the_help_of_the_command_is_its_own() -> None:
