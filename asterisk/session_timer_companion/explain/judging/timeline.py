@@ -14,7 +14,7 @@ from session_timer.session.answers import Reaction, reaction
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place, side_name, title
-from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Hop, Transaction
+from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.messages import SIDES
 from session_timer_companion.explain.judging.rules import Rule
 
@@ -251,15 +251,8 @@ class TimelineJudge:
 
     def _failed_further_on(self, each: Transaction) -> bool:
         """Whether the request was passed on and has no answer there: this one is the proxy's own."""
-        wanted = each.request.message
-        for hop in self.others:
-            for other in hop.transactions:
-                message = other.request.message
-                same = (message.cseq, message.method) == (wanted.cseq, wanted.method)
-                later = other.request.time >= each.request.time
-                if same and later and message.from_tag == wanted.from_tag and other.final() is None:
-                    return True
-        return False
+        further = [other for hop in self.others if (other := passed_on(each, hop)) is not None]
+        return any(other.request.time >= each.request.time and other.final() is None for other in further)
 
     def _unanswered(self, each: Transaction) -> None:
         bye, sent = self.bye, each.request

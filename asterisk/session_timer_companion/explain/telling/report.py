@@ -121,8 +121,7 @@ def ended(call: Explained) -> str:
     end = call.ending
     lasted = f" after {clock(end.lasted)}" if end.lasted is not None else ""
     if end.how == "open":
-        shown = f", which shows {clock(end.lasted)} of it" if end.lasted is not None else ""
-        return f"not within the capture{shown}"
+        return f"not within the capture; its last message came at {clock(end.at - call.begin)}"
     by = f" by {end.by.address}" if end.by is not None else ""
     reason = f", Reason: {end.reason}" if end.reason else ""
     return f"{end.how}{by}{lasted}{reason}"
