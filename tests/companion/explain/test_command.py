@@ -345,3 +345,11 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None
         )
         assert ran.stdout.count("\n") == 1
         assert ran.stderr == ""
+
+
+def test_what_cut_the_call_comes_before_what_did_no_harm(tmp_path: Path) -> None:
+    script = BROKEN.rows("ok", Min_SE="90", Server="sofia")
+
+    output = run(written(tmp_path / "a.pcap", script.direct())).output
+
+    assert "198.18.81.42 broke a rule: no-refresh, and 1 more" in output

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from session_timer_companion.explain.drawing.terminal import TerminalLadder
+from session_timer_companion.explain.judging.ending import CUTS
 from session_timer_companion.explain.judging.rules import Level
 from session_timer_companion.explain.judging.verdict import (
     Agreed,
@@ -131,6 +132,8 @@ def conclusion(call: Explained) -> str:
     """The verdict on the call in one line."""
     if call.broken:
         broken = [verdict for verdict in call.verdicts if verdict.level is Level.BROKEN]
+        # What cut the call comes before what did no harm.
+        broken.sort(key=lambda verdict: verdict.rule not in CUTS)
         return f"{broken[0].by.address} broke a rule: {broken[0].rule.value}" + (
             f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         )
