@@ -303,3 +303,16 @@ def test_frames_of_anything_end_and_never_raise() -> None:
         for _ in range(300):
             damage = Damage()
             list(frames(io.BytesIO(head + chance.randbytes(200)), damage))
+
+
+def test_two_ends_on_one_host_are_told_apart_by_their_ports(tmp_path: Path) -> None:
+    host = "127.0.0.1"
+    frames_ = []
+    for one in SENT:
+        ports = (5070, 5060) if one.source == scenario.CARRIER else (5060, 5070)
+        frames_.append((one.time, writers.udp(replace(one, source=host, target=host), *ports)))
+    found(tmp_path / "a.pcap", pcap(frames_, "loop"))
+
+    (call,) = judged(tmp_path / "a.pcap")
+
+    assert {party.address for party in call.dialogs[0].ends} == {"127.0.0.1:5060", "127.0.0.1:5070"}
