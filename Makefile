@@ -29,11 +29,11 @@ test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Python
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo tests
+	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo docker/packaging tests
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
@@ -43,14 +43,43 @@ test-e2e: .venv/installed images ## the tests on the real stack
 test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
 	@docker/test-releases
 
+.PHONY: test-asterisks
+test-asterisks: engine .venv/installed ## end to end on Asterisk 16.28, 22.10 and 22.11 of three Debians (FULL=1: every test)
+	@docker/test-asterisks
+
+.PHONY: test-stacks
+test-stacks: .venv/installed images ## calls with user agents that nobody here wrote, all at once (docs/interop.md)
+	@docker/build-stacks
+	@docker/test-stacks
+
 .PHONY: test-pythons
 test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
 	@docker/test-pythons
 
+.PHONY: deb
+deb: .venv/installed engine ## Debian packages of library, edge and companion for Debian 12 and 13: out/deb/ (docs/how-to/install-packages.md)
+	@docker/build-debs
+
+.PHONY: test-deb
+test-deb: .venv/installed engine ## install, upgrade, call and purge the packages on clean hosts under systemd
+	@docker/test-debs
+
+.PHONY: companion-image
+companion-image: deb ## the companion as a container, from its packages: session-timer/companion-service
+	@docker/companion-image
+
 .PHONY: conformance
 conformance: .venv/installed $(if $(E2E),images) ## which test shows which requirement: docs/rfc4028.md (E2E=1: on the stack too)
 	@$(LEDGER) $(if $(E2E),--e2e)
+
+.PHONY: pages
+pages: .venv/installed ## write docs/rfc4028.md and docs/session-states.md without running a test
+	@$(LEDGER) --pages
+
+.PHONY: where
+where: .venv/installed ## the code and the tests of a requirement (ID=UAS-9-14), or the requirements of code (ID=uas.answer)
+	@$(PYTHON) -m tests.conformance.where $(ID)
 
 .PHONY: kemi-api
 kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kamailio)
@@ -116,3 +145,7 @@ bench-companion: .venv/installed images ## what the companion costs, and 2,000 r
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures
 	@cp out/demo/act-*.svg docs/images/
+
+.PHONY: explained
+explained: .venv/installed ## the example of docs/how-to/explain.md: its capture, its text and its picture
+	@$(PYTHON) -m tests.docs.explained

@@ -45,13 +45,17 @@ url_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
-def read_or_exit(config: Path) -> Configuration:
-    """The configuration, or every problem of it on standard error and exit status 1."""
+BROKEN = 78
+"""Exit status where a start would fail again and again (EX_CONFIG): systemd does not try it for ever."""
+
+
+def read_or_exit(config: Path, status: int = 1) -> Configuration:
+    """The configuration, or every problem of it on standard error and this exit status."""
     try:
         return load(config)
     except ConfigError as error:
         click.echo(str(error), err=True)
-        sys.exit(1)
+        sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,14 +75,16 @@ def run(config: Path) -> None:
     with _hidden("rich"):
         from session_timer_companion import companion, logs, service  # noqa: PLC0415
 
-    configuration = read_or_exit(config)
+    configuration = read_or_exit(config, BROKEN)
     log = configuration.settings.log
     logs.configure(log.format, log.level)
+    for problem in configuration.shared.warnings:
+        click.echo(f"{config}: {problem.path}: {problem.reason}", err=True)
     try:
         asyncio.run(service.run(configuration, lambda: load(config)))
     except companion.StartError as error:
         click.echo(f"session-timer: {error}", err=True)
-        sys.exit(1)
+        sys.exit(BROKEN if error.for_good else 1)
 
 
 @main.command("check-config")
@@ -87,9 +93,11 @@ def check_config(config: Path) -> None:
     """Say whether the configuration can be used, and everything that is wrong with it."""
     configuration = read_or_exit(config)
     peers = len(configuration.shared.peers)
+    for problem in configuration.shared.warnings:
+        click.echo(f"{config}: {problem.path}: {problem.reason}", err=True)
     click.echo(
         f"{config}: valid: {peers} peer profile{'s' * (peers != 1)}, "
-        + ", ".join(f"Asterisk {account.address}" for account in configuration.accounts)
+        + ", ".join(f"Asterisk {account.address}" for account in configuration.settings.ami)
     )
 
 
@@ -113,7 +121,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
     from session_timer_companion import logs  # noqa: PLC0415
     from session_timer_companion.doctor import examine as doctors  # noqa: PLC0415
     from session_timer_companion.doctor.finding import Level  # noqa: PLC0415
-    from session_timer_companion.terminal import tables  # noqa: PLC0415
+    from session_timer_companion.terminal import findings, tables  # noqa: PLC0415
 
     configuration = read_or_exit(config)
     # What the connections log is among the findings.
@@ -127,7 +135,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     elif found:
-        tables.terminal().print(tables.findings_text(found), soft_wrap=True)
+        tables.terminal().print(findings.findings_text(found), soft_wrap=True)
     sys.exit(bool(problems))
 
 
@@ -136,7 +144,7 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
 @url_option
 @json_option
 def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
-    """The calls under watch, most urgent first."""
+    """The tracked calls, most urgent first."""
     from session_timer_companion.terminal import tables  # noqa: PLC0415
 
     found = _asked(config, url, lambda client: client.sessions())
@@ -145,7 +153,7 @@ def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
         return
     if found:
         tables.terminal(tables.WIDE).print(tables.sessions_table(found))
-    click.echo(f"{len(found)} call{'s' * (len(found) != 1)} under watch")
+    click.echo(f"{len(found)} call{'s' * (len(found) != 1)} tracked")
 
 
 @main.command()
@@ -189,6 +197,32 @@ def refresh(call_id: str, config: Path, url: str | None, *, as_json: bool) -> No
 @main.command()
 @config_option
 @url_option
+def resume(config: Path, url: str | None) -> None:
+    """Release the brake: calls may be hung up again. Look first at why there were so many."""
+    was_on = _asked(config, url, lambda client: client.resume())
+    click.echo("the brake is released" if was_on else "the brake was not on")
+
+
+@main.command("make-key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def make_key(file: Path) -> None:
+    """Make the key that edge and companion share, in FILE (mode 0640). Overwrites nothing."""
+    from session_timer_companion.key_file import make  # noqa: PLC0415
+
+    try:
+        make(file)
+    except OSError as error:
+        click.echo(f"session-timer: {file}: {error.strerror}", err=True)
+        sys.exit(1)
+    click.echo(
+        f"{file}: a new key. Copy it to every edge and every companion, readable by their group only, and "
+        "name it as edge.key_file in both configurations"
+    )
+
+
+@main.command()
+@config_option
+@url_option
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 60),
@@ -208,6 +242,19 @@ def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None
         console.print(live_view.picture(snapshot, height=10**6, width=console.width))
         sys.exit(bool(snapshot.trouble))
     live_view.run(client, console, interval)
+
+
+@main.command(
+    "explain",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="TRACE")
+def explain(arguments: Sequence[str]) -> None:
+    """Who broke the session timer of a call in a capture, why, and the line to change."""
+    from session_timer_companion.explain.command import command  # noqa: PLC0415
+
+    command.main(list(arguments), prog_name="session-timer explain")
 
 
 @contextmanager

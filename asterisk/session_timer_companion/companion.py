@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+
+import structlog
 
 from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
 from session_timer_companion.config import Configuration
-from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
-from session_timer_companion.metrics import Measures
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.edge.door import Door
+from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.brake import HangUpBrake
+from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.tracking.edge_changes import ChangesReader
-from session_timer_companion.tracking.tracker import Keeper
+from session_timer_companion.tracking.leadership import Leadership
+from session_timer_companion.tracking.tracker import CallTracker
 
 
 class StartError(Exception):
-    """The companion cannot start as it is configured: the reason, for a person."""
+    """The companion cannot start as it is configured: the reason, for a person.
+
+    `for_good`: another start would fail as well, until somebody changes a setting.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
 
 
 class Companion:
@@ -24,27 +39,54 @@ class Companion:
     def __init__(self, configuration: Configuration) -> None:
         settings = configuration.settings
         self.configuration = configuration
-        self.measures = Measures()
-        self.clocks = Clocks()
-        self.edges = Edges(configuration.shared.edge.rpc, settings.rpc_timeout, self.clocks)
-        self.keepers = [
-            Keeper(
+        self.metrics = Metrics()
+        self.edges = EdgePool(edge_clients(configuration))
+        self.brake = HangUpBrake(
+            lambda: self.configuration.settings.brake.allowed(
+                sum(len(each.by_key) for each in self.trackers)
+            ),
+            self.metrics,
+            structlog.get_logger(__name__),
+        )
+        self.trackers = [
+            CallTracker(
                 account,
                 config=configuration.shared,
-                alone=server.alone,
+                key=configuration.key,
                 edges=self.edges,
-                clocks=self.clocks,
-                measures=self.measures,
+                pace=settings.pace,
+                learn_peers=settings.learn_peers,
+                rules=HangUpRules(self.brake, settings.cdr_field),
+                metrics=self.metrics,
             )
-            for account, server in zip(configuration.accounts, settings.ami, strict=True)
+            for account in settings.ami
         ]
-        self.changes = ChangesReader(
-            self.edges, self.clocks, lambda: self.keepers, self.measures, settings.poll_interval
+        self.leadership = Leadership(
+            self.edges,
+            lambda: self.trackers,
+            by=own_name(configuration),
+            interval=settings.poll_interval,
+            metrics=self.metrics,
         )
+        self.changes = ChangesReader(
+            self.edges,
+            lambda: self.trackers,
+            leadership=self.leadership,
+            digest=lambda: self.configuration.shared.digest(),  # noqa: PLW0108  # it may be reloaded
+            metrics=self.metrics,
+            interval=settings.poll_interval,
+        )
+        for tracker in self.trackers:
+            self.metrics.leading.labels(tracker.name).set(1)
+
+    @property
+    def calls(self) -> int:
+        """How many calls are tracked."""
+        return sum(len(tracker.by_key) for tracker in self.trackers)
 
     @property
     def ready(self) -> bool:
-        return all(keeper.ready for keeper in self.keepers)
+        return all(tracker.ready for tracker in self.trackers)
 
     async def connect(self) -> None:
         """Log in to all Asterisks at once; one that does not answer or refuses us is tried again for ever.
@@ -53,54 +95,76 @@ class Companion:
         """
         # Clocks first: without them a record that is found at the start tells no age.
         await self.changes.read_all()
-        refusals = await asyncio.gather(*[_refusal(keeper) for keeper in self.keepers])
+        refusals = await asyncio.gather(*[_refusal(tracker) for tracker in self.trackers])
         if all(refusals):
-            raise StartError("\n".join(str(refusal) for refusal in refusals))
+            raise StartError("\n".join(str(refusal) for refusal in refusals), for_good=True)
 
     async def wait_until_ready(self, seconds: float) -> None:
-        """Wait until every call of every Asterisk is under watch, but no longer than this."""
+        """Wait until every call of every Asterisk is tracked, but no longer than this."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                for keeper in self.keepers:
-                    await keeper.in_step.wait()
+                for tracker in self.trackers:
+                    await tracker.in_sync.wait()
 
     def reload(self, configuration: Configuration) -> None:
         """Hold calls that come from now on to new profiles; running timers go on as they are."""
         self.configuration = configuration
-        for keeper in self.keepers:
-            keeper.config = configuration.shared
+        for tracker in self.trackers:
+            tracker.config = configuration.shared
 
     def alive(self) -> bool:
         """Whether each connection that is up has heard from its Asterisk lately."""
         now = asyncio.get_running_loop().time()
-        for keeper in self.keepers:
-            account = keeper.ami.account
-            answered = keeper.ami.answered_at
+        for tracker in self.trackers:
+            account = tracker.ami.account
+            answered = tracker.ami.answered_at
             if answered is not None and now - answered > 2 * (account.ping_interval + account.ping_timeout):
                 return False
         return True
 
     def standing(self) -> str:
         """How it stands, in one line."""
-        calls = sum(len(keeper.by_key) for keeper in self.keepers)
-        away = ", ".join(keeper.name for keeper in self.keepers if not keeper.ready)
-        told = f"{calls} call{'s' * (calls != 1)} under watch"
+        calls = self.calls
+        away = ", ".join(tracker.name for tracker in self.trackers if not tracker.ready)
+        told = f"{calls} call{'s' * (calls != 1)} tracked"
+        if self.brake.on:
+            told += "; the brake is on, no call is hung up"
+        if not all(tracker.driver.leading for tracker in self.trackers):
+            told += "; standing by"
         return f"{told}; waiting for Asterisk {away}" if away else told
 
     async def aclose(self) -> None:
         await self.changes.aclose()
-        for keeper in self.keepers:
-            await keeper.aclose()
-        self.edges.close()
+        await self.leadership.give_up()
+        for tracker in self.trackers:
+            await tracker.aclose()
+        await self.edges.close()
 
 
-async def _refusal(keeper: Keeper) -> AmiLoginError | None:
+def edge_clients(configuration: Configuration) -> list[EdgeClient]:
+    """The edges of a configuration."""
+    key, wait = configuration.key, configuration.settings.door_timeout
+    if key is None:
+        return []
+    return [
+        EdgeClient(place.name, Door(place.door, key, wait, place.ca_file), place.stand_ins)
+        for place in configuration.edges
+    ]
+
+
+def own_name(configuration: Configuration) -> str:
+    """What this companion calls itself to the edges: the same after a restart, and no other's name."""
+    http = configuration.settings.http
+    return f"{socket.gethostname()}:{http.port if http.enabled else os.getpid()}"
+
+
+async def _refusal(tracker: CallTracker) -> AmiLoginError | None:
     """Log in to one Asterisk, or go on trying; why it refuses us, if it does."""
     try:
-        await keeper.ami.connect()
+        await tracker.ami.connect()
     except AmiLoginError as error:
-        keeper.ami.start()
+        tracker.ami.start()
         return error
     except AmiUnavailable:
-        keeper.ami.start()
+        tracker.ami.start()
     return None

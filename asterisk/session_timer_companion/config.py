@@ -5,92 +5,53 @@ Every problem is found at once, with the file and the place in it; nothing here 
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
+    TypeAdapter,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_core import ErrorDetails
-from session_timer import Config, ConfigError, Problem, validate
+from session_timer import Config, ConfigError, Problem, SharedKey, is_door_address, validate
+from session_timer.config.file import parse
 
-from session_timer_companion.ami.client import AmiAccount, AmiAccountError, TlsSettings
+from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
+from session_timer_companion.ami.errors import AmiAccountError
 
 ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 """`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    return text
-
-
-def _host(text: str) -> str:
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        raise ValueError("is no name of a host: between the dots there are 1 to 63 characters") from None
-    return text
-
-
-FilePath = Annotated[str, AfterValidator(_printable)]
-Host = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_host)]
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
 
 
+def _door(text: str) -> str:
+    if not is_door_address(text):
+        raise ValueError("expected http://<host>:<port> or https://<host>:<port>")
+    return text
+
+
+_ACCOUNT = TypeAdapter(AmiAccount)
+
+SECRETS = ("secret", "secret_file", "secret_credential")
+"""The keys of an AMI account that say what its password is, or where."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Tls(_Section):
-    """`companion.ami[].tls`."""
-
-    ca_file: FilePath | None = None
-    server_name: Host | None = None
-    verify: bool = True
-
-
-class AmiServer(_Section):
-    """`companion.ami[]`: one Asterisk, and how its manager is reached."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    host: Host
-    port: Port = 5038
-    username: Annotated[str, Field(min_length=1)] = "session-timer"
-    secret: SecretStr | None = None
-    secret_file: FilePath | None = None
-    secret_credential: FilePath | None = None
-    """Name of a systemd credential (`LoadCredential=`)."""
-    tls: Tls | None = None
-    alone: bool = False
-    """No edge in front of it: each answered call is refreshed, by the profile that its endpoint names."""
-    ping_interval: Seconds = 10.0
-    action_timeout: Seconds = 5.0
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> AmiServer:
-        given = [self.secret, self.secret_file, self.secret_credential]
-        if sum(value is not None for value in given) != 1:
-            raise ValueError("give the password once: as secret, secret_file or secret_credential")
-        return self
 
 
 class Http(_Section):
@@ -108,25 +69,78 @@ class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class EdgePlace(_Section):
+    """`companion.edges[]`: one edge, and how its door is reached."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    """As the edge's own `edge.name` has it: internal headers name it."""
+    door: Annotated[str, AfterValidator(_door)]
+    stand_ins: list[str] = []
+    """Names of edges that replicate its records (DMQ)."""
+    ca_file: FilePath | None = None
+    """PEM file with the CA of an https door; none: the system's CAs."""
+
+
+class Brake(_Section):
+    """`companion.brake`: more hang-ups than this are a fault of ours until a person has looked."""
+
+    hangups_a_minute: Annotated[int, Field(ge=0)] = 60
+    """Never more than this; 0 takes the brake off."""
+    percent: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Nor more than this share of the tracked calls within a minute."""
+    least: Annotated[int, Field(ge=1)] = 10
+    """But so many in any case: of few calls a single one is a large share."""
+
+    def allowed(self, calls: int) -> float:
+        """How many hang-ups within a minute are allowed with so many tracked calls."""
+        if not self.hangups_a_minute:
+            return math.inf
+        return min(self.hangups_a_minute, max(self.least, calls * self.percent / 100))
+
+
 class CompanionSettings(_Section):
     """`companion`. Times are in seconds."""
 
-    ami: Annotated[list[AmiServer], Field(min_length=1)]
+    ami: Annotated[list[AmiAccount], Field(min_length=1)]
+    edges: list[EdgePlace] = []
+    """None: the one of `edge.name` and `edge.door`."""
     http: Annotated[Http, _AsIfAbsent] = Http()
     log: Annotated[Log, _AsIfAbsent] = Log()
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
-    rpc_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
-    """How long one answer of the edge may take."""
+    door_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """How long one reply of an edge may take."""
+    pace: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Refreshes a second at most that one Asterisk is made to send."""
+    brake: Annotated[Brake, _AsIfAbsent] = Brake()
+    learn_peers: bool = True
+    """Refresh by re-INVITE for a day where UPDATE timed out at the edge and re-INVITE was answered."""
+    cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
+    """The CDR variable that gets the reason of a hang-up; empty: none."""
 
     @field_validator("ami")
     @classmethod
-    def _names_differ(cls, servers: list[AmiServer]) -> list[AmiServer]:
+    def _names_differ(cls, servers: list[AmiAccount]) -> list[AmiAccount]:
         names = [server.name for server in servers]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two servers are called {twice[0]!r}: names show in logs and metrics")
         return servers
+
+    @field_validator("edges")
+    @classmethod
+    def _edges_differ(cls, edges: list[EdgePlace]) -> list[EdgePlace]:
+        names = [edge.name for edge in edges]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two edges are called {twice[0]!r}: internal headers tell them apart by name")
+        for edge in edges:
+            unknown = [name for name in edge.stand_ins if name not in names or name == edge.name]
+            if unknown:
+                raise ValueError(
+                    f"{unknown[0]!r}, a stand-in of {edge.name!r}, is no other edge of this list"
+                )
+        return edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,11 @@ class Configuration:
 
     shared: Config
     settings: CompanionSettings
-    accounts: tuple[AmiAccount, ...]
+    password_holders: tuple[Path | None, ...] = ()
+    """For each AMI account the file that its password was read from; None: given by systemd."""
+    key: SharedKey | None = None
+    """That edge and companion share; None where no call comes through an edge."""
+    edges: tuple[EdgePlace, ...] = ()
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -152,13 +170,67 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     except ConfigError as error:
         problems += error.problems
     settings: CompanionSettings | None = None
-    accounts: tuple[AmiAccount, ...] = ()
+    holders: tuple[Path | None, ...] = ()
     if isinstance(data, dict):
-        settings, accounts = _companion(data.get("companion"), path, environment, problems)
+        settings, holders = _companion(data.get("companion"), path, environment, problems)
+    key: SharedKey | None = None
+    edges: tuple[EdgePlace, ...] = ()
+    if settings is not None:
+        key = _key(shared, settings, path, environment, problems)
+        edges = _edges(shared, settings, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
-    return Configuration(replace(shared, companion={}), settings, accounts)
+    return Configuration(replace(shared, companion={}), settings, holders, key, edges)
+
+
+def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem]) -> tuple[EdgePlace, ...]:
+    """Where the edges are. Without any, records are read nowhere and nothing can be judged."""
+    for index, edge in enumerate(settings.edges):
+        try:
+            ssl.create_default_context(cafile=edge.ca_file)
+        except OSError as error:
+            reason = f"{edge.ca_file}: {error.strerror or error}; it must be a PEM file with a certificate"
+            problems.append(Problem(f"companion.edges[{index}].ca_file", reason))
+    if settings.edges or all(account.alone for account in settings.ami):
+        return tuple(settings.edges)
+    if shared.edge.door:
+        return (EdgePlace(name=shared.edge.name, door=shared.edge.door),)
+    wanted = 'is missing: write door: "http://<address of Kamailio>:<its TCP port>", or companion.edges'
+    if not any(problem.path in ("edge.door", "edge.rpc") for problem in problems):
+        problems.append(Problem("edge.door", wanted))
+    return ()
+
+
+def _key(
+    shared: Config,
+    settings: CompanionSettings,
+    path: Path,
+    environment: Mapping[str, str],
+    problems: list[Problem],
+) -> SharedKey | None:
+    """The key that edge and companion share, where any call comes through an edge."""
+    given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
+    # Where there is a file too, that is the edge's, and the one of a command in a shell.
+    names = (
+        ("key_credential", "key_file")
+        if environment.get("CREDENTIALS_DIRECTORY")
+        else ("key_file", "key_credential")
+    )
+    name = next((name for name in names if given[name]), "")
+    if not name:
+        if not all(account.alone for account in settings.ami):
+            reason = (
+                "is missing: edge and companion share a key. `session-timer make-key FILE` makes one; the "
+                "edge's copy of the file must be the same"
+            )
+            problems.append(Problem("edge.key_file", reason))
+        return None
+    try:
+        return SharedKey.parse(first_line(_holder(name, given[name], path, environment), "the key"))
+    except ValueError as error:
+        problems.append(Problem(f"edge.{name}", str(error)))
+        return None
 
 
 def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> Http:
@@ -178,28 +250,6 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> H
         raise ConfigError(str(path), tuple(found)) from None
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML lets the last of two equal keys win; here the second is an error."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  # its stub is wrong
-        node = super().compose_mapping_node(anchor)
-        # Now, because later the keys of a mapping that is merged (`<<`) stand among the node's own.
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if (key.tag, key.value) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} is here twice", problem_mark=key.start_mark
-                )
-            seen.add((key.tag, key.value))
-        return node
-
-
-# The 13th month, a number of 5,000 digits and lists in lists without end are no errors of YAML's own.
-_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-
-
 def _read(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
@@ -207,13 +257,7 @@ def _read(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"cannot be read: {error.strerror}"),)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
-    try:
-        data = yaml.load(text, _UniqueKeys)  # noqa: S506  # a SafeLoader that also minds double keys
-    except _UNREADABLE as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "(file)"
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ConfigError(str(path), (Problem(where, f"not YAML: {reason}"),)) from None
+    data = parse(text, str(path))
     return {} if data is None else data
 
 
@@ -224,8 +268,8 @@ def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: lis
         if not isinstance(data.get("companion"), dict):
             data["companion"] = {}
         try:
-            value = yaml.safe_load(environment[variable])
-        except _UNREADABLE:
+            value = parse(environment[variable], variable)
+        except ConfigError:
             value = environment[variable]
         if not _set(data["companion"], steps, value):
             problems.append(Problem(f"${variable}", "names no place in the companion section"))
@@ -250,27 +294,50 @@ def _set(inside: object, steps: list[str], value: object) -> bool:
 
 def _companion(
     section: object, path: Path, environment: Mapping[str, str], problems: list[Problem]
-) -> tuple[CompanionSettings | None, tuple[AmiAccount, ...]]:
+) -> tuple[CompanionSettings | None, tuple[Path | None, ...]]:
     if section is None:
         problems.append(Problem("companion", "is missing: the companion needs at least companion.ami"))
         return None, ()
     if not isinstance(section, dict):
-        return None, ()  # `validate` has told
+        return None, ()  # `validate` has said so
+    if "rpc_timeout" in section:
+        problems.append(Problem("companion.rpc_timeout", "is of release 0.1: write door_timeout instead"))
+        section = {name: value for name, value in section.items() if name != "rpc_timeout"}
+    servers = section.get("ami")
+    holders: list[Path | None] = []
+    if isinstance(servers, list):
+        read = [_account(index, server, path, environment) for index, server in enumerate(servers)]
+        problems += [problem for _, _, found in read for problem in found]
+        holders = [holder for _, holder, _ in read]
+        # One that is wrong has been named: with another in its place the rest is checked.
+        stand_ins = [AmiAccount(f"wrong-{index}", "h", secret="wrong") for index in range(len(read))]  # noqa: S106
+        section = {**section, "ami": [read[i][0] or stand_ins[i] for i in range(len(read))]}
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
         problems += [Problem(_place(item["loc"]), _reason(item)) for item in error.errors()]
         return None, ()
-    accounts: list[AmiAccount] = []
-    for index, server in enumerate(settings.ami):
-        place = f"companion.ami[{index}]"
-        try:
-            accounts.append(_account(server, _secret(server, path, environment)))
-        except _SecretError as error:
-            problems.append(Problem(f"{place}.{error.key}", error.reason))
-        except AmiAccountError as error:
-            problems.append(Problem(place, str(error)))
-    return settings, tuple(accounts)
+    return settings, tuple(holders)
+
+
+def _account(
+    index: int, server: object, path: Path, environment: Mapping[str, str]
+) -> tuple[AmiAccount | None, Path | None, list[Problem]]:
+    """One entry of `companion.ami`: the account, the file its password is in, and what is wrong."""
+    place = f"companion.ami[{index}]"
+    given, holder, wrong = _with_password(server, path, environment)
+    problems = [Problem(f"{place}{key}", reason) for key, reason in wrong]
+    try:
+        account = _ACCOUNT.validate_python(given)
+        if account.tls is not None:
+            account.tls.context()  # finds a CA file that cannot be read now, not at the first connection
+    except ValidationError as error:
+        problems += [Problem(_place(("ami", index, *item["loc"])), _reason(item)) for item in error.errors()]
+    except AmiAccountError as error:
+        problems.append(Problem(place, str(error)))
+    else:
+        return account, holder, problems
+    return None, holder, problems
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -284,7 +351,7 @@ def _reason(item: ErrorDetails) -> str:
     """Pydantic's finding in our words; the value itself is left out, it may be a secret."""
     kind, context = item["type"], item.get("ctx", {})
     match kind:
-        case "extra_forbidden":
+        case "extra_forbidden" | "unexpected_keyword_argument":
             return "unknown key"
         case "missing":
             return "is missing"
@@ -294,7 +361,7 @@ def _reason(item: ErrorDetails) -> str:
             return f"expected at least {context.get('min_length', 1)} entry"
         case "literal_error":
             return f"expected {context['expected']}"
-        case "model_type":
+        case "model_type" | "dataclass_type":
             return "expected keys and values"
         case "string_type":
             return "expected text: put it between quotes"
@@ -304,54 +371,54 @@ def _reason(item: ErrorDetails) -> str:
     return re.sub(r"^Input should be (a |an )?", "expected ", message)
 
 
-class _SecretError(Exception):
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(reason)
-        self.key = key
-        self.reason = reason
+def _with_password(
+    server: object, path: Path, environment: Mapping[str, str]
+) -> tuple[object, Path | None, list[tuple[str, str]]]:
+    """The account with the password itself in it, the password's file, and what is wrong with which key."""
+    if not isinstance(server, dict):
+        return server, None, []
+    given = [key for key in SECRETS if server.get(key) is not None]
+    rest = {key: value for key, value in server.items() if key not in SECRETS}
+    # Where there is no password the other problems are to be found all the same.
+    unknown = {**rest, "secret": "unknown"}
+    if len(given) != 1:
+        return unknown, None, [("", "give the password once: as secret, secret_file or secret_credential")]
+    (key,) = given
+    if key == "secret":
+        return {**rest, "secret": server[key]}, path, []
+    try:
+        holder = _holder(key, server[key], path, environment)
+        return {**rest, "secret": first_line(holder, "the password")}, holder, []
+    except ValueError as error:
+        return unknown, None, [(f".{key}", str(error))]
 
 
-def _secret(server: AmiServer, path: Path, environment: Mapping[str, str]) -> str:
-    if server.secret is not None:
-        return server.secret.get_secret_value()
-    if server.secret_credential is not None:
-        folder = environment.get("CREDENTIALS_DIRECTORY")
-        if not folder:
-            raise _SecretError(
-                "secret_credential",
-                "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
-                "LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
-                "or use secret_file",
-            )
-        return _first_line("secret_credential", Path(folder) / server.secret_credential)
-    return _first_line("secret_file", path.parent / (server.secret_file or ""))
+def _holder(key: str, value: object, path: Path, environment: Mapping[str, str]) -> Path:
+    """The file that `secret_file` or `secret_credential` names. Raises `ValueError`."""
+    if not isinstance(value, str):
+        raise ValueError("expected text: put it between quotes")  # noqa: TRY004  # one kind for all that is wrong
+    if not value.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    if key.endswith("_file"):
+        return path.parent / value
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise ValueError(
+            "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
+            f"LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
+            f"or use {key.removesuffix('_credential')}_file"
+        )
+    return Path(folder) / value
 
 
-def _first_line(key: str, file: Path) -> str:
+def first_line(file: Path, what: str) -> str:
+    """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise _SecretError(key, f"{file} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise _SecretError(key, f"{file} is not text") from None
+        raise ValueError(f"{file} is not text") from None
     if not lines or not lines[0].strip():
-        raise _SecretError(key, f"{file} is empty; its first line must be the password")
+        raise ValueError(f"{file} is empty; its first line must be {what}")
     return lines[0].strip()
-
-
-def _account(server: AmiServer, secret: str) -> AmiAccount:
-    tls = None
-    if server.tls is not None:
-        ca_file = Path(server.tls.ca_file) if server.tls.ca_file else None
-        tls = TlsSettings(ca_file=ca_file, server_name=server.tls.server_name, verify=server.tls.verify)
-        tls.context()  # a CA file that cannot be read is found here, not at the first connection
-    return AmiAccount(
-        name=server.name,
-        host=server.host,
-        port=server.port,
-        username=server.username,
-        secret=secret,
-        tls=tls,
-        ping_interval=server.ping_interval,
-        action_timeout=server.action_timeout,
-    )

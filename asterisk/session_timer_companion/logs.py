@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import sys
-from typing import Literal, TextIO, cast
+import threading
+from collections import deque
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from prometheus_client import Counter
@@ -13,7 +17,67 @@ from structlog.typing import Processor
 
 from session_timer_companion.printable import printable
 
+SENTENCES = {
+    "agreement_changed": "A 2xx has changed the session interval or the refresher.",
+    "armed": "The timer of this call runs.",
+    "call_moved": "The dialog is on another channel now.",
+    "call_untracked": "The call is over, or no longer ours.",
+    "brake_on": "Too many hang-ups within a minute. No call is hung up until `session-timer resume`.",
+    "brake_released": "An operator has released the brake.",
+    "channel_stuck": "The channel does not reply. The others go on without it.",
+    "edge_down": "The edge does not reply.",
+    "edge_up": "The edge replies again.",
+    "edge_unknown": "The internal header names an edge that companion.edges does not have.",
+    "expiry_reported": "The session expired. The profile says only to report it.",
+    "hangup_put_off": "The call was to be hung up, and is not yet.",
+    "header_refused": "A row of the internal header's name is not signed with our key for this call.",
+    "host_paused": "This host stood still, as the edge's clock shows. Its calls are due sooner.",
+    "http_not_served": "HTTP is not served. Calls are kept all the same.",
+    "hung_up": "The session expired, and the call was hung up.",
+    "in_sync": "Every call that Asterisk has is tracked.",
+    "internal_error": "An error in our code. The calls go on, and what was due is tried again.",
+    "kept_for_media": "Signalling is silent, but media of the peer flows. The call is kept.",
+    "leading": "This companion leads from now on: it refreshes and hangs up.",
+    "no_evidence": "Nobody can say whether a refresh took place. No call is hung up for that.",
+    "orders_accepted": "Asterisk does again what it is told.",
+    "orders_refused": "Asterisk refuses whatever it is told. Every 10 s one order is a trial.",
+    "profile_unknown": "The internal header names a profile that our configuration does not have.",
+    "refresh_asked_for": "An operator has asked for this refresh.",
+    "refresh_confirmed": "The record shows the 2xx to our refresh.",
+    "refresh_held": "The edge is down. The refresh is held back while there is time.",
+    "refresh_not_sent": "Asterisk could not be made to send the refresh. It is tried again.",
+    "refresh_outlived": "The call has outlived its refresh, so the peer has answered it.",
+    "refresh_refused": "The peer has refused our refresh.",
+    "refresh_seen": "The record shows a refresh of the peer, or one that was not ours.",
+    "refresh_sent": "Asterisk was made to send a refresh.",
+    "refresh_swallowed": "AMI reported Success, but no request has passed the edge: Asterisk sent none.",
+    "refresh_timed_out": "The refresh passed the edge and was not answered. The next form follows.",
+    "refresh_unknown": "No record tells what came of the refresh. The call still stands.",
+    "refresh_unroutable": "The edge could not send the refresh on. That says nothing of the peer.",
+    "reload_refused": "The configuration was not reloaded. What was in force stays in force.",
+    "reloaded": "The configuration was reloaded. It holds for calls that come from now on.",
+    "route_not_armed": "No request of any call has passed this edge since our start. Are its routes armed "
+    "for requests within dialogs?",
+    "settings_differ": "Edge and companion have different settings: they may decide differently of a call.",
+    "standing_by": "Another companion leads. This one follows what happens, and sends nothing.",
+    "started": "The companion has started.",
+    "stopping": "The companion stops. Calls go on, and are found again at the next start.",
+    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call, and then "
+    "`manager reload`. That holds for new logins, so we log in again.",
+    "sync_retried": "Not every channel has been read yet. Reading goes on.",
+    "update_swallowed": "UPDATE was swallowed and re-INVITE answered. This peer gets re-INVITE for a day.",
+    "would_refresh": "The profile says observe: this refresh was not sent.",
+}
+"""What each event means, for a person. The events do not change when a sentence is polished."""
+
 LOST = Counter("session_timer_log_lines_lost", "Log lines that could not be written.", registry=None)
+
+
+MOST_WAITING = 10_000
+"""Lines that wait to be written at most, where whoever reads them stands still."""
+
+LAST_WORDS = 1.0
+"""Seconds that the end of the process waits for lines that are not written yet."""
 
 
 class _Lossy(io.TextIOBase):
@@ -27,14 +91,51 @@ class _Lossy(io.TextIOBase):
             self._out.write(printable(text))
             self._out.flush()
         except (OSError, ValueError):  # a full disk, a reader that has gone; a stream that is closed
-            LOST.inc()
+            LOST.inc(text.count("\n") or 1)
         return len(text)
 
 
+class _Apart(_Lossy):
+    """The same in a thread: a reader that stands still stops nobody, and what it does not take is counted."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._lines: deque[str] = deque()
+        self._more = threading.Semaphore(0)
+        self._idle = threading.Event()
+        self._idle.set()
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+        atexit.register(self._idle.wait, LAST_WORDS)
+
+    def write(self, text: str) -> int:
+        if len(self._lines) >= MOST_WAITING:
+            LOST.inc()
+            return len(text)
+        self._idle.clear()
+        self._lines.append(text)
+        self._more.release()
+        return len(text)
+
+    def _write_all(self) -> None:
+        while True:
+            self._more.acquire()
+            # Whatever else waits goes along: one write costs as much as many lines.
+            lines = [self._lines.popleft()]
+            while self._lines and self._more.acquire(blocking=False):
+                lines.append(self._lines.popleft())
+            super().write("".join(lines))
+            if not self._lines:
+                self._idle.set()
+
+
 def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None = None) -> None:
-    """Write every log line, ours and those of the standard `logging`, to `stream` (standard error)."""
-    out = cast("TextIO", _Lossy(stream or sys.stderr))
+    """Write every log line, ours and those of the standard `logging`, to `stream`.
+
+    None: to standard error, in a thread of its own, so that nobody waits for whoever reads it.
+    """
+    out = cast("TextIO", _Apart(sys.stderr) if stream is None else _Lossy(stream))
     shared: list[Processor] = [
+        _explained,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -67,6 +168,14 @@ def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None
     root.setLevel(least)
     # panoramisk tells of every frame.
     logging.getLogger("panoramisk").setLevel(max(least, logging.WARNING))
+
+
+def _explained(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give each event its sentence, as a field of its own at the end."""
+    sentence = SENTENCES.get(line.get("event", ""))
+    if sentence is not None:
+        line["text"] = sentence
+    return line
 
 
 def silence() -> None:

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from session_timer.session import Method, Reason
 
 from session_timer_companion import __version__, logs
+from session_timer_companion.api import RefreshOutcome
 
-
-class Outcome(StrEnum):
-    """How a refresh of ours can end."""
-
-    CONFIRMED = "confirmed"
-    REFUSED = "refused"
-    UNANSWERED = "unanswered"
-    """The call was given up for it."""
-    OUTLIVED = "outlived"
-    """No record told, and the call stood longer than it could have without an answer."""
-    UNKNOWN = "unknown"
-    """No record told, and the next refresh was due before anything else could."""
-    NOT_SENT = "not sent"
-
-
-ACTIONS = ("hung up", "reported")
+ACTIONS = ("hung_up", "reported", "media_flows")
 """What may follow when a session has expired."""
 
 # Each counter would bring a second series with the time of its birth.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Measures:
+class Metrics:
     """Every metric of the companion. Labels are few and bounded: never a Call-ID."""
 
     def __init__(self) -> None:
@@ -42,13 +26,11 @@ class Measures:
         ).set(1)
         self.sessions = Gauge(
             "session_timer_sessions",
-            "Calls under watch.",
+            "Calls tracked.",
             ["asterisk", "refresher", "state"],
             registry=registry,
         )
-        self.armed = Counter(
-            "session_timer_armed", "Calls taken under watch.", ["asterisk"], registry=registry
-        )
+        self.armed = Counter("session_timer_armed", "Calls tracked.", ["asterisk"], registry=registry)
         self.foreign = Counter(
             "session_timer_foreign",
             "Answered calls without our internal header: not ours.",
@@ -62,16 +44,16 @@ class Measures:
             registry=registry,
         )
         for method in Method:
-            for outcome in Outcome:
-                self._refreshes.labels(str(method), str(outcome))
-        self.suppressed = Counter(
-            "session_timer_refreshes_suppressed",
-            "Refreshes that Asterisk called a success, and only another form brought an answer.",
+            for outcome in RefreshOutcome:
+                self._refreshes.labels(method.name, str(outcome))
+        self.swallowed = Counter(
+            "session_timer_refreshes_swallowed",
+            "Refreshes that AMI reported as Success and that never passed the edge.",
             ["method"],
             registry=registry,
         )
         self.seen = Counter(
-            "session_timer_peer_refreshes", "Refreshes that the record told of.", registry=registry
+            "session_timer_peer_refreshes", "Refreshes that the record showed.", registry=registry
         )
         self.expiries = Counter(
             "session_timer_expiries", "Sessions that expired.", ["reason", "action"], registry=registry
@@ -105,7 +87,51 @@ class Measures:
             ["asterisk"],
             registry=registry,
         )
-        self.rpc_up = Gauge("session_timer_rpc_up", "1 while the edge answers.", ["edge"], registry=registry)
+        self.edge_up = Gauge(
+            "session_timer_edge_up", "1 while the edge replies.", ["edge"], registry=registry
+        )
+        self.settings_differ = Gauge(
+            "session_timer_settings_differ",
+            "1 while edge and companion have different settings for the same calls.",
+            ["edge"],
+            registry=registry,
+        )
+        self.paused = Counter(
+            "session_timer_host_paused",
+            "How often this host stood still, as the edge's clock showed.",
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "session_timer_waiting",
+            "Calls that are due and wait for their turn (companion.pace).",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.held = Gauge(
+            "session_timer_held",
+            "Calls whose refresh is held back because their edge is down.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.leading = Gauge(
+            "session_timer_leading",
+            "1 where this companion refreshes and hangs up, 0 where it stands by.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.orders_refused = Gauge(
+            "session_timer_orders_refused",
+            "1 while Asterisk refuses whatever it is told.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.brake = Gauge("session_timer_brake", "1 while the brake stops all hang-ups.", registry=registry)
+        self.refused_headers = Counter(
+            "session_timer_headers_refused",
+            "Rows of the internal header's name that our key has not signed for that call.",
+            ["asterisk"],
+            registry=registry,
+        )
         registry.register(logs.LOST)
         self.faults = Counter(
             "session_timer_faults",
@@ -113,6 +139,6 @@ class Measures:
             registry=registry,
         )
 
-    def ended(self, method: Method, outcome: Outcome) -> None:
+    def ended(self, method: Method, outcome: RefreshOutcome) -> None:
         """A refresh of ours is over."""
-        self._refreshes.labels(str(method), str(outcome)).inc()
+        self._refreshes.labels(method.name, str(outcome)).inc()

@@ -1,10 +1,11 @@
-"""The process: signals, reload, HTTP, systemd, stop."""
+"""The process: signals, reload, HTTP, systemd (sd_notify(3)), stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import importlib
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -13,13 +14,12 @@ from typing import Any
 import structlog
 from session_timer import ConfigError
 
-from session_timer_companion import systemd
 from session_timer_companion.companion import Companion, StartError
 from session_timer_companion.config import Configuration
 from session_timer_companion.http.sockets import HttpError, listening
 
-PATIENCE = 1.0
-"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is under watch."""
+HTTP_WAITS = 1.0
+"""Seconds after which HTTP is served, and systemd told `ready`, although not every call is tracked."""
 
 TELL_EVERY = 5.0
 """Seconds between two words to systemd, where its watchdog wants no more."""
@@ -37,9 +37,9 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
             companion.reload(read_again())
         except ConfigError as error:
             for line in str(error).splitlines():
-                log.error("configuration not reloaded", reason=line)  # noqa: TRY400  # for the operator
+                log.error("reload_refused", reason=line)  # noqa: TRY400  # for the operator
         else:
-            log.info("configuration reloaded")
+            log.info("reloaded")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -62,13 +62,13 @@ async def run(configuration: Configuration, read_again: Callable[[], Configurati
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            await companion.wait_until_ready(PATIENCE)
+            await companion.wait_until_ready(HTTP_WAITS)
             await _notify(f"READY=1\nSTATUS={companion.standing()}")
             tasks.append(asyncio.create_task(_tell_systemd(companion)))
-            log.info("started", asterisks=len(companion.keepers))
+            log.info("started", asterisks=len(companion.trackers))
             await stopping
-        systemd.notify("STOPPING=1")
-        log.info("stopping: calls go on, and are found again at the next start")
+        _sd_notify("STOPPING=1")
+        log.info("stopping")
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
@@ -78,27 +78,55 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
 
 
 async def _serve(companion: Companion, doors: list[socket.socket]) -> None:
-    """Serve HTTP, once every call is under watch or one of the Asterisks keeps us waiting."""
-    await companion.wait_until_ready(PATIENCE)
+    """Serve HTTP, once every call is tracked or one of the Asterisks keeps us waiting."""
+    await companion.wait_until_ready(HTTP_WAITS)
     try:
         # In a thread: nobody's turn is late for it.
         http = await asyncio.to_thread(importlib.import_module, "session_timer_companion.http.server")
         async with http.serve(companion, doors):
             await asyncio.Event().wait()
     except Exception:  # noqa: BLE001  # calls are kept all the same
-        structlog.get_logger(__name__).exception("HTTP is not served")
+        companion.metrics.faults.inc()
+        structlog.get_logger(__name__).exception("http_not_served")
 
 
 async def _notify(state: str) -> None:
     """In a thread: a systemd that is busy with itself may not read for seconds, and keeps no call waiting."""
-    await asyncio.to_thread(systemd.notify, state)
+    await asyncio.to_thread(_sd_notify, state)
 
 
 async def _tell_systemd(companion: Companion) -> None:
     """Say how we stand, and feed systemd's watchdog while the event loop turns and Asterisk answers."""
-    interval = systemd.watchdog_interval()
+    interval = _watchdog_interval()
     pause = TELL_EVERY if interval is None else min(TELL_EVERY, interval / 3)
     while True:
         fed = "WATCHDOG=1\n" if companion.alive() else ""
         await _notify(f"{fed}STATUS={companion.standing()}")
         await asyncio.sleep(pause)
+
+
+def _sd_notify(state: str) -> bool:
+    """Send `state`, such as ``READY=1``; False where nobody listens (no `Type=notify`)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
+            door.connect(address)
+            door.sendall(state.encode())
+    except OSError:
+        return False
+    return True
+
+
+def _watchdog_interval() -> float | None:
+    """Seconds within which systemd wants to hear of us; None without `WatchdogSec=`."""
+    try:
+        microseconds = int(os.environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return microseconds / 1_000_000

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from session_timer_companion.explain.drawing.ladder import INTERNAL_HEADER
+
 from demo.checks import Check, at_least, contains, equal, near
 from demo.deadline import guard
-from demo.ladder import INTERNAL_HEADER
 from tests.lab.observed import ObservedCall, Refresh
 
 INTERVAL = 12
@@ -159,7 +160,7 @@ def _carrier_goes_silent(evidence: Evidence) -> list[Check]:
         near("BYE after the last refresh", INTERVAL - guard(INTERVAL), waited, late=1.5),
         equal("cause in the CDR", _EXPIRED, evidence.cdr.get("cause")),
         contains("reason in the CDR", "the peer sent no refresh", evidence.cdr.get("userfield", "")),
-        contains("the companion's log of this call", "expired", evidence.log),
+        contains("the companion's log of this call", "hung_up", evidence.log),
     ]
 
 

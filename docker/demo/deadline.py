@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from demo.ladder import Note
+from session_timer_companion.explain.drawing.ladder import Note
+
 from tests.lab.capture import Packet
 
 REFRESH_METHODS = frozenset({"INVITE", "UPDATE"})

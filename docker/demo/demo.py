@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from session_timer_companion.explain.drawing.ladder import Cast, Ladder, build, stack
+from session_timer_companion.explain.drawing.mermaid import mermaid
+from session_timer_companion.explain.drawing.svg import svg
 
 from demo.acts import ACTS, Act, Call, Evidence, checks
 from demo.deadline import notes
-from demo.ladder import Cast, Ladder, build, stack
-from demo.mermaid import mermaid
 from demo.page import ActShown, page
 from demo.play import new_call_id, play
-from demo.svg import svg
 from demo.telling import Telling
 from tests.lab.capture import CaptureError
 from tests.lab.observed import ObservedCall

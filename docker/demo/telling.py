@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+from session_timer_companion.explain.drawing.ladder import Cast, Row, arrow
+from session_timer_companion.explain.drawing.terminal import TerminalLadder
 
 from demo.checks import Check
 from demo.deadline import Deadline, Due, after, note
-from demo.ladder import Cast, Row, arrow
-from demo.terminal import TerminalLadder
 from tests.lab.capture import Packet
 
 _BAR = 24

@@ -1,13 +1,24 @@
 """Session timers in SIP (RFC 4028): the protocol, and nothing else.
 
-Facts in, decisions out. A request or an answer is read into `RefreshRequest` or `RefreshResponse`;
+Facts in, decisions out. A request or a response is read into `RefreshRequest` or `RefreshResponse`;
 `uas`, `uac` and `proxy` decide what to put on the wire and what comes into force; `session` says when
 to refresh and when to give up; `record` and `internal_header` carry the state between programs. No
-clock, no sockets, no logging: whoever calls passes the time.
+clock, no sockets, no logging: the caller passes the time.
 """
 
-from . import answers, evidence, internal_header, minimum, proxy, record, session, uac, uas
-from .config import Config, ConfigError, EdgeSettings, Peer, Problem
+from . import evidence, internal_header, minimum, proxy, record, session, uac, uas
+from .config import (
+    Config,
+    ConfigError,
+    EdgeSettings,
+    ExpiryAction,
+    Mode,
+    Peer,
+    Policy,
+    Problem,
+    is_door_address,
+    validate,
+)
 from .dialog import Agreement, DialogTimer, Side
 from .headers import (
     ABSOLUTE_MINIMUM,
@@ -21,10 +32,9 @@ from .headers import (
 )
 from .internal_header import InternalHeader
 from .message import RefreshRequest, RefreshResponse, Rows
-from .policy import ExpiryAction, Mode, Policy
 from .record import Asked, Outcome, Record, RecordError
+from .session import answers
 from .shared_key import SharedKey
-from .validation import is_door_address, validate
 
 __all__ = [
     "ABSOLUTE_MINIMUM",

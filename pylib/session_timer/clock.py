@@ -1,4 +1,4 @@
-"""Another host's monotonic clock, as far as its published readings tell: no wall clock is asked."""
+"""Another host's monotonic clock, known from the readings it publishes: no wall clock is asked."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _STALE = 60.0
 
 
 def learn_clock(known: ClockReading | None, reading: float, now: float) -> ClockReading:
-    """Take note of a published `reading`, read at `now` on the reader's own clock.
+    """Call with each published `reading`, read at `now` on the reader's own clock; both in seconds.
 
-    A reading is always a little old when it is read: the largest difference seen is the nearest to the
-    truth. A clock that is no longer published, because its host is gone, keeps the offset it had.
+    Returns what is known of the clock from now on. A reading is always a little old when it is read, so the
+    largest difference is the nearest to the truth. A host that is gone publishes nothing, and its clock
+    keeps the offset it had.
     """
     fresh = ClockReading(reading, reading - now, now)
     if known is None or fresh.offset >= known.offset:

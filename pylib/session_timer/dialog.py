@@ -1,4 +1,7 @@
-"""What is agreed on one dialog, in terms of local and remote: uac and uas belong to single transactions."""
+"""What is agreed on one dialog (RFC 4028 7.2, 7.4 and 9), in terms of local and remote.
+
+The roles uac and uas belong to single transactions (RFC 3261 12.2): the sender of a request is its uac.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ class Agreement:
     """Seconds between two refreshes at most."""
     refresher: Side
     one_sided: bool = False
-    """The peer knows no session timers: we refresh alone (RFC 4028 7.2), nothing shows on the wire."""
+    """The peer knows no session timers: we refresh alone (RFC 4028 7.2), and the wire shows no timer."""
 
     @classmethod
     def private(cls, interval: int) -> Agreement:
-        """We refresh alone every `interval` seconds: nothing was agreed on the wire (RFC 4028 7.2)."""
+        """We refresh alone every `interval` seconds; the peer has agreed to nothing (RFC 4028 7.2)."""
         return cls(interval, Side.LOCAL, one_sided=True)
 
 
@@ -55,7 +58,7 @@ class DialogTimer:
     agreement: Agreement | None = None
     """None: the session has no expiration."""
     min_se: int | None = None
-    """Seconds: the largest Min-SE of all 422 answers and received refresh requests (RFC 4028 7.4)."""
+    """Seconds: the largest Min-SE of all 422 responses and received refresh requests (RFC 4028 7.4)."""
     peer_supports: bool = False
     """The peer has shown that it knows session timers, by Supported or by a Session-Expires of its own."""
     peer_allows_update: bool = False

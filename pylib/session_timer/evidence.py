@@ -1,9 +1,9 @@
 """What a record shows of a refresh of ours. Nothing is inferred from absence.
 
-A call may be hung up only at the end of a chain in which each link was seen: the edge that keeps the record
-is on the dialog's path, a request of ours passed it after we made Asterisk send one, and that very request
-timed out there or was answered 408 or 481 by the far side, and nothing has come from the peer since. Whatever
-breaks the chain has a name here, because each break asks for another next step.
+A call is hung up only after a chain of facts, each of them seen. The edge that keeps the record is on the
+dialog's path. We made Asterisk send a request, and it passed that edge. That very request timed out there, or
+the far side answered it with 408 or 481 (RFC 4028 section 10). The peer has sent nothing since. Each way to
+break the chain has a name here, because each asks for another next step.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ GONE_CODES = frozenset({408, 481})
 
 
 class Shows(StrEnum):
-    """What a record says of a refresh of ours."""
+    """What a record shows of one refresh of ours."""
 
     ANSWERED = "answered"
     """A 2xx of either side has passed since."""
     ALIVE = "alive"
     """A request of the peer has passed since."""
     REFUSED = "refused"
-    """The peer answers, and will not have this refresh."""
+    """The peer responds, but does not accept this refresh."""
     CHALLENGED = "challenged"
     """401 or 407: Asterisk answers the challenge by itself, with a request of its own."""
     GONE = "gone"
@@ -45,28 +45,32 @@ class Shows(StrEnum):
     OFF_PATH = "off_path"
     """This edge does not see the dialog's requests, so its silence says nothing."""
     UNKNOWN = "unknown"
-    """The record's clock is not known: nobody can tell what came before and what after."""
+    """The record's clock is not known, so its times cannot be compared with ours."""
 
     @property
     def ends_a_call(self) -> bool:
-        """Whether this is a link of the chain at the end of which a call is hung up."""
+        """True for what a hang-up may rest on."""
         return self in (Shows.GONE, Shows.TIMED_OUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a record shows, with the request that it shows it of."""
+    """What a record shows, and the request that shows it."""
 
     what: Shows
     request: Asked | None = None
 
 
 ToOurs = Callable[[str, float], float | None]
-"""A time on the clock of that name, in seconds on ours; None for a clock that is not known."""
+"""Converts a time on the named clock to seconds on ours; None for a clock that is not known."""
 
 
 def shows(record: Record, sent: float, to_ours: ToOurs) -> Seen:
-    """What `record` shows of the refresh that we made Asterisk send at `sent`, in seconds on our clock."""
+    """Call after each read of a record, while a refresh of ours is open.
+
+    `sent` is when we made Asterisk send it, in seconds on our clock. Returns what the record shows of it
+    (RFC 4028 section 10).
+    """
     at = to_ours(record.clock, record.at)
     if at is None:
         return Seen(Shows.UNKNOWN)

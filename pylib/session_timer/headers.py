@@ -1,7 +1,7 @@
 """The header fields of session timers, read and written (RFC 4028 sections 4 and 5, RFC 3261 section 25.1).
 
-Callers hand in header *values* under their long names. That a message may write ``x`` for Session-Expires and
-``k`` for Supported (RFC 4028 section 12) is for whoever reads its rows.
+Callers pass header *values* under their long names. A message may write ``x`` for Session-Expires and
+``k`` for Supported (RFC 4028 section 12) is the business of the program that reads its rows.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def parse_min_se(value: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[_Value]):
-    """What the rows of a header say, and what in them the grammar forbids though its meaning is certain."""
+    """The value of a header, and what the grammar forbids in its rows although their meaning is certain."""
 
     value: _Value | None = None
     """None: the message has no such header."""
@@ -191,10 +191,10 @@ def _between_commas(row: str) -> list[str]:
 def _oddity(header: str, values: Sequence[str], chosen: object) -> str:
     if len(values) > 1:
         equal = len({value.strip() for value in values}) == 1
-        told = "equal rows, read once" if equal else f"rows that differ, taken as {chosen}"
-        return f"{header}: {len(values)} {told}: {', '.join(values)!r}"
+        found = "equal rows, read once" if equal else f"rows that differ, taken as {chosen}"
+        return f"{header}: {len(values)} {found}: {', '.join(values)!r}"
     if values and values[0].rstrip().endswith(";"):
-        return f"{header}: {values[0]!r}: ends in a semicolon, which is passed over"
+        return f"{header}: {values[0]!r}: ends in a semicolon, which is ignored"
     return ""
 
 

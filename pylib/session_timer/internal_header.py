@@ -3,8 +3,8 @@
 ``X-Session-Timer: 1800;refresher=local;allow=UPDATE;edge=e1;peer=carrier-a;placed=remote;v=2;sig=<32 hex>``
 
 The edge removes every row of this name that comes from outside, but nothing hangs on that: two parsers never
-agree on every byte. The signature covers the whole value and the Call-ID, so a reader believes a row only if
-whoever has the key wrote it for this very call.
+agree on every byte. The signature covers the whole value and the Call-ID. So a reader believes a row only if
+a program with the key wrote it for this very call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIGNED_BY = ";sig="
 
 @dataclass(frozen=True, slots=True)
 class InternalHeader:
-    """What the edge tells Asterisk, and through it the companion, of one dialog."""
+    """What the edge says of one dialog; the companion reads it through Asterisk."""
 
     agreement: Agreement | None
     """None: no session timer is running (``0;refresher=none``)."""
@@ -39,7 +39,7 @@ class InternalHeader:
 
     @property
     def dialog(self) -> DialogTimer:
-        """The dialog's timer as far as the header tells."""
+        """The dialog's timer, with what the header has of it."""
         return DialogTimer(self.agreement, peer_allows_update=self.peer_allows_update)
 
     def encode(self, key: SharedKey, call_id: str) -> str:
@@ -58,8 +58,7 @@ class InternalHeader:
     def decode(cls, value: str, key: SharedKey, call_id: str) -> InternalHeader:
         """Read a row of the call with this Call-ID.
 
-        Raises `HeaderError` for anything that the key's holder did not write for this call, or that another
-        version wrote.
+        Raises `HeaderError` if it is not signed with this key for this call, or is of another version.
         """
         text, _, signature = value.strip().rpartition(_SIGNED_BY)
         if not key.verifies(signature, _PURPOSE, call_id, text):

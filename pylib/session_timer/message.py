@@ -1,4 +1,4 @@
-"""What session timers see of a message: the facts of one INVITE or UPDATE and of its answer."""
+"""What session timers see of a message (RFC 4028 sections 4 to 9): one INVITE or UPDATE, and its response."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RefreshRequest:
     requires_timer: bool = False
     allows_update: bool | None = None
     oddities: tuple[str, ...] = ()
-    """What the grammar forbids and many send, for the log: it was read, because its meaning is certain."""
+    """What the grammar forbids although its meaning is certain, for the log; it has been read."""
 
     @classmethod
     def read(cls, method: str, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshRequest:
@@ -60,13 +60,13 @@ class RefreshRequest:
 
 @dataclass(frozen=True, slots=True)
 class RefreshResponse:
-    """The final answer to an INVITE or UPDATE."""
+    """The final response to an INVITE or UPDATE."""
 
     code: int = 200
     session_expires: SessionExpires | None = None
-    """Of a 2xx only; the header means nothing elsewhere (RFC 4028 section 4)."""
+    """Read from a 2xx only; in other responses the header means nothing (RFC 4028 section 4)."""
     min_se: int | None = None
-    """Seconds, as received but never below 90; of a 422 only (RFC 4028 section 5)."""
+    """Seconds, as received but never below 90; read from a 422 only (RFC 4028 section 5)."""
     supports_timer: bool = False
     requires_timer: bool = False
     allows_update: bool | None = None
@@ -83,7 +83,7 @@ class RefreshResponse:
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """What the sender of this response did wrong, for the log: we carry on regardless."""
+        """What the sender of this response did wrong, for the log; the call goes on."""
         found = [*([self.malformed] if self.malformed else []), *self.oddities]
         if self.is_success and self.requires_timer and self.session_expires is None:
             found.append("Require: timer, but no Session-Expires: taken as no timer")
@@ -93,7 +93,10 @@ class RefreshResponse:
 
     @classmethod
     def read(cls, code: int, rows: Rows, floor: int = ABSOLUTE_MINIMUM) -> RefreshResponse:
-        """Read the facts of a final answer. Never raises: a malformed header is reported and ignored."""
+        """Read the facts of a final response (RFC 4028 7.2).
+
+        Never raises: a malformed header counts as absent, and `defects` has it for the log.
+        """
         expires: SessionExpires | None = None
         min_se: int | None = None
         malformed: str | None = None
@@ -104,11 +107,11 @@ class RefreshResponse:
                 expires = shown.value
                 oddities.append(shown.oddity)
                 if expires is not None and expires.interval == 0:
-                    expires, malformed = None, "Session-Expires: nobody can refresh every 0 seconds"
+                    expires, malformed = None, "Session-Expires: an interval of 0 seconds cannot be refreshed"
             if code == 422:
-                told = read_min_se(rows("Min-SE"), floor)
-                min_se = told.value
-                oddities.append(told.oddity)
+                least = read_min_se(rows("Min-SE"), floor)
+                min_se = least.value
+                oddities.append(least.oddity)
         except HeaderError as error:
             malformed = str(error)
         waits = [wait for row in rows("Retry-After") if (wait := parse_retry_after(row)) is not None]

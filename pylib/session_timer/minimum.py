@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config.policy import Policy
 from .dialog import DialogTimer
 from .message import RefreshRequest
-from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,10 @@ class Reject:
 
 
 def too_small(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None) -> Reject | None:
-    """The 422 for an interval below our minimum; only who claims support can be told (RFC 4028 8.1, 9).
+    """Call with each INVITE and UPDATE; returns the 422 for an interval below our minimum, else None.
 
-    What runs in the dialog already is never too small: settings that grow hold for new calls.
+    A sender that does not list ``timer`` in Supported cannot understand 422 (RFC 4028 8.1, 9). The interval
+    that `dialog` runs with is never too small: a minimum that grows holds for new calls.
     """
     asked = request.session_expires
     if asked is None or not request.supports_timer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest, RefreshResponse
 from .minimum import Reject, too_small
-from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,16 @@ class Asked:
     """Seconds: the Session-Expires of the request as forwarded; None if it had none."""
     uac_supports: bool
     refresher: Role | None = None
-    """Whom the request named."""
+    """The refresher that the request named."""
 
 
 def forward(
     request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None, *, insist: bool = False
 ) -> Reject | tuple[Forward, Asked]:
-    """Decide on a request that passes; `dialog` is what holds so far, if anything does.
+    """Call with each INVITE and UPDATE before it is forwarded (RFC 4028 8.1).
 
-    `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
+    `dialog` is what holds so far, None before there is one. Returns what to change and what to remember, or
+    the 422 to answer with. `insist` adds ``Require: timer`` where the UAC lacks support (8.1, MAY).
     """
     asked = request.session_expires
     if not policy.enabled:
@@ -90,11 +91,11 @@ class Complete:
 def complete(
     asked: Asked, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
 ) -> Complete:
-    """Decide on an answer that passes; `sender` is the side whose request it answers (RFC 4028 8.2).
+    """Call with each final response before it is forwarded (RFC 4028 8.2).
 
-    Only a 2xx is completed or changes anything, and a Session-Expires that cannot be read stays alone
-    on it: there is never a second one. In a proxy `Side.LOCAL` and `Side.REMOTE` are only names for the
-    dialog's two ends.
+    `sender` is the side that sent the request. Only a 2xx changes anything. A Session-Expires that cannot be
+    read is left as it is, and no second one is added. In a proxy `Side.LOCAL` and `Side.REMOTE` are only
+    names for the two ends of the dialog.
     """
     known = dialog or DialogTimer()
     if not response.is_success:

@@ -1,8 +1,8 @@
-"""The edge's record of one dialog: what the edge has seen of its refreshes, as one htable value.
+"""The edge's record of one dialog: what it has seen of the refreshes (RFC 4028 section 10), as text.
 
-A person can read it, it names its version, and it is safe to write twice and to replicate: whoever reads it
-needs no other record. Its times are the writer's monotonic clock and it names that clock, so that hosts whose
-wall clocks disagree can still tell a record's age (see `clock.learn_clock`).
+A person can read it, and it names its version. It is safe to write twice and to replicate, because a reader
+needs no other record. Its times are on the writer's monotonic clock, and it names that clock: so hosts whose
+wall clocks disagree still know how old a record is (see `clock.learn_clock`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Record:
     on_path: bool = False
     """Requests within the dialog pass here: our Record-Route stood in the first 2xx, or one has passed."""
     placed: Side | None = None
-    """Whose INVITE began the dialog; None if the edge does not know."""
+    """The side that sent the initial INVITE; None if the edge does not know."""
     far: str = ""
     """Where the peer is, an address or a name as this edge sees it."""
     ours: Asked | None = None
@@ -226,7 +226,7 @@ class Record:
         return replace(self, ours=slot) if side is Side.LOCAL else replace(self, theirs=slot)
 
     def sender(self, from_tag: str) -> Side:
-        """Whose request it is that carries this From tag."""
+        """The side whose requests carry this From tag."""
         return Side.LOCAL if from_tag == self.local_tag else Side.REMOTE
 
 
@@ -265,7 +265,7 @@ def _read_slot(text: str | None) -> Asked | None:
 
 
 def _first_version_slots(fields: Mapping[str, str]) -> dict[Side, Asked]:
-    """Version 1 kept the last failure only, whoever had sent the request, and no CSeq."""
+    """Version 1 kept only the last failure, of either side, and no CSeq."""
     if "failure" not in fields:
         return {}
     at, wait = _time(fields["failed_at"]), fields["retry_after"]

@@ -1,13 +1,13 @@
-"""The UAC's decisions (RFC 4028 section 7): what our INVITE or UPDATE carries, and what its answer means."""
+"""The UAC's decisions (RFC 4028 section 7): what our INVITE or UPDATE carries and what its response means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from .config.policy import LARGEST, Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import ABSOLUTE_MINIMUM, Role, SessionExpires
 from .message import RefreshResponse
-from .policy import LARGEST, Policy
 
 WITHOUT_SUPPORT = ("ACK",)
 """Methods whose requests do not carry ``Supported: timer`` (RFC 4028 7.1)."""
@@ -18,7 +18,7 @@ MOST_422_RETRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class TimerHeaders:
-    """What our INVITE or UPDATE carries beside what `shows_support` asks for (RFC 4028 7.1 and 7.4)."""
+    """What our INVITE or UPDATE carries in addition to ``Supported: timer`` (RFC 4028 7.1 and 7.4)."""
 
     session_expires: SessionExpires | None = None
     min_se: int | None = None
@@ -33,17 +33,12 @@ def shows_support(method: str, policy: Policy) -> bool:
 
 
 def request(
-    policy: Policy,
-    dialog: DialogTimer | None = None,
-    told_min_se: int | None = None,
-    *,
-    renegotiate: bool = False,
+    policy: Policy, dialog: DialogTimer | None = None, told_min_se: int | None = None
 ) -> TimerHeaders:
-    """The timer headers of an INVITE or UPDATE that we send.
+    """Call with each INVITE and UPDATE of ours; returns its timer headers (RFC 4028 7.1, 7.4).
 
-    `dialog` is None before there is one; then `told_min_se` is the largest Min-SE, in seconds, of the
-    422 answers to this call so far or learned of this destination (RFC 4028 7.4). `renegotiate` leaves
-    the refresher open so that it is chosen afresh (7.4, MAY).
+    `dialog` is None before there is one. Then `told_min_se` is the largest Min-SE, in seconds, of the 422
+    responses to this call so far, or of earlier ones from this destination.
     """
     if not policy.enabled:
         return TimerHeaders()
@@ -64,7 +59,7 @@ def request(
     shown = None if dialog.min_se is None else max(dialog.min_se, policy.min_se)
     expires = None
     if agreed is not None:
-        role = None if renegotiate else agreed.refresher.role(sender=Side.LOCAL)
+        role = agreed.refresher.role(sender=Side.LOCAL)
         expires = SessionExpires.of(max(agreed.interval, shown or policy.floor), role)
     return TimerHeaders(expires, shown, policy.require_timer, policy.proxy_require_timer)
 
@@ -72,7 +67,10 @@ def request(
 def accept(
     sent: TimerHeaders, response: RefreshResponse, policy: Policy, dialog: DialogTimer | None = None
 ) -> DialogTimer:
-    """What a 2xx to our INVITE or UPDATE brings into force (RFC 4028 7.2)."""
+    """Call with each 2xx to an INVITE or UPDATE of ours; returns what it brings into force (RFC 4028 7.2).
+
+    `sent` is what the request carried, `dialog` what held so far, None before there is one.
+    """
     if not policy.enabled:
         return DialogTimer()
     known = dialog or DialogTimer()
@@ -96,7 +94,7 @@ def accept(
         agreement = Agreement.private(asked.interval if asked else policy.default_expires)
     return DialogTimer(
         agreement=agreement,
-        # The Min-SE of 422 answers from before the dialog is forgotten with it (RFC 4028 7.4).
+        # The Min-SE of 422 responses from before the dialog is forgotten with it (RFC 4028 7.4).
         min_se=known.min_se,
         peer_supports=supports,
         peer_allows_update=known.peer_allows_update
@@ -106,12 +104,12 @@ def accept(
 
 
 def _goes_on(running: Agreement, response: RefreshResponse, policy: Policy) -> bool:
-    """Whether a refresh that got a 2xx without Session-Expires leaves us refreshing alone.
+    """Whether we go on alone after a refresh of ours got a 2xx without Session-Expires.
 
     By the letter such a 2xx switches the timer off (RFC 4028 7.2). But a peer that names ``timer`` in that
-    very 2xx has broken section 9, and many go on counting by what was agreed: pjsip lists ``timer`` even when
-    its timers are off. To go on costs one UPDATE an interval. Where nothing was agreed on the wire there is
-    nothing to switch off.
+    very 2xx breaks section 9, and may still count by what was agreed: pjsip lists ``timer`` even when its
+    timers are off. To go on costs one UPDATE an interval. And a peer that agreed to nothing has nothing
+    to switch off.
     """
     if not policy.keep_after_bare_2xx:
         return False
@@ -121,9 +119,9 @@ def _goes_on(running: Agreement, response: RefreshResponse, policy: Policy) -> b
 def retry_with(told: RefreshResponse, sent: TimerHeaders, retries: int) -> int | None:
     """The Min-SE, in seconds, to retry with after a 422; None if a retry is pointless (RFC 4028 7.3, 10).
 
-    `retries` counts those already made. A 422 that brings no larger Min-SE than the request already had
-    would be answered 422 again. The interval does not count: a proxy may have reduced what we asked for,
-    which only a Min-SE of ours keeps it from (8.1).
+    `retries` counts those already made. If the 422 has no larger Min-SE than our request had, the next one
+    would get 422 again. The interval does not count: a proxy may have reduced it, and only a Min-SE of ours
+    prevents that (8.1).
     """
     if told.min_se is None or retries >= MOST_422_RETRIES:
         return None
@@ -131,18 +129,5 @@ def retry_with(told: RefreshResponse, sent: TimerHeaders, retries: int) -> int |
 
 
 def rejected(dialog: DialogTimer, response: RefreshResponse) -> DialogTimer:
-    """What a non-2xx changes: a 422's Min-SE is remembered, the agreement stays (RFC 4028 7.4, 10)."""
+    """Call with each other final response: a 422's Min-SE is remembered, the agreement stays (7.4, 10)."""
     return dialog.with_min_se(response.min_se) if response.code == 422 else dialog
-
-
-def renewed(dialog: DialogTimer, refresher: Side) -> DialogTimer:
-    """What to make the next `request` from in order to move the role on purpose (RFC 4028 7.4).
-
-    It comes into force with the 2xx, as everything does. Raises `ValueError` where no timer runs, or
-    if the peer never showed support.
-    """
-    if dialog.agreement is None:
-        raise ValueError("no session timer is running on this dialog: there is no role to move")
-    if refresher is Side.REMOTE and not dialog.peer_supports:
-        raise ValueError("the peer has not shown that it supports session timers: it cannot be the refresher")
-    return replace(dialog, agreement=replace(dialog.agreement, refresher=refresher))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
 from .headers import Role, SessionExpires
 from .message import RefreshRequest
 from .minimum import Reject, too_small
-from .policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,11 @@ class Accept:
 
 
 def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None) -> Reject | Accept:
-    """Decide on an INVITE or UPDATE from the peer; `dialog` is what holds so far, if anything does."""
+    """Call with each INVITE and UPDATE from the peer (RFC 4028 section 9).
+
+    `dialog` is what holds so far, None before there is one. Returns what the 2xx carries and brings into
+    force, or the 422 or 420 to answer with.
+    """
     if not policy.enabled:
         return Reject(420) if request.requires_timer else Accept(DialogTimer())
     refusal = too_small(request, policy, dialog)
@@ -42,7 +46,7 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
 
 
 def remember(request: RefreshRequest, dialog: DialogTimer) -> DialogTimer:
-    """What a received refresh request teaches about the peer, whatever becomes of it (RFC 4028 7.4)."""
+    """What we learn of the peer from its refresh request, also when we reject it (RFC 4028 7.4)."""
     seen = dialog.with_min_se(request.min_se)
     allows_update = seen.peer_allows_update if request.allows_update is None else request.allows_update
     return DialogTimer(
@@ -60,7 +64,7 @@ def _interval(request: RefreshRequest, policy: Policy, current: Agreement | None
         return max(wish, least)
     asked = request.session_expires.interval
     if asked < policy.floor:
-        # Nobody may ask for less than 90 seconds, and who does not claim support cannot be told by 422.
+        # Less than 90 seconds is not lawful, and a sender that does not claim support cannot understand 422.
         return policy.min_se if policy.raise_small_interval else None
     if asked < policy.min_se and policy.raise_small_interval:
         return policy.min_se
@@ -81,7 +85,7 @@ def _refresher(request: RefreshRequest, policy: Policy, current: Agreement | Non
 
 
 def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
-    """Without a timer on the wire: watch over a peer that knows none, leave one alone that wants none."""
+    """No timer is on the wire: refresh alone where the peer knows none, do nothing where it wants none."""
     if not policy.one_sided or known.peer_supports:
         return None
     return Agreement.private(policy.default_expires)

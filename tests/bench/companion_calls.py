@@ -100,7 +100,7 @@ class Outcome:
     edge: Use
     armed: int
     rearm: float
-    """From the kill until every call was under watch again, start of the process included; by its log."""
+    """From the kill until every call was tracked again, start of the process included; by its log."""
     resync: float
     """The part of it that passed after the login to Asterisk."""
 
@@ -132,7 +132,7 @@ class Outcome:
             f"  {len(standing)} dead calls stood {_spread(standing)} s",
             f"  companion: {self.companion} ({self.empty.memory / 2**20:.0f} MiB without calls); "
             f"Asterisk: {self.asterisk}; edge: {self.edge}",
-            f"  kill -9: {self.armed} calls under watch again after {self.rearm:.2f} s, "
+            f"  kill -9: {self.armed} calls tracked again after {self.rearm:.2f} s, "
             f"{self.resync:.2f} s of them after the login",
         ]
         rows += [f"  dead and standing: {call}" for call in self.overlong]
@@ -156,7 +156,7 @@ def _up(stack: Stack) -> Iterator[None]:
     try:
         stack.up()
         stack.compose("-f", "../tests/bench/companion/compose.yaml", "up", "-d", "companion")
-        wait_until(lambda: _inside(stack)["ready"], 60, "the companion to be in step with Asterisk")
+        wait_until(lambda: _inside(stack)["ready"], 60, "the companion to be in sync")
         yield
     finally:
         stack.down()
@@ -183,7 +183,7 @@ def _run(stack: Stack, load: Load) -> Outcome:
         uses = {name: _between(before[name], after[name]) for name in before}
         killed = _inside(stack, "kill")["killed"]
         again = re.findall(
-            r'ts=(\S+) .*"in step with Asterisk".* sessions=(\d+) .*seconds=([0-9.]+)',
+            r"ts=(\S+) .*event=in_sync.* sessions=(\d+) .*seconds=([0-9.]+)",
             stack.logs("companion"),
         )
         armed_at, armed, resync = again[-1]

@@ -1,8 +1,8 @@
 """What the companion costs, and whether it keeps its word: ``make bench-companion``.
 
-    python -m bench.companion_cost             everything, about 20 minutes
-    python -m bench.companion_cost --short     fewer calls, about 7 minutes
-    python -m bench.companion_cost --only fake | real
+    python -m tests.bench.companion_cost             everything, about 20 minutes
+    python -m tests.bench.companion_cost --short     fewer calls, about 7 minutes
+    python -m tests.bench.companion_cost --only fake | real
 
 First the companion as a process before an Asterisk and an edge that are played by another process: memory,
 CPU time, lateness. Then real calls through real Kamailio and Asterisk, some of which die, and a kill -9.

@@ -23,7 +23,7 @@ import yaml
 
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300.0
-"""Seconds in which every call must be under watch."""
+"""Seconds in which every call must be tracked."""
 SETTLED = 2.0
 """Seconds that a process is left alone before its memory is read."""
 
@@ -37,9 +37,9 @@ class Played:
     base: int
     """Resident memory without calls."""
     grown: int
-    """Resident memory with all calls under watch and refreshed, less `base`."""
+    """Resident memory with all calls tracked and refreshed, less `base`."""
     arming: float
-    """From the start of the process until every call was under watch."""
+    """From the start of the process until every call was tracked."""
     seconds: float
     cpu: float
     """Of the process, within `seconds`."""
@@ -78,7 +78,7 @@ class Played:
 
 
 def measure(calls: int, *, interval: int, spare: float, seconds: float) -> Played:
-    """Put `calls` calls under watch, then look on for `seconds` while they are refreshed."""
+    """Have `calls` calls tracked, then look on for `seconds` while they are refreshed."""
     with _world(0, interval, spare) as (_, places), _companion(places) as companion:
         companion.wait_until_ready()
         time.sleep(SETTLED)
@@ -178,12 +178,13 @@ def _companion(places: dict[str, Any]) -> Iterator[_Companion]:
         port = free.getsockname()[1]
     account = {"name": "played", "host": "127.0.0.1", "port": places["ami"], "username": "session-timer"}
     configuration = {
-        "edge": {"rpc": places["rpc"]},
+        "edge": {"door": places["door"], "key_file": "key"},
         "companion": {"ami": [{**account, "secret": "s3cret"}], "http": {"port": port}},
     }
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder, "session-timer.yaml"), Path(folder, "log")
         config.write_text(yaml.safe_dump(configuration))
+        Path(folder, "key").write_text("a-key-of-the-tests-that-is-long-enough\n")
         command = [sys.executable, "-m", "session_timer_companion", "run", "--config", str(config)]
         with log.open("wb") as sink, subprocess.Popen(command, stderr=sink) as process:
             try:

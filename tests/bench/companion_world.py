@@ -2,7 +2,7 @@
 
     python -m bench.companion_world --calls 10000 --interval 90 --spare 15
 
-Speaks AMI and Kamailio's JSON-RPC on free ports of 127.0.0.1, which its first line names. Each refresh that
+Speaks AMI and is an edge's door on free ports of 127.0.0.1, which its first line names. Each refresh that
 leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
 since the last one; they come as one line of JSON.
 """
@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from session_timer import Agreement, DialogTimer, InternalHeader, Policy, Record, Side, record, session
-from session_timer.record import CHANGES, CLOCK
 from session_timer_companion.timers.tracked_call import place
 
 from tests.companion.fakes.fake_asterisk import FakeAsterisk
 from tests.companion.fakes.fake_channel import Channel, Refresh
+from tests.companion.fakes.fake_edge import KEY, FakeEdge
 
 CLOCK_NAME = "bench"
 
@@ -48,7 +48,6 @@ class World:
     interval: int
     spare: float
     """Seconds after which the first refresh is due, once records are read."""
-    rpc: str = ""
     calls: dict[str, Told] = field(default_factory=dict)
     """By the record's key."""
     late: list[float] = field(default_factory=list)
@@ -62,7 +61,7 @@ class World:
             Agreement(self.interval, Side.LOCAL), peer_supports=True, peer_allows_update=True
         )
 
-    def channel(self, number: int, header: str) -> Channel:
+    def channel(self, number: int, header: InternalHeader) -> Channel:
         """A call that came in. Identifiers are as long as those of real calls."""
         channel = Channel(
             name=f"PJSIP/edge-{number:08x}",
@@ -70,8 +69,8 @@ class World:
             call_id=str(uuid.uuid4()),
             local_tag=str(uuid.uuid4()),
             remote_tag=uuid.uuid4().hex[:16],
-            headers={"X-Session-Timer": header},
         )
+        channel.headers["X-Session-Timer"] = header.encode(KEY, channel.call_id)
         key = record.key(channel.call_id, channel.local_tag, channel.remote_tag)
         self.calls[key] = Told(at=-1.0, spread=place(key))
         return channel
@@ -93,18 +92,6 @@ class World:
         call.refreshes += 1
         return 200
 
-    def answer(self, method: str, params: list[str], number: int) -> dict[str, Any]:
-        """What Kamailio answers."""
-        if method == "htable.dump" and params == [CHANGES]:
-            reading = {"name": CLOCK + CLOCK_NAME, "value": f"{time.monotonic():.3f}"}
-            return {"jsonrpc": "2.0", "result": [{"entry": 1, "size": 1, "slot": [reading]}], "id": number}
-        call = self.calls.get(params[1])
-        if call is None:
-            error = {"code": 500, "message": "Key name doesn't exist in htable."}
-            return {"jsonrpc": "2.0", "error": error, "id": number}
-        item = {"name": params[1], "value": self.told(call).encode()}
-        return {"jsonrpc": "2.0", "result": {"item": item}, "id": number}
-
     def told(self, call: Told) -> Record:
         if call.at < 0:
             # Calls are of every age, so that their refreshes come evenly.
@@ -116,7 +103,14 @@ class World:
             call.read = call.refreshes
             self.confirmed += 1
         return Record(
-            "asterisk", self.dialog, clock=CLOCK_NAME, at=call.at, last="local:2", refreshes=call.refreshes
+            "asterisk",
+            self.dialog,
+            clock=CLOCK_NAME,
+            at=call.at,
+            last="local:2",
+            refreshes=call.refreshes,
+            on_path=True,
+            far="192.0.2.7",
         )
 
     def figures(self) -> dict[str, Any]:
@@ -125,30 +119,26 @@ class World:
         return found
 
 
-class _Rpc(asyncio.DatagramProtocol):
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._transport: Any = None
+@dataclass(eq=False)
+class _Door(FakeEdge):
+    """The edge of this world: its records are made when they are asked for."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+    world: World = field(default_factory=lambda: World(90, 0.0))
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:  # asyncio's signature
-        asked = json.loads(data)
-        answer = self._world.answer(asked["method"], asked["params"], asked["id"])
-        self._transport.sendto(json.dumps(answer).encode(), addr)
+    def text(self, key: str) -> str | None:
+        call = self.world.calls.get(key)
+        return None if call is None else self.world.told(call).encode()
 
 
 async def _main(calls: int, interval: int, spare: float) -> None:
     loop = asyncio.get_running_loop()
     world = World(interval, spare)
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Rpc(world), local_addr=("127.0.0.1", 0))
-    rpc = f"udp:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    header = InternalHeader(world.dialog.agreement, peer_allows_update=True, rpc=rpc).encode()
-    async with FakeAsterisk(record=False, on_refresh=world.refreshed) as asterisk:
+    header = InternalHeader(world.dialog.agreement, peer_allows_update=True, edge="edge")
+    door = _Door(clock=CLOCK_NAME, ahead=0.0, world=world, record=False)
+    async with FakeAsterisk(record=False, on_refresh=world.refreshed) as asterisk, door:
         for number in range(calls):
             asterisk.add(world.channel(number, header))
-        print(json.dumps({"ami": asterisk.port, "rpc": rpc}), flush=True)
+        print(json.dumps({"ami": asterisk.port, "door": door.address}), flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
             print(json.dumps(world.figures()), flush=True)
 

@@ -118,7 +118,7 @@ def _decisions() -> dict[str, Callable[[], object]]:
 
     def as_proxy() -> object:
         decision = proxy.forward(RefreshRequest.read("INVITE", request), policy)
-        if isinstance(decision, uas.Reject):
+        if not isinstance(decision, tuple):
             return decision
         return proxy.complete(decision[1], RefreshResponse.read(200, bare), Side.REMOTE)
 

@@ -29,11 +29,9 @@ async def client(asterisk: FakeAsterisk) -> AsyncIterator[Client]:
     fields = set(AmiAccount.__dataclass_fields__)
 
     def make(**settings: Any) -> Ami:
-        account = AmiAccount(
-            "ast1", "127.0.0.1", "session-timer", "s3cret", port=asterisk.port, backoff=QUICK
-        )
+        account = AmiAccount("ast1", "127.0.0.1", "session-timer", "s3cret", port=asterisk.port)
         account = replace(account, **{key: settings.pop(key) for key in fields & set(settings)})
-        made.append(Ami(account, **settings))
+        made.append(Ami(account, **{"backoff": QUICK, **settings}))
         return made[-1]
 
     yield make

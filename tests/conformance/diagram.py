@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from session_timer.transitions import TRANSITIONS, Event, State
+from session_timer.session.transitions import TRANSITIONS, Event, State
 
 PAGE = Path(__file__).parents[2] / "docs" / "session-states.md"
 
 _HEAD = """\
 # A session's states
 
-Drawn by `make conformance` from `TRANSITIONS` in `pylib/session_timer/transitions.py`; do not edit. There is
-no other way to move: an event that a state does not name is an error. What the states and events mean stands
-beside them in the code.
+`make conformance` draws this page from `TRANSITIONS` in `pylib/session_timer/session/transitions.py`; do not
+edit it. There is no other way to move: an event that a state does not name is an error. What the states and
+events mean stands beside them in the code.
 
 """
 

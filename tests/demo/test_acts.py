@@ -79,7 +79,7 @@ def evidence(act: Act, packets: list[Packet], call: int = 0) -> Evidence:
         status=0,
         complaint="",
         cdr={"cause": cause, "billsec": "25", "userfield": "session-timer: the peer sent no refresh"},
-        log="session expired: hung up",
+        log="hung_up",
         still_up=False,
         records=0,
     )

@@ -6,11 +6,20 @@ import io
 import xml.etree.ElementTree as ET
 
 from demo.deadline import notes
-from demo.ladder import Arrow, Cast, Note, Section, Tone, build, by_call, stack
-from demo.mermaid import mermaid
-from demo.svg import svg
-from demo.terminal import TerminalLadder
 from rich.console import Console
+from session_timer_companion.explain.drawing.ladder import (
+    Arrow,
+    Cast,
+    Note,
+    Section,
+    Tone,
+    build,
+    by_call,
+    stack,
+)
+from session_timer_companion.explain.drawing.mermaid import mermaid
+from session_timer_companion.explain.drawing.svg import svg
+from session_timer_companion.explain.drawing.terminal import TerminalLadder
 
 from tests.lab import wire
 from tests.lab.capture import Packet

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
+from dataclasses import MISSING
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,19 +17,23 @@ from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from session_timer.session import Method, Reason
-from session_timer.transitions import State
-from session_timer_companion.cli import main
-from session_timer_companion.config import AmiServer, CompanionSettings, Http, Log, Tls
-from session_timer_companion.metrics import ACTIONS, Measures, Outcome
+from session_timer.session.transitions import State
+from session_timer_companion.ami.account import AmiAccount, TlsSettings
+from session_timer_companion.api import RefreshOutcome
+from session_timer_companion.cli import BROKEN, main
+from session_timer_companion.config import SECRETS, Brake, CompanionSettings, EdgePlace, Http, Log
+from session_timer_companion.metrics import ACTIONS, Metrics
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
 METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 UNIT = (ROOT / "asterisk/systemd/session-timer-companion.service").read_text()
-SECTIONS: dict[str, type[BaseModel]] = {
+SECTIONS: dict[str, type[Any]] = {
     "companion": CompanionSettings,
-    "companion.ami[]": AmiServer,
-    "companion.ami[].tls": Tls,
+    "companion.ami[]": AmiAccount,
+    "companion.ami[].tls": TlsSettings,
+    "companion.edges[]": EdgePlace,
+    "companion.brake": Brake,
     "companion.http": Http,
     "companion.log": Log,
 }
@@ -34,7 +41,33 @@ PAGES = [
     ROOT / "asterisk/README.md",
     ROOT / "docs/reference/companion.md",
     ROOT / "docs/how-to/companion.md",
+    ROOT / "docs/how-to/install-packages.md",
+    ROOT / "docs/how-to/test-with-a-provider.md",
+    ROOT / "docs/how-to/freepbx.md",
 ]
+
+
+def defaults(section: type[Any]) -> dict[str, str]:
+    """Each key of a section with its default as the page writes it."""
+    if issubclass(section, BaseModel):
+        given = {
+            name: MISSING if field.is_required() else field.get_default()
+            for name, field in section.model_fields.items()
+        }
+    else:
+        given = {field.name: field.default for field in dataclasses.fields(section)}
+        if "secret" in given:  # the password itself, wherever it is from
+            given |= dict.fromkeys(SECRETS)
+    return {
+        name: "required"
+        if default is MISSING
+        else "none"
+        if default is None
+        else "below"
+        if isinstance(default, BaseModel)
+        else str(default)
+        for name, default in given.items()
+    }
 
 
 def rows(text: str) -> list[list[str]]:
@@ -49,15 +82,7 @@ def rows(text: str) -> list[list[str]]:
 def test_keys_and_defaults_of_each_section_are_documented(section: str) -> None:
     text = COMPANION.split(f"### `{section}`\n", 1)[1].split("\n### ", 1)[0]
     documented = {key.strip("`"): default.strip("`") for key, default, _ in rows(text)}
-    actual = {}
-    for name, field in SECTIONS[section].model_fields.items():
-        default = field.get_default()
-        if field.is_required():
-            actual[name] = "required"
-        elif default is None:
-            actual[name] = "none"
-        else:
-            actual[name] = "below" if isinstance(default, BaseModel) else str(default)
+    actual = defaults(SECTIONS[section])
     assert documented == {
         name: value.lower() if value in ("True", "False") else value for name, value in actual.items()
     }
@@ -79,7 +104,7 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     documented = {
         name.strip("`"): (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows(table)
     }
-    assert documented == families(Measures().registry)
+    assert documented == families(Metrics().registry)
 
 
 def test_every_value_of_a_label_is_documented() -> None:
@@ -90,10 +115,10 @@ def test_every_value_of_a_label_is_documented() -> None:
     assert documented == {
         "refresher": {"local", "remote", "none"},
         "state": set(State),
-        "method": set(Method),
-        "outcome": set(Outcome),
+        "method": {method.name for method in Method},
+        "outcome": {str(outcome) for outcome in RefreshOutcome},
         "action": set(ACTIONS),
-        "reason": set(Reason),
+        "reason": {reason.name.lower() for reason in Reason},
     }
 
 
@@ -120,7 +145,7 @@ def test_every_page_of_the_server_is_documented() -> None:
     assert served == set(re.findall(r"^\| `(GET|POST) ([^`]+)` \|", COMPANION, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_commands_in_the_docs_can_be_typed(path: Path) -> None:
     """Each shown `session-timer ...` is parsed by the command line itself; none is carried out."""
     shown = re.findall(
@@ -161,7 +186,7 @@ def test_the_unit_starts_the_command_and_tells_systemd_the_truth() -> None:
     assert unit("Type") == ["notify"]
     (watchdog,) = unit("WatchdogSec")
     # As long as the companion lets a silent Asterisk be: see Companion.alive.
-    assert float(watchdog) >= 2 * (AmiServer.model_fields["ping_interval"].default + 5)
+    assert float(watchdog) >= 2 * (float(defaults(AmiAccount)["ping_interval"]) + 5)
     assert unit("ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 
@@ -183,15 +208,17 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     assert "asterisk.service" in unit("Wants")[0]
     assert "asterisk.service" in unit("After")[0]
     assert unit("Requires") == unit("BindsTo") == unit("PartOf") == []
-    (credential,) = unit("LoadCredential")
-    name = credential.partition(":")[0]
-    assert f"secret_credential: {name}" in (ROOT / "asterisk/README.md").read_text()
+    password, key = unit("LoadCredential")
+    readme = (ROOT / "asterisk/README.md").read_text()
+    assert f"secret_credential: {password.partition(':')[0]}" in readme
+    assert f"key_credential: {key.partition(':')[0]}" in readme
+    assert unit("RestartPreventExitStatus") == [str(BROKEN)]
     assert unit("DynamicUser") == ["yes"]
 
 
 def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
     known = set()
-    for name, (kind, _) in families(Measures().registry).items():
+    for name, (kind, _) in families(Metrics().registry).items():
         known |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
     dashboard = json.loads((ROOT / "asterisk/dashboards/session-timer.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from session_timer import Agreement, DialogTimer, Edge, Failure, Policy, Record, Side, validate
-from session_timer.config import _POLICY_KEYS
+from session_timer import Agreement, Asked, DialogTimer, EdgeSettings, Outcome, Policy, Record, Side, validate
+from session_timer.config.validation import _POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[ak]*/README.md"))]
+DOCS = [
+    ROOT / "README.md",
+    ROOT / "tests/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(ROOT.glob("[ak]*/README.md")),
+]
 CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
 
 
@@ -33,7 +38,7 @@ def test_the_documented_defaults_are_the_defaults() -> None:
 
 
 def test_every_key_of_the_edge_is_documented() -> None:
-    assert set(keys("edge")) == set(Edge.__dataclass_fields__)
+    assert set(keys("edge")) == set(EdgeSettings.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -68,10 +73,19 @@ def test_every_statistic_of_the_edge_is_documented() -> None:
 
 
 def test_every_field_of_a_record_is_documented() -> None:
-    timer = DialogTimer(Agreement(90, Side.LOCAL))
-    refused = Failure(500, Side.LOCAL, 1.0, retry_after=5)
+    refused = Asked("INVITE", 2, 1.0, Outcome.REFUSED, 500, ended=1.5, retry_after=5, clock="d")
     written = Record(
-        "t", timer, "c", at=1.0, last="local:2", earlier="local:1", failure=refused, peer="p"
+        "t",
+        DialogTimer(Agreement(90, Side.LOCAL)),
+        "c",
+        at=1.0,
+        last="local:2",
+        earlier="local:1",
+        peer="p",
+        placed=Side.LOCAL,
+        far="192.0.2.1",
+        ours=refused,
+        theirs=refused,
     ).encode()
     shown = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (ROOT / "docs/reference/edge.md").read_text(), re.M)
     names = {name for row in shown for name in re.findall(r"`(\w+)`", row)}

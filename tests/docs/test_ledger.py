@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conformance import diagram, ledger, results
-from tests.conformance.ledger import Gap, Requirement
+from tests.conformance.requirements import Asked, Gap, Requirement, load
 from tests.conformance.results import Outcome, Recorder, merged, read
 
 pytest_plugins = ["pytester"]
 
-GAP = Gap("G-01", "What now?", "This.")
-SHOWN = Requirement("UAS-9-05", 4028, "text", "Copy | the value.", ("library",), "")
-DECLINED = Requirement("SEC-11-03", 4028, "text", "Explains.", ("kamailio",), "It asks nothing.")
-COMPANION_RFC = Requirement("S61-14.1-04", 3261, "SHOULD", "Back off.", ("library", "asterisk"), "")
+GAP = Gap("G-01", "What now?", "This.", ("headers.ABSOLUTE_MINIMUM",))
+SHOWN = Requirement("UAS-9-05", 4028, "text", "Copy | the value.", where=("uas.answer",))
+DECLINED = Requirement(
+    "SEC-11-03", 4028, "text", "Explains.", others=("kamailio",), declined="It asks nothing."
+)
+COMPANION_RFC = Requirement(
+    "S61-14.1-04", 3261, "SHOULD", "Back off.", where=("session.answers.glare_delay",), others=("asterisk",)
+)
+THEIRS = Requirement("UPD-4-01", 3311, "SHOULD", "List UPDATE.", others=("asterisk",))
+PREFIXES = {"UAS": "section 9"}
 
 UNIT = "tests/library/test_uas.py::test_copy"
 WIRE = "tests/e2e/call/test_call.py::test_call"
@@ -27,11 +34,13 @@ def outcome(test: str, *requirements: str, result: str = "passed") -> Outcome:
 
 
 def drawn(*outcomes: Outcome) -> ledger.Ledger:
-    return ledger.draw_up((GAP,), (SHOWN, DECLINED, COMPANION_RFC), (outcome(UNIT, "G-01"), *outcomes))
+    asked = Asked(PREFIXES, (GAP,), (SHOWN, DECLINED, COMPANION_RFC))
+    return ledger.draw_up(asked, (outcome(UNIT, "G-01"), *outcomes))
 
 
 def test_the_requirements_are_the_227_and_the_gaps_17() -> None:
-    gaps, requirements = ledger.load()
+    asked = load()
+    gaps, requirements = asked.gaps, asked.requirements
     assert len({gap.id for gap in gaps}) == len(gaps)
     assert sum(gap.id.startswith("G-") for gap in gaps) == 17
     assert len({row.id for row in requirements}) == len(requirements) == 227
@@ -44,6 +53,8 @@ def test_the_requirements_are_the_227_and_the_gaps_17() -> None:
         "kamailio",
     }
     assert all(row.asks and row.who for row in requirements)
+    used = {gap.id.split("-")[0] for gap in gaps} | {row.id.split("-")[0] for row in requirements}
+    assert used == set(asked.prefixes)
 
 
 def test_what_is_shown_and_where() -> None:
@@ -51,21 +62,33 @@ def test_what_is_shown_and_where() -> None:
         outcome(WIRE, "UAS-9-05", "S61-14.1-04"), outcome("tests/kamailio/test_x.py::test_y", "UAS-9-05")
     )
     assert found.problems == ()
-    assert found.summary() == "conformance: 2 of 3 shown (1 library, 2 on the wire), 1 declined, 0 missing"
+    assert (
+        found.summary() == "conformance: 2 of 3 shown (1 by unit tests, 2 on the wire), 1 declined, 0 missing"
+    )
     text = found.as_text()
     row = (
-        "| UAS-9-05 | 9 | text | Copy \\| the value. | library | library, wire "
-        "| `e2e/call/test_call.py::test_call`<br>`kamailio/test_x.py::test_y` |\n"
+        "| UAS-9-05 | 9 | text | Copy \\| the value. | library "
+        "| [`uas.answer`](../pylib/session_timer/uas.py) | unit, wire "
+        "| [e2e/call/test_call.py](../tests/e2e/call/test_call.py): `test_call`<br>"
+        "[kamailio/test_x.py](../tests/kamailio/test_x.py): `test_y` |\n"
     )
     assert row in text
-    assert "| SEC-11-03 | 11 | text | Explains. | kamailio | declined: It asks nothing. |  |\n" in text
-    assert "| G-01 | What now? | This. | `library/test_uas.py::test_copy` |\n" in text
+    assert "| SEC-11-03 | 11 | text | Explains. | kamailio |  | declined: It asks nothing. |  |\n" in text
+    assert (
+        "| G-01 | What now? | This. | library "
+        "| [`headers.ABSOLUTE_MINIMUM`](../pylib/session_timer/headers.py) "
+        "| [library/test_uas.py](../tests/library/test_uas.py): `test_copy` |\n"
+    ) in text
+    assert "| UAS | section 9 |\n" in text
+    assert "| [`uas.answer`](../pylib/session_timer/uas.py) | UAS-9-05 |\n" in text
     assert text.index("## RFC 4028, session timers") < text.index("UAS-9-05") < text.index("## RFC 3261, SIP")
 
 
 def test_what_nobody_shows_is_missing() -> None:
     found = drawn()
-    assert found.summary() == "conformance: 0 of 3 shown (0 library, 0 on the wire), 1 declined, 2 missing"
+    assert (
+        found.summary() == "conformance: 0 of 3 shown (0 by unit tests, 0 on the wire), 1 declined, 2 missing"
+    )
     assert "**missing**" in found.as_text()
     assert found.not_run == ()
 
@@ -86,8 +109,29 @@ def test_what_is_wrong_is_named(bad: Outcome, problem: str) -> None:
 
 
 def test_a_decision_without_a_test_is_wrong() -> None:
-    found = ledger.draw_up((GAP,), (SHOWN,), ())
+    found = ledger.draw_up(Asked(PREFIXES, (GAP,), (SHOWN,)), ())
     assert found.problems == ("G-01: decided, but no test shows the decision",)
+
+
+def test_a_test_of_our_code_shows_nothing_of_what_others_do() -> None:
+    """A simulation of ours cannot show what Asterisk or Kamailio does."""
+    asked = Asked(PREFIXES, (), (THEIRS,))
+    found = ledger.draw_up(asked, (outcome(UNIT, "UPD-4-01"), outcome(WIRE, "UPD-4-01")))
+    assert found.problems == (f"UPD-4-01: no code of ours performs it, yet {UNIT} calls our code",)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (replace(SHOWN, where=("uas.answr",)), "UAS-9-05: there is no uas.answr in our code"),
+        (replace(GAP, where=("uas.answer.x",)), "G-01: there is no uas.answer.x in our code"),
+        (replace(SHOWN, where=()), "UAS-9-05: requirements.toml says neither `where` nor `who`"),
+        (replace(GAP, where=()), "G-01: requirements.toml says neither `where` nor `who`"),
+    ],
+)
+def test_code_that_a_row_names_exists(row: Gap | Requirement, problem: str) -> None:
+    asked = Asked(PREFIXES, (row,), ()) if isinstance(row, Gap) else Asked(PREFIXES, (), (row,))
+    assert problem in ledger.draw_up(asked, ()).problems
 
 
 def test_a_wire_test_that_was_left_out_shows_nothing_and_is_no_error() -> None:
@@ -161,14 +205,21 @@ def test_a_run_is_recorded(pytester: pytest.Pytester) -> None:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose tests show everything, and whose pages are not written yet."""
-    gaps, requirements = ledger.load()
-    named = frozenset(gap.id for gap in gaps) | frozenset(row.id for row in requirements if not row.declined)
-    tests = {UNIT: Outcome(UNIT, named, frozenset({results.NOT_RUN}))}
+    asked = load()
+    unit = frozenset(row.id for row in asked.requirements if row.where and not row.declined)
+    wire = frozenset(row.id for row in asked.requirements if not (row.where or row.declined))
+    tests = {
+        UNIT: Outcome(UNIT, unit | {gap.id for gap in asked.gaps}, frozenset({results.NOT_RUN})),
+        WIRE: Outcome(WIRE, wire, frozenset({results.NOT_RUN})),
+    }
     monkeypatch.setattr(ledger, "_collected", lambda _: tests)
     monkeypatch.setattr(ledger, "ROOT", tmp_path)
     monkeypatch.setattr(ledger, "LEDGER", tmp_path / "rfc4028.md")
     monkeypatch.setattr(diagram, "PAGE", tmp_path / "session-states.md")
-    ran = {f"{UNIT}[1]": {"requirements": sorted(named), "result": "passed"}}
+    ran = {
+        f"{name}[1]": {"requirements": sorted(test.requirements), "result": "passed"}
+        for name, test in tests.items()
+    }
     (tmp_path / "ran.json").write_text(json.dumps(ran))
     return tmp_path
 
@@ -177,15 +228,27 @@ def test_pages_out_of_date_are_written_and_said(repository: Path, capsys: pytest
     arguments = ["--results", str(repository / "ran.json")]
     assert ledger.main(arguments) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "conformance: rfc4028.md: was out of date; it has been written anew, commit it"
+    assert said[0] == "conformance: rfc4028.md: was out of date; it has been written again, commit it"
     assert said[1].startswith("conformance: session-states.md: was out of date")
     assert ledger.main(arguments) == 0
     (last,) = capsys.readouterr().out.splitlines()
-    declined = sum(bool(row.declined) for row in ledger.load()[1])
+    rows = load().requirements
+    declined = sum(bool(row.declined) for row in rows)
+    wire = sum(not (row.where or row.declined) for row in rows)
     assert last == (
-        f"conformance: {227 - declined} of 227 shown ({227 - declined} library, 0 on the wire), "
-        f"{declined} declined, 0 missing"
+        f"conformance: {227 - declined} of 227 shown "
+        f"({227 - declined - wire} by unit tests, {wire} on the wire), {declined} declined, 0 missing"
     )
+
+
+def test_the_pages_are_written_without_a_run(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ledger.main(["--pages"]) == 1
+    written = (repository / "rfc4028.md").read_text()
+    assert "was out of date" in capsys.readouterr().out
+    assert ledger.main(["--pages"]) == 0
+    assert capsys.readouterr().out == "conformance: no test ran\n"
+    assert ledger.main(["--results", str(repository / "ran.json")]) == 0
+    assert (repository / "rfc4028.md").read_text() == written
 
 
 def test_a_named_test_that_is_gone_is_said(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,9 +262,10 @@ def test_a_named_test_that_is_gone_is_said(repository: Path, capsys: pytest.Capt
 def test_a_requirement_that_no_test_names_is_said(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gaps, requirements = ledger.load()
-    lost = Requirement("UAS-9-99", 4028, "MUST", "Nobody shows it.", ("library",), "")
-    monkeypatch.setattr(ledger, "load", lambda: (gaps, (*requirements, lost)))
+    asked = load()
+    lost = Requirement("UAS-9-99", 4028, "MUST", "Nobody shows it.", where=("uas.answer",))
+    more = replace(asked, requirements=(*asked.requirements, lost))
+    monkeypatch.setattr(ledger, "load", lambda: more)
     arguments = ["--results", str(repository / "ran.json")]
     for _ in range(2):  # the page, which is written the first time, says that it is missing and is no excuse
         assert ledger.main(arguments) == 1

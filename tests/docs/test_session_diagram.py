@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from session_timer.transitions import TRANSITIONS, State
+from session_timer.session.transitions import TRANSITIONS, State
 
 from tests.conformance import diagram
 

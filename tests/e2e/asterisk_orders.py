@@ -20,6 +20,13 @@ def update(stack: Stack, call: Call) -> None:
     _set(stack, call, ("CONNECTEDLINE(num,i)", "1000"), ("CONNECTEDLINE(tag)", secrets.token_hex(4)))
 
 
+def reinvite(stack: Stack, call: Call) -> None:
+    """INVITE that repeats the session as it stands; on every release, unlike an offer."""
+    channel = stack.channels()[call.call_id]
+    mode = stack.ami("Getvar", Channel=channel, Variable="PJSIP_DTMF_MODE()")[0]["Value"]
+    _set(stack, call, ("PJSIP_DTMF_MODE()", "rfc4733" if mode == "auto_info" else "auto_info"))
+
+
 def refresh_with_offer(stack: Stack, call: Call, method: str, codec: str = "ulaw") -> None:
     """INVITE or UPDATE with SDP that offers this codec alone."""
     # `none` never reaches the SDP; without it Asterisk sees nothing to tell and sends nothing.
@@ -29,6 +36,11 @@ def refresh_with_offer(stack: Stack, call: Call, method: str, codec: str = "ulaw
         ("PJSIP_MEDIA_OFFER(audio)", f"!all,{codec},none"),
         ("PJSIP_SEND_SESSION_REFRESH()", method.lower()),
     )
+
+
+def change_digits(stack: Stack, call: Call, mode: str = "auto_info") -> None:
+    """Another way to send digits: a re-INVITE, which Asterisk keeps in its queue while it may not send it."""
+    _set(stack, call, ("PJSIP_DTMF_MODE()", mode))
 
 
 def hang_up(stack: Stack, call: Call) -> None:

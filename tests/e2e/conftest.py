@@ -36,6 +36,7 @@ if NATIVE:
         "platform/test_before_the_answer.py",
         "platform/test_descriptions.py",
         "platform/test_proxy_require.py",
+        "stacks/test_quick.py",
         "edge/two_edges/test_failover.py",
         "edge/two_edges/test_far_asterisk.py",
     ]

@@ -19,15 +19,21 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-with atheris.instrument_imports(include=["session_timer"]):
-    from .targets import TARGETS
+with atheris.instrument_imports(include=["session_timer", "session_timer_companion"]):
+    from .targets import TARGETS as LIBRARY
+    from .traces import TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / "tests/fuzz/corpus"
+TARGETS = {**LIBRARY, **TRACES}
 OUT = ROOT / "out/fuzz"
 _RUNS = re.compile(r"(?:Done (\d+) runs|stat::number_of_executed_units: (\d+))")
-LONGEST = 600
+LONGEST, LONGEST_TRACE = 600, 4000
 """Bytes of an input; a longer one shows nothing new and takes its time."""
+
+
+def kept(name: str) -> Path:
+    """Where the inputs of a target are that the tests replay."""
+    return ROOT / "tests/fuzz" / ("corpus-of-traces" if name in TRACES else "corpus") / name
 
 
 def main() -> int:
@@ -60,10 +66,15 @@ def main() -> int:
 def _fuzz(name: str, seconds: int) -> tuple[int, bool]:
     found = OUT / name
     findings = OUT / "findings"
-    for folder in (found, findings, KEPT / name):
+    for folder in (found, findings, kept(name)):
         folder.mkdir(parents=True, exist_ok=True)
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-print_final_stats=1", "-timeout=5"]
-    ran = _libfuzzer(name, [*options, f"-artifact_prefix={findings}/{name}-", str(found), str(KEPT / name)])
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST_TRACE if name in TRACES else LONGEST}",
+        "-print_final_stats=1",
+        "-timeout=5",
+    ]
+    ran = _libfuzzer(name, [*options, f"-artifact_prefix={findings}/{name}-", str(found), str(kept(name))])
     counts = [int(first or second) for first, second in _RUNS.findall(ran.stderr)]
     if ran.returncode:
         print(ran.stdout[-2000:], ran.stderr[-2000:], file=sys.stderr)
@@ -72,12 +83,12 @@ def _fuzz(name: str, seconds: int) -> tuple[int, bool]:
 
 def _keep(name: str) -> None:
     """Beside the seeds, the smallest inputs, old and new, that reach a line from somewhere new."""
-    kept = KEPT / name
+    folder = kept(name)
     inputs = sorted(
-        {path.read_bytes() for folder in (kept, OUT / name) for path in folder.iterdir()}, key=len
+        {path.read_bytes() for place in (folder, OUT / name) for path in place.iterdir()}, key=len
     )
     known: set[Step] = set()
-    for path in kept.iterdir():
+    for path in folder.iterdir():
         if path.name.startswith("seed-"):
             known |= _steps(name, path.read_bytes())
         else:
@@ -86,7 +97,7 @@ def _keep(name: str) -> None:
         steps = _steps(name, data)
         if not steps <= known:
             known |= steps
-            (kept / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+            (folder / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
 
 
 Step = tuple[str, int, int]

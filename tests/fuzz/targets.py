@@ -31,7 +31,7 @@ from session_timer import (
 )
 from session_timer.headers import allows, option_tags, read_min_se, read_session_expires, without_tag
 from session_timer.minimum import Reject
-from session_timer.transitions import State
+from session_timer.session.transitions import State
 
 from .bytes_as_facts import Facts, rows
 

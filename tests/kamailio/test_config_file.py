@@ -78,6 +78,8 @@ def test_a_broken_file_ends_the_start_with_every_reason_and_no_traceback(
         ),
         ("s.yaml", b"a: 2026-99-99", "is no YAML: month must be in 1..12"),
         ("s.yaml", b"? [a]\n: b", "is no YAML: while constructing a mapping"),
+        ("s.yaml", b"a: 1\na: 2\n", "the key 'a' is here twice"),
+        ("s.json", b'{"a": 1, "a": 2}', "the key 'a' is here twice"),
         ("s.json", b"{", "is no JSON: Expecting property name"),
         ("s.json", b"[" * 100_000, "is no JSON: "),
         ("s.yaml", b"[" * 3_000, "is no YAML: "),
@@ -177,7 +179,7 @@ def test_a_key_that_cannot_be_used_is_an_error_that_does_not_show_it(
 def test_a_key_that_appears_twice_is_an_error(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(ConfigError, match="appears twice"):
+    with pytest.raises(ConfigError, match="is here twice"):
         read(str(path))
 
 

@@ -12,7 +12,7 @@ from session_timer_kemi.memory.records import clock_id
 from session_timer_kemi.routes.door import MOST_BYTES
 
 from tests.kamailio.fakes.edge import CONFIG, KEY, OURS, THEIRS, Edge, MakeEdge
-from tests.kamailio.fakes.fake_ksr import HttpRequest, Row
+from tests.kamailio.fakes.kamailio import HttpRequest, Row
 
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 NAME = key("call-1", OURS, THEIRS)

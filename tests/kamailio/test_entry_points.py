@@ -11,7 +11,8 @@ import pytest
 from session_timer import Side
 
 from tests.kamailio.fakes.edge import PASSING, STRICT, Edge, MakeEdge, Script
-from tests.kamailio.fakes.fake_ksr import INCLUDE, FakeKsr
+from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import INCLUDE
 
 TOO_SMALL = ("Supported: timer", "Session-Expires: 100")
 

@@ -12,7 +12,8 @@ import pytest
 from session_timer_kemi import ksr as ksr_module
 
 from tests.kamailio.fakes.edge import ASTERISK, KEY, Edge, MakeEdge, Script
-from tests.kamailio.fakes.fake_ksr import FakeKsr, HttpRequest
+from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import HttpRequest
 from tests.kamailio.fakes.sip_message import Sent
 
 USED = sorted(set(re.findall(r"\bKSR\.([\w.]+)\(", Path(str(ksr_module.__file__)).read_text("utf-8"))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo.ladder import Cast
+from session_timer_companion.explain.drawing.ladder import Cast
 
 from tests.lab import wire
 from tests.lab.capture import Endpoint, Packet

@@ -1,25 +1,57 @@
-"""How one Asterisk's manager interface is reached: address, login, TLS, patience."""
+"""How one Asterisk's manager interface is reached: address, login, TLS, patience.
+
+It is one entry of `companion.ami` in the configuration as well: pydantic checks the types of what an operator
+wrote, and what a type cannot say is checked here.
+"""
 
 from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 from session_timer_companion.ami.errors import AmiAccountError
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise ValueError("is no name of a host: between the dots there are 1 to 63 characters") from None
+    return text
+
+
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Seconds = Annotated[float, Field(strict=True, gt=0)]
+Flag = Annotated[bool, Field(strict=True)]
+FilePath = Annotated[str, AfterValidator(_printable)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_host)]
+
+_STRICT = ConfigDict(extra="forbid")
+"""Strict would want an instance in place of keys and values: so each type is strict by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
     """TLS towards AMI (`tlsenable=yes` in manager.conf, usually port 5039)."""
 
-    ca_file: Path | None = None
+    __pydantic_config__ = _STRICT
+
+    ca_file: FilePath | None = None
     """PEM file with the CA, or the self-signed certificate itself. None: the system's CAs."""
 
-    server_name: str | None = None
+    server_name: Host | None = None
     """Name that the certificate must bear. None: the account's host."""
 
-    verify: bool = True
+    verify: Flag = True
     """False accepts any certificate: encrypted, but to whom is unknown."""
 
     def __post_init__(self) -> None:
@@ -48,7 +80,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before the next attempt to connect, in seconds."""
+    """How long to wait before the next attempt, in seconds."""
 
     first: float = 0.25
     ceiling: float = 10.0
@@ -68,35 +100,36 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class AmiAccount:
-    """One Asterisk's manager account. All times in seconds."""
+    """One Asterisk's manager account: one entry of `companion.ami`. All times in seconds."""
 
-    name: str
+    __pydantic_config__ = _STRICT
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     """What logs, metrics and errors call this Asterisk."""
 
-    host: str
-    username: str
-    secret: str = field(repr=False)
-    port: int = 5038
-    tls: TlsSettings | None = None
+    host: Host
+    username: Annotated[str, Field(min_length=1)] = "session-timer"
+    secret: str = field(default="", repr=False)
+    """The password itself, wherever the configuration has it from."""
 
-    connect_timeout: float = 5.0
+    port: Port = 5038
+    tls: TlsSettings | None = None
+    alone: Flag = False
+    """No edge in front of it: each answered call is refreshed, by the profile that its endpoint names."""
+
+    connect_timeout: Seconds = 5.0
     """For TCP, TLS, greeting and login together."""
 
-    action_timeout: float = 5.0
-    """For one answer; in a list, for the next entry."""
+    action_timeout: Seconds = 5.0
+    """For one reply; in a list, for the next entry."""
 
-    ping_interval: float = 10.0
-    ping_timeout: float = 5.0
-    """No answer of any kind for this long after a Ping ends the connection."""
-
-    event_classes: str = "call"
-    """Event classes asked for at login, comma separated (`manager.conf`: read=)."""
-
-    backoff: Backoff = Backoff()
+    ping_interval: Seconds = 10.0
+    ping_timeout: Seconds = 5.0
+    """No reply of any kind for this long after a Ping ends the connection."""
 
     def __post_init__(self) -> None:
         """Raises AmiAccountError for what could never work."""
-        for key in ("name", "host", "username", "secret", "event_classes"):
+        for key in ("name", "host", "username", "secret"):
             value: str = getattr(self, key)
             if not value or any(character in value for character in "\r\n\0"):
                 raise AmiAccountError(f"AMI account {self.name!r}: {key} must be one line and not empty")

@@ -60,10 +60,12 @@ class Ami:
     events    names of the events that `on_event` gets; all others are passed over
     on_up     called after each login, before the first event of that connection
     on_down   called with the reason when an established connection is gone
+    on_fault  called with what a callback raised; the connection does not notice
+    classes   event classes asked for at login, comma separated (`manager.conf`: read=)
+    backoff   how long to wait between attempts to connect
     draw      random numbers in [0, 1), for the jitter of the back-off
     sleep     waits that many seconds between attempts
 
-    A callback that raises is counted in `callback_failures` and logged; the connection does not notice.
     Raises TypeError for a coroutine function, which nobody would wait for and whose failure nobody would see.
     """
 
@@ -75,6 +77,9 @@ class Ami:
         on_event: Callable[[AmiMessage], None] | None = None,
         on_up: Callable[[], None] | None = None,
         on_down: Callable[[AmiError], None] | None = None,
+        on_fault: Callable[[Exception], None] | None = None,
+        event_classes: str = "call",
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -82,22 +87,21 @@ class Ami:
             if inspect.iscoroutinefunction(callback):
                 raise TypeError(f"AMI {account.name}: {callback.__qualname__} must be a plain function")
         self.account = account
-        self.reconnects = 0
-        """How often an established connection was lost and made again."""
-        self.callback_failures = 0
+        self.backoff = backoff
         self.last_error: AmiError | None = None
         """Why there is no connection, or why the last one ended. None before anything went wrong."""
         self._events = frozenset(events) if on_event is not None else frozenset()
         self._on_event = on_event
         self._on_up = on_up
         self._on_down = on_down
+        self._on_fault = on_fault
+        self._event_classes = event_classes
         self._draw = draw
         self._sleep = sleep
         self._tls = account.tls.context() if account.tls is not None else None
         self._wire: Wire | None = None
         self._supervision: asyncio.Task[None] | None = None
         self._closed = False
-        self._been_up = False
         self._failures_seen: set[type[Exception]] = set()
 
     @property
@@ -193,14 +197,6 @@ class Ami:
         """
         return await self._connected().ask(Listing(name, headers, on_entry, timeout=self._seconds(timeout)))
 
-    async def collect(
-        self, name: str, /, *, timeout: float | None = None, **headers: Header
-    ) -> list[AmiMessage]:
-        """Send a list action and return its entries; raises as `stream` does."""
-        entries: list[AmiMessage] = []
-        await self.stream(name, lambda entry: entries.append(entry.message), timeout=timeout, **headers)
-        return entries
-
     def _seconds(self, timeout: float | None) -> float:
         return self.account.action_timeout if timeout is None else timeout
 
@@ -225,7 +221,7 @@ class Ami:
                 self._went_down(self._wire.lost.result())
             if self.last_error is not None:
                 refused = isinstance(self.last_error, AmiLoginError)
-                await self._sleep(self.account.backoff.delay(failures, self._draw(), refused=refused))
+                await self._sleep(self.backoff.delay(failures, self._draw(), refused=refused))
             with contextlib.suppress(AmiError):
                 await self._open()
             failures += 1
@@ -258,8 +254,6 @@ class Ami:
             self.last_error = error
             raise
         self._wire = wire
-        self.reconnects += self._been_up
-        self._been_up = True
         _log.info("AMI %s: logged in as %s", self.account.address, self.account.username)
         if self._on_up is not None:
             self._guard(self._on_up)
@@ -292,7 +286,7 @@ class Ami:
 
     async def _authenticate(self, wire: Wire) -> None:
         account = self.account
-        login = {"Username": account.username, "Events": account.event_classes if self._events else "off"}
+        login = {"Username": account.username, "Events": self._event_classes if self._events else "off"}
         if account.tls is None:
             # the secret itself stays off a wire that anyone may read
             challenge = await self._granted(wire, "Challenge", {"AuthType": "MD5"})
@@ -345,7 +339,8 @@ class Ami:
         try:
             callback(*arguments)
         except Exception as error:  # noqa: BLE001  # a fault in what we call must not cost the connection
-            self.callback_failures += 1
+            if self._on_fault is not None:
+                self._on_fault(error)
             # with its traceback once, not a thousand times a second
             if type(error) not in self._failures_seen:
                 self._failures_seen.add(type(error))

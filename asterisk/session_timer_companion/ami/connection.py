@@ -1,10 +1,10 @@
 """One AMI connection, from the first byte to the last.
 
-panoramisk 1.4 parses messages (`ami_messages.py`) and numbers actions (`ami_requests.py`); no other module
+panoramisk 1.4 parses messages (`messages.py`) and numbers actions (`requests.py`); no other module
 knows it. What it does with a connection beyond that is replaced here, because it sends unanswered actions
 again after a reconnect, waits for answers for ever, loses characters that two reads share, lets a line break
 in a value start a second action, and drops the connection when a callback fails. Connecting, logging in and
-staying connected is `ami.py`'s business.
+staying connected is `client.py`'s business.
 """
 
 from __future__ import annotations

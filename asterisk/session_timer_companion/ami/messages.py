@@ -28,19 +28,6 @@ class AmiMessage(Message):  # type: ignore[misc]  # panoramisk has no types; the
         value = self.get(name, "")
         return str(value[0] if isinstance(value, list) else value)
 
-    def texts(self, name: str) -> list[str]:
-        """Every value of a header that may come several times, in order."""
-        value = self.get(name, [])
-        return value if isinstance(value, list) else [value]
-
-    def variables(self) -> dict[str, str]:
-        """What `Variables` asked for, by the expression asked: {"CHANNEL(pjsip,call-id)": "…"}.
-
-        A function without a value gives an empty string, a channel variable that is not set gives `(null)`.
-        """
-        named = (line.partition("=") for line in self.texts("variable"))
-        return {name: value for name, _, value in named}
-
     @classmethod
     def parsed(cls, frame: bytes) -> AmiMessage | None:
         """What a frame says; None for bytes that are neither an answer nor an event."""
@@ -54,21 +41,15 @@ class AmiEntry:
     Header names are as Asterisk writes them.
     """
 
-    __slots__ = ("_frame", "_lines")
+    __slots__ = ("_lines",)
 
     def __init__(self, frame: bytes) -> None:
-        self._frame = frame
         self._lines = f"\r\n{frame.decode('utf-8', 'replace')}\r\n"
 
     def text(self, name: str) -> str:
         """The header's value, its first if there are several, or an empty string."""
         _, _, rest = self._lines.partition(f"\r\n{name}: ")
         return rest.partition("\r\n")[0]
-
-    @property
-    def message(self) -> AmiMessage:
-        """All of it."""
-        return AmiMessage.parsed(self._frame) or AmiMessage({})
 
     @property
     def ends(self) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from sys import intern
 from typing import NamedTuple, Protocol
 
-from session_timer import HeaderError, InternalHeader, record
+from session_timer import HeaderError, InternalHeader, SharedKey, Side, record
 
 TECHNOLOGY = "PJSIP/"
 UP = "6"
@@ -17,7 +17,17 @@ UP = "6"
 DIALOG = ("CHANNEL(pjsip,call-id)", "CHANNEL(pjsip,local_tag)", "CHANNEL(pjsip,remote_tag)")
 """The functions that name a channel's SIP dialog."""
 
-CONNECTED_NUMBER = ("CONNECTEDLINE(num)",)
+NUMBERS = ("CONNECTEDLINE(num)", "CALLERID(dnid)")
+"""The functions that name the other party: the number that Asterisk knows, and the one that was dialled."""
+
+STANDING = ("CHANNEL(state)", "CONNECTEDLINE(num)")
+"""The functions that say whether a channel is answered, and whether it has a connected number."""
+
+RECEIVED_PACKETS = ("CHANNEL(rtcp,rxcount)",)
+"""The function that counts the RTP packets of the peer."""
+
+ROWS = range(2, 6)
+"""Further rows of the internal header's name that are looked at where the first one is not ours."""
 
 MEDIA = (
     "CHANNEL(audionativeformat)",
@@ -27,13 +37,14 @@ MEDIA = (
 )
 """The functions that tell what a refresh with SDP must repeat."""
 
+_NUMBER = re.compile(r"[0-9+*#]{1,40}")
 _NOBODY = frozenset({"", "<unknown>"})
 _CODEC = re.compile(r"[A-Za-z0-9_.-]+")
 _NO_CODEC = "nothing"
 
 
 class StatusEntry(Protocol):
-    """One entry of a `Status` list, or an event that shows a channel."""
+    """One entry of a list of channels, or an event that shows a channel."""
 
     def text(self, name: str) -> str: ...
 
@@ -63,8 +74,18 @@ class Channel(NamedTuple):
     name: str
     connected: bool
     """Asterisk knows a number of the other party, without which it announces no connected line."""
-    number: str
-    """The number that was called: what the other party is told where Asterisk knows none."""
+
+
+class Numbers(NamedTuple):
+    """What Asterisk knows of the other party of a channel."""
+
+    connected: str
+    dialled: str
+
+    @property
+    def to_set(self) -> str:
+        """The number dialled, if it is one: ``s`` and ``unknown`` are none, and are shown to nobody."""
+        return self.dialled if _NUMBER.fullmatch(self.dialled) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +97,12 @@ class Call:
     """Its record's key at the edge: Call-ID and both tags."""
     header: InternalHeader | None
     """What the edge says of its timer; None: this call did not come through our edge."""
-    malformed: str = ""
-    """Why an internal header could not be read."""
-    outbound: bool = False
-    """Asterisk placed the call, so its side made the Call-ID (RFC 3261 14.1)."""
-    number: str = ""
-    """To be set as the connected number before a refresh by it; empty where Asterisk has one."""
+    refused: str = ""
+    """Why a row of the internal header's name was not believed."""
+    placed_by_us: bool = False
+    """Our side sent the initial INVITE, so it made the Call-ID (RFC 3261 14.1)."""
+    connected: bool = True
+    """Asterisk knows a number of the other party."""
 
     @property
     def call_id(self) -> str:
@@ -102,18 +123,18 @@ def endpoint(channel: str) -> str:
     return intern(channel.removeprefix(TECHNOLOGY).rpartition("-")[0])
 
 
-def header_functions(header: str) -> tuple[str, str]:
-    """The functions that read our internal header: of a call received, and of a call placed."""
-    return f"PJSIP_HEADER(read,{header})", f"PJSIP_RESPONSE_HEADER(read,{header})"
+def header_functions(header: str, row: int = 1) -> tuple[str, str]:
+    """The functions that read a row of our internal header: of a call received, and of a call placed."""
+    number = "" if row == 1 else f",{row}"
+    return f"PJSIP_HEADER(read,{header}{number})", f"PJSIP_RESPONSE_HEADER(read,{header}{number})"
 
 
 def answered(entry: StatusEntry) -> Channel | None:
-    """The channel of an entry of `Status`; None for one that is not answered or is not PJSIP's."""
+    """The channel of an entry or event; None for one that is not answered or is not PJSIP's."""
     name = entry.text("Channel")
     if entry.text("ChannelState") != UP or not name.startswith(TECHNOLOGY):
         return None
-    connected = entry.text("ConnectedLineNum") not in _NOBODY
-    return Channel(name, connected, intern(entry.text("DNID") or entry.text("Exten") or "unknown"))
+    return Channel(name, entry.text("ConnectedLineNum") not in _NOBODY)
 
 
 def media(codecs: str, t38: str, video: str, digits: str) -> Media:
@@ -122,28 +143,32 @@ def media(codecs: str, t38: str, video: str, digits: str) -> Media:
     return Media(audio, t38 == "ENABLED", bool(video), digits)
 
 
-def read(channel: Channel, dialog: tuple[str, ...], inbound: str, outbound: str) -> Call | None:
-    """The call of a channel, from Call-ID, tags and internal headers; None where there is no dialog."""
-    call_id, local_tag, remote_tag = dialog
-    if not (call_id and local_tag and remote_tag):
-        return None
-    internal, malformed = _internal(inbound or outbound)
-    return Call(
-        channel=channel.name,
-        key=record.key(call_id, local_tag, remote_tag),
-        header=internal,
-        malformed=malformed,
-        outbound=bool(outbound) and not inbound,
-        number="" if channel.connected else channel.number,
-    )
+def verified(rows: Iterable[str], key: SharedKey, call_id: str) -> tuple[InternalHeader | None, str]:
+    """The first row that our key has signed for this call; else why the last one that is there has not.
+
+    pjsip may read rows that Kamailio did not see, so that a stranger's may come before ours.
+    """
+    refused = ""
+    for value in rows:
+        if value:
+            try:
+                return InternalHeader.decode(value, key, call_id), ""
+            except HeaderError as error:
+                refused = str(error)
+    return None, refused
 
 
-@lru_cache(maxsize=1024)
-def _internal(value: str) -> tuple[InternalHeader | None, str]:
-    """Our header, and why it cannot be read. Thousands of calls share a few values."""
-    if not value:
-        return None, ""
-    try:
-        return InternalHeader.decode(value), ""
-    except HeaderError as error:
-        return None, str(error)
+def is_number(text: str) -> bool:
+    """Whether Asterisk has a number there."""
+    return text not in _NOBODY
+
+
+def is_placed_by_us(header: InternalHeader | None, rows: Sequence[str]) -> bool:
+    """Whether our side sent the initial INVITE: the header says so, else the response that had one.
+
+    A re-INVITE of the peer brings the header of a call received to a call that Asterisk placed.
+    """
+    if header is not None and header.placed is not None:
+        return header.placed is Side.LOCAL
+    received, placed, *_ = (*rows, "", "")
+    return bool(placed) and not received

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from session_timer.session import Method, Reason
 
-from session_timer_companion.channels import calls
 from session_timer_companion.channels.calls import Media
 
 Action = tuple[str, Mapping[str, str]]
@@ -87,17 +86,17 @@ def by_repetition(channel: str, media: Media) -> list[Action]:
     return [_set(channel, "PJSIP_DTMF_MODE()", mode) for mode in (other, media.digits)]
 
 
-def ask_dialog(channel: str) -> list[Action]:
-    """Which dialog a channel has: its Call-ID, our tag, the peer's tag."""
-    return [("Getvar", {"Channel": channel, "Variable": name}) for name in calls.DIALOG]
+def set_digits(channel: str, mode: str) -> list[Action]:
+    """Send digits in this way again, where a pair of orders was broken off in between."""
+    return [_set(channel, "PJSIP_DTMF_MODE()", mode)]
 
 
-def hang_up(channel: str, reason: Reason) -> list[Action]:
-    """End an expired call so that its CDR says why."""
-    return [
-        _set(channel, "CDR(userfield)", f"session-timer: {reason}"),
-        ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)}),
-    ]
+def hang_up(channel: str, reason: Reason, cdr_field: str) -> list[Action]:
+    """End an expired call; the CDR variable `cdr_field`, if any is named, says why."""
+    actions: list[Action] = []
+    if cdr_field:
+        actions.append(_set(channel, f"CDR({cdr_field})", f"session-timer: {reason.text}"))
+    return [*actions, ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)})]
 
 
 def _set(channel: str, variable: str, value: str) -> Action:

@@ -32,14 +32,14 @@ class StuckChannels:
         ami: Ami,
         on_answer: Callable[[str], None],
         *,
-        beside: BackgroundTasks,
+        background: BackgroundTasks,
         log: structlog.typing.FilteringBoundLogger,
         chance: Callable[[], float],
     ) -> None:
         self._names: set[str] = set()
         self._ami = ami
         self._on_answer = on_answer
-        self._beside = beside
+        self._background = background
         self._log = log
         self._chance = chance
 
@@ -71,10 +71,8 @@ class StuckChannels:
             if error.channel:
                 if error.channel not in self._names:
                     self._names.add(error.channel)
-                    self._beside.spawn(self._ask_apart(error.channel))
-                    self._log.warning(
-                        "channel does not answer; the others go on without", channel=error.channel
-                    )
+                    self._background.spawn(self._ask_apart(error.channel))
+                    self._log.warning("channel_stuck", channel=error.channel)
                 self._ami.reconnect(str(error))
             raise
 

@@ -12,12 +12,13 @@ from session_timer_companion.doctor.finding import PJSIP, Finding, Level
 MANAGER = "/etc/asterisk/manager.d/session-timer.conf"
 
 NEEDED = {
+    "CoreShowChannels": "to list the calls that are up without holding their locks",
     "Status": "to find the calls that are up",
     "Getvar": "to read a call's dialog, its codecs and the edge's header",
     "Setvar": "to make Asterisk send a refresh",
     "Hangup": "to end a call that expired",
 }
-"""AMI actions that the companion uses, and what for; `write = call` allows them all."""
+"""AMI actions that the companion uses, and what for; `write = call,reporting` allows them all."""
 
 TOO_MUCH = ("Command", "Originate", "UpdateConfig", "ModuleLoad", "DBPut")
 """AMI actions that whoever learns the password could do harm with; none is used."""
@@ -41,7 +42,7 @@ class AsteriskFacts:
 
     name: str
     address: str
-    refused: str = ""
+    unreachable: str = ""
     """Why there is no connection or no login."""
     actions: frozenset[str] = frozenset()
     """What the account may do."""
@@ -51,8 +52,8 @@ class AsteriskFacts:
     """Answered PJSIP channels."""
     foreign: int = 0
     """Those without our internal header."""
-    malformed: tuple[tuple[str, str], ...] = ()
-    """Call-ID and what is wrong with its internal header."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Call-ID, and why a row of the internal header's name is not believed."""
     unrecorded: tuple[str, ...] = ()
     """Call-IDs whose record the edge does not have."""
     moved: bool = False
@@ -64,8 +65,8 @@ class AsteriskFacts:
 def of_asterisk(facts: AsteriskFacts, config: Config, *, alone: bool = False) -> Iterator[Finding]:
     """Login, privileges, events, live calls; then each endpoint."""
     about = f"Asterisk {facts.name}"
-    if facts.refused:
-        yield Finding(Level.PROBLEM, about, facts.refused, "nothing can be refreshed or ended here")
+    if facts.unreachable:
+        yield Finding(Level.PROBLEM, about, facts.unreachable, "nothing can be refreshed or ended here")
         return
     yield Finding(Level.OK, about, f"logged in at {facts.address}")
     lacking = [action for action in NEEDED if action not in facts.actions]
@@ -75,7 +76,7 @@ def of_asterisk(facts: AsteriskFacts, config: Config, *, alone: bool = False) ->
             about,
             f"the account may not {action}",
             f"the companion needs it {NEEDED[action]}",
-            "write = call",
+            "write = call,reporting",
             MANAGER,
         )
     if not lacking:
@@ -87,7 +88,7 @@ def of_asterisk(facts: AsteriskFacts, config: Config, *, alone: bool = False) ->
             about,
             f"the account may also {', '.join(excess)}",
             "the companion uses none of it, and a stolen password would",
-            "write = call   and no more",
+            "write = call,reporting   and no more",
             MANAGER,
         )
     yield from _events(facts, about)
@@ -112,7 +113,7 @@ def _events(facts: AsteriskFacts, about: str) -> Iterator[Finding]:
             Level.NOTE,
             about,
             "no channel came or went while we listened: whether events arrive was not seen",
-            "Asterisk tells an account what it may do, not what it may hear",
+            "Asterisk tells an account what it may do, not what it may apply_record",
             "place a call meanwhile: session-timer doctor --listen 30",
         )
 
@@ -131,13 +132,13 @@ def _calls(facts: AsteriskFacts, about: str, config: Config, *, alone: bool) -> 
             "asterisk: [<address of this Asterisk as Kamailio sees it>]",
             "the configuration that the edge reads",
         )
-    for call_id, reason in facts.malformed[:3]:
+    for call_id, reason in facts.refused[:3]:
         yield Finding(
             Level.PROBLEM,
             about,
-            f"the internal header of call {call_id} cannot be read: {reason}",
-            "edge and companion are of different releases",
-            "install the same release on both",
+            f"the internal header of call {call_id} is not believed: {reason}",
+            "edge and companion have different keys or releases, or a peer speaks in that header",
+            "the same key file and the same release on both",
         )
     if facts.unrecorded:
         yield Finding(
@@ -147,8 +148,8 @@ def _calls(facts: AsteriskFacts, about: str, config: Config, *, alone: bool) -> 
             f"such as {facts.unrecorded[0]}",
             "after a restart of the edge without its table these calls are probed, never hung up unheard; "
             "in any other case the companion asks an edge that did not see them",
-            "edge: {rpc: ...}   of each edge must be reachable under the address that it writes itself",
-            "the configuration that the edge reads",
+            "companion: {edges: [{name: ..., door: ...}]}   with the edge that saw the call",
+            "the configuration",
         )
 
 
@@ -189,7 +190,7 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             f"timers={timers}",
             "Asterisk negotiates, refreshes and gives up by itself while edge and companion do the same: "
             "they collide, and whoever loses count ends the call",
-            "timers = no   (or mode: watch in the profile of these calls)",
+            "timers = no   (or mode: endpoint_timers in the profile of these calls)",
             f"{PJSIP}, [{name}]",
         )
     if not any(_anchored(policy) and policy.use_update for policy in policies):

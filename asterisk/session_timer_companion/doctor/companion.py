@@ -27,6 +27,8 @@ class CompanionFacts:
     swallowed: int = 0
     """Refreshes that Asterisk called a success, and only another form brought an answer."""
     faults: int = 0
+    brake: bool = False
+    """No call is hung up until somebody says so."""
 
 
 def of_configuration(configuration: Configuration, path: Path) -> Iterator[Finding]:
@@ -35,16 +37,7 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
     about, file = "configuration", str(path)
     peers = len(shared.peers)
     yield Finding(Level.OK, about, f"{path} is valid: {peers} peer profile{'s' * (peers != 1)}")
-    if not shared.edge.rpc and not all(server.alone for server in settings.ami):
-        yield Finding(
-            Level.NOTE,
-            about,
-            "edge.rpc is not set",
-            "a call whose internal header names no edge cannot be followed: no record tells of its refreshes",
-            'edge: {rpc: "udp:<address of Kamailio>:8090"}',
-            file,
-        )
-    if not shared.asterisk and shared.edge.rpc:
+    if configuration.edges and not shared.anchors:
         yield Finding(
             Level.PROBLEM,
             about,
@@ -54,6 +47,8 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             "asterisk: [<address of Asterisk as Kamailio sees it>]",
             file,
         )
+    for warning in shared.warnings:
+        yield Finding(Level.NOTE, about, f"{warning.path}: {warning.reason}", file=file)
     if shared.policy.floor < 90:
         yield Finding(
             Level.NOTE,
@@ -72,8 +67,8 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             "companion: {http: {host: 127.0.0.1}}",
             file,
         )
-    for server in settings.ami:
-        yield from _secret(server.name, server.secret_file, server.secret is not None, path)
+    for server, holder in zip(settings.ami, configuration.password_holders, strict=True):
+        yield from _readable_by_all(server.name, holder)
         if server.tls is None and not _loopback(server.host):
             yield Finding(
                 Level.NOTE,
@@ -85,8 +80,7 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             )
 
 
-def _secret(name: str, secret_file: str | None, inline: bool, path: Path) -> Iterator[Finding]:  # noqa: FBT001
-    holder = path if inline else path.parent / secret_file if secret_file else None
+def _readable_by_all(name: str, holder: Path | None) -> Iterator[Finding]:
     if holder is None:
         return
     try:
@@ -137,13 +131,21 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
         )
     for part in facts.waiting_for:
         yield Finding(Level.PROBLEM, about, f"not ready: {part}", "its calls are not kept")
+    if facts.brake:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            "the brake is on: there were too many hang-ups within a minute",
+            "no call is hung up until a person has looked",
+            "session-timer resume   once you know why (the log: hung_up, brake_on)",
+        )
     if facts.swallowed:
         yield Finding(
             Level.PROBLEM,
             about,
-            f"{facts.swallowed} refreshes since its start: Asterisk said Success, and sent nothing",
-            "the endpoint swallows UPDATE: time is lost until the companion refreshes with SDP",
-            "the endpoint's options (above); the log names each call: `no sign that the refresh left`",
+            f"{facts.swallowed} refreshes since its start: Asterisk said Success, and none passed the edge",
+            "the endpoint swallows UPDATE, or the edge's routes do not see requests within dialogs",
+            "the endpoint's options (above); the log names each call: `refresh_swallowed`, `route_not_armed`",
             PJSIP,
         )
     if facts.faults:
@@ -152,7 +154,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             about,
             f"{facts.faults} errors in our code since its start (session_timer_faults_total)",
             "the calls went on; what was due was tried again",
-            "journalctl -u session-timer-companion | grep fault   and report what it says",
+            "journalctl -u session-timer-companion | grep internal_error   and report what it says",
         )
 
 

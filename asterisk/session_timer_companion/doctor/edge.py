@@ -1,107 +1,88 @@
-"""What the doctor makes of an edge: reachable, equipped, its clock running. Facts in, findings out."""
+"""What the doctor makes of an edge: reachable, with our key, our settings, and its routes armed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from session_timer.record import CHANGES, RECORDS
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from session_timer_companion.doctor.finding import KAMAILIO, Finding, Level
 
-TABLES = (RECORDS, CHANGES)
-"""What our part of Kamailio keeps."""
-
-FAULTS = "session_timer_faults"
-"""The statistic that counts errors in our code."""
+FAULTS = "faults"
+"""The statistic of the edge that counts errors in our code."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
     """What one edge was seen to be."""
 
+    name: str
     address: str
     unreachable: str = ""
-    version: str = ""
-    modules: frozenset[str] | None = None
-    """None: it does not tell."""
-    tables: frozenset[str] | None = None
-    clocks: int = 0
-    """Clocks that it publishes."""
+    clock: str = ""
     running: bool = False
-    """One of them moved on while the doctor waited."""
-    list_unreadable: str = ""
-    """Why the list of changes could not be read."""
-    faults: int = 0
-    """Errors in our code that the binding has caught."""
+    """Its clock moved on while the doctor waited."""
+    same_settings: bool = True
+    stats: Mapping[str, int] = field(default_factory=dict)
+    aged: int = 0
+    """Calls of ours there whose age is past half their interval, and whose record shows no refresh."""
+    off_path: int = 0
+    """Calls of ours there of whose requests it sees none."""
 
 
 def of_edge(facts: EdgeFacts) -> Iterator[Finding]:
-    """Reachable, equipped, its clock running, and nothing beside us that does our work badly."""
-    about = f"edge {facts.address}"
+    """Reachable, by our key, with our settings; and what its statistics show."""
+    about = f"edge {facts.name}"
     if facts.unreachable:
         yield Finding(
             Level.PROBLEM,
             about,
-            f"its JSON-RPC does not answer: {facts.unreachable}",
-            "no refresh can be confirmed; no call is hung up for that, but each one is probed",
-            'modparam("jsonrpcs", "dgram_socket", "udp:<this address>:8090")   and no firewall in between',
+            f"its door at {facts.address} cannot be read: {facts.unreachable}",
+            "no refresh can be confirmed, and while there is time none is sent; no call is hung up for that",
+            "the door's lines in Kamailio's configuration, the same key on both sides, no firewall between",
             KAMAILIO,
         )
         return
-    yield Finding(Level.OK, about, f"answers: {facts.version or 'Kamailio'}")
-    missing = [table for table in TABLES if facts.tables is not None and table not in facts.tables]
-    if missing:
+    yield Finding(Level.OK, about, f"replies at {facts.address}")
+    if not facts.running:
         yield Finding(
             Level.PROBLEM,
             about,
-            f"it has no table {' and no table '.join(missing)}",
-            "our part is not loaded there: it writes no records",
-            'include_file "session-timer.cfg"',
-            KAMAILIO,
+            "its clock stands still" if facts.clock else "it names no clock",
+            "how old a record is cannot be told",
+            "restart Kamailio, and report this",
         )
-        return
-    if facts.modules is not None and "sst" in facts.modules:
+    if not facts.same_settings:
         yield Finding(
             Level.PROBLEM,
             about,
-            "the module sst is loaded beside us",
-            "both write Session-Expires and answer 422, and sst ends dialogs by an interval of its own",
-            'remove loadmodule "sst.so" and every modparam("sst", ...)',
-            KAMAILIO,
+            "it has other settings than this companion (session_timer, peers or header differ)",
+            "edge and companion may decide differently of the same call",
+            "copy the file to both, reload both",
+            "the configuration",
         )
-    yield from _clock(facts, about)
-    if facts.faults:
+    if facts.stats.get(FAULTS, 0):
         yield Finding(
             Level.PROBLEM,
             about,
-            f"{facts.faults} errors in our code since it started ({FAULTS})",
+            f"{facts.stats[FAULTS]} errors in our code since it started",
             "the calls went on without session timers",
             "journalctl -u kamailio | grep 'session timer: fault'   and report what it says",
         )
-
-
-def _clock(facts: EdgeFacts, about: str) -> Iterator[Finding]:
-    if facts.list_unreadable:
-        yield Finding(
-            Level.NOTE,
-            about,
-            f"its list of changes cannot be read: {facts.list_unreadable}",
-            "a list longer than a datagram is not answered; records are then read one after the other",
-        )
-    elif not facts.clocks or not facts.running:
+    if facts.aged and not facts.stats.get("refreshed_local", 0):
         yield Finding(
             Level.PROBLEM,
             about,
-            "its clock stands still" if facts.clocks else "it publishes no clock",
-            "how old a record is cannot be told, so calls found at a start are refreshed at once",
-            'include_file "session-timer-native.cfg"   or, with a KEMI script, "session-timer.cfg" and in '
-            "its class ksr_session_timer_tick = every_second",
+            f"{facts.aged} calls are past half their interval, and it has seen no refresh of any call",
+            "its routes do not see requests within dialogs: arm them for these too",
+            "route(SESSION_TIMER_REQUEST) before t_relay for requests with a To tag as well",
             KAMAILIO,
         )
-    else:
+    if facts.off_path:
         yield Finding(
-            Level.OK,
+            Level.NOTE,
             about,
-            "its clock runs; by how much the hosts' wall clocks differ does not matter, nobody reads them",
+            f"of {facts.off_path} calls it sees no request within the dialog",
+            "such calls are refreshed and never judged: their death is found by Asterisk alone",
+            "record_route() for every INVITE that passes it",
+            KAMAILIO,
         )

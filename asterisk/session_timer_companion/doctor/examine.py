@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from session_timer import Side
 
 from session_timer_companion import __version__
-from session_timer_companion.ami.client import Ami, AmiAccount, AmiEntry, AmiError
+from session_timer_companion.ami.client import Ami, AmiAccount, AmiEntry, AmiError, AmiRefused
 from session_timer_companion.channels import queries
 from session_timer_companion.channels.calls import Call
+from session_timer_companion.companion import edge_clients
 from session_timer_companion.config import Configuration
 from session_timer_companion.doctor.asterisk import OPTIONS, AsteriskFacts, of_asterisk
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
-from session_timer_companion.doctor.edge import FAULTS, EdgeFacts, of_edge
+from session_timer_companion.doctor.edge import EdgeFacts, of_edge
 from session_timer_companion.doctor.finding import Finding
-from session_timer_companion.edge.client import Changes, Edge, Missing, Told, Unreachable
-from session_timer_companion.edge.pool import Edges
+from session_timer_companion.edge.client import EdgeClient, Found, Missing, Unreachable
+from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.http.client import Client, ClientError, address
 
 LISTEN = 2.5
@@ -32,7 +35,11 @@ LOOK = 1.0
 RECORDS_AT_MOST = 200
 """Calls whose records are asked for: a sample is enough to see whether the edge has them."""
 
-_SWALLOWED = "session_timer_refreshes_suppressed"
+_SWALLOWED = "session_timer_refreshes_swallowed"
+_FAULTS = "session_timer_faults"
+
+AGED = 60.0
+"""Seconds past half the interval after which a call without refresh is suspicious."""
 
 
 async def examine(
@@ -42,24 +49,27 @@ async def examine(
 
     `listen` is how long events and clocks are watched, in seconds.
     """
-    edges = Edges(configuration.shared.edge.rpc, configuration.settings.rpc_timeout)
+    edges = EdgePool(edge_clients(configuration))
+    counted = _Calls(Counter(), Counter())
     named = tuple(endpoints)
+    digest = configuration.shared.digest()
+    addresses = {place.name: place.door for place in configuration.edges}
     try:
         asterisks = await asyncio.gather(
             *[
-                _asterisk(
-                    _Visit(account, configuration.shared.edge.header, edges, named, listen, server.alone)
-                )
-                for account, server in zip(configuration.accounts, configuration.settings.ami, strict=True)
+                _asterisk(_Visit(account, configuration, edges, counted, named, listen))
+                for account in configuration.settings.ami
             ]
         )
-        # After the calls have named their edges, beside the configured one.
-        kamailios = await asyncio.gather(*[_edge(edge, listen) for edge in edges.all()])
+        # After the records of the calls have been read: they show what each edge sees.
+        kamailios = await asyncio.gather(
+            *[_edge(edge, addresses[edge.name], digest, listen, counted) for edge in edges.all()]
+        )
     finally:
-        edges.close()
+        await edges.close()
     found = list(of_configuration(configuration, path))
-    for facts, server in zip(asterisks, configuration.settings.ami, strict=True):
-        found += of_asterisk(facts, configuration.shared, alone=server.alone)
+    for facts, account in zip(asterisks, configuration.settings.ami, strict=True):
+        found += of_asterisk(facts, configuration.shared, alone=account.alone)
     for kamailio in kamailios:
         found += of_edge(kamailio)
     if configuration.settings.http.enabled:
@@ -73,13 +83,12 @@ class _Visit:
     """What to look at in one Asterisk."""
 
     account: AmiAccount
-    header: str
-    edges: Edges
+    configuration: Configuration
+    edges: EdgePool
+    calls: _Calls
     named: tuple[str, ...]
     """Endpoints, beside those of our calls."""
     listen: float
-    alone: bool
-    """There is no edge in front: every call is ours."""
 
 
 async def _asterisk(visit: _Visit) -> AsteriskFacts:
@@ -92,17 +101,20 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
     try:
         await ami.connect()
         facts = replace(facts, actions=frozenset(await _allowed(ami)))
-        if not {"Status", "Getvar"} <= facts.actions:
+        if not ({"Status", "Getvar"} <= facts.actions):
             return facts
         before = await _channels(ami)
-        calls = await queries.these(ami, await queries.answered(ami), visit.header)
-        ours = [call for call in calls if call.header is not None or visit.alone]
-        unrecorded = await _unrecorded(calls, visit.edges)
+        header = visit.configuration.shared.edge.header
+        key = None if account.alone else visit.configuration.key
+        found = await queries.these(ami, await queries.answered(ami), header, key)
+        calls = [call for call in found.values() if call is not None]
+        ours = [call for call in calls if call.header is not None or account.alone]
+        unrecorded = await _unrecorded(calls, visit)
         facts = replace(
             facts,
             calls=len(calls),
             foreign=sum(call.header is None for call in calls),
-            malformed=tuple((call.call_id, call.malformed) for call in calls if call.malformed),
+            refused=tuple((call.call_id, call.refused) for call in calls if call.refused),
             endpoints=await _endpoints(ami, {*visit.named, *(call.endpoint for call in ours)}),
         )
         *between, after = await _looks(ami, visit.listen)
@@ -111,7 +123,7 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
         standing = tuple(call.call_id for call in unrecorded if call.channel in after)
         return replace(facts, moved=moved, heard=bool(heard), unrecorded=standing)
     except AmiError as error:
-        return replace(facts, refused=str(error))
+        return replace(facts, unreachable=str(error))
     finally:
         await ami.aclose()
 
@@ -128,7 +140,10 @@ async def _channels(ami: Ami) -> frozenset[str]:
     def entry(shown: AmiEntry) -> None:
         names.add(shown.text("Channel"))
 
-    await ami.stream("Status", entry)
+    try:
+        await ami.stream("CoreShowChannels", entry)
+    except AmiRefused:
+        await ami.stream("Status", entry)
     return frozenset(names)
 
 
@@ -143,14 +158,17 @@ async def _looks(ami: Ami, listen: float) -> list[frozenset[str]]:
     return seen
 
 
-async def _unrecorded(calls: Iterable[Call], edges: Edges) -> list[Call]:
-    """The calls with our header that their edge knows nothing of."""
+async def _unrecorded(calls: Iterable[Call], visit: _Visit) -> list[Call]:
+    """The calls with our header that their edge knows nothing of; the others are counted."""
     ours = [(call, call.header) for call in calls if call.header is not None]
     unrecorded: list[Call] = []
     for call, header in ours[:RECORDS_AT_MOST]:
-        edge = edges.at(header.rpc)
-        if edge is not None and isinstance(await edge.record(call.key), Missing):
+        edge = visit.edges.named(header.edge)
+        reply = await edge.record(call.key) if edge is not None else None
+        if isinstance(reply, Missing):
             unrecorded.append(call)
+        elif isinstance(reply, Found) and edge is not None:
+            visit.calls.note(edge, reply, asyncio.get_running_loop().time())
     return unrecorded
 
 
@@ -168,43 +186,48 @@ async def _endpoints(ami: Ami, names: Iterable[str]) -> dict[str, dict[str, str]
     return options
 
 
-async def _edge(edge: Edge, listen: float) -> EdgeFacts:
-    facts = EdgeFacts(edge.address)
-    version = await edge.ask("core.version")
-    if isinstance(version, Unreachable) and not edge.up:
-        return replace(facts, unreachable=version.reason)
-    # A Kamailio that refuses a question has answered.
-    told = str(version.value).strip() if isinstance(version, Told) else ""
-    modules = _names(await edge.ask("core.modules"))
-    tables = _names(await edge.ask("htable.listTables"))
-    if tables is None and not isinstance(await edge.record(""), Missing):
-        tables = frozenset()  # no htable at all, or none of ours
+async def _edge(edge: EdgeClient, address: str, digest: str, listen: float, calls: _Calls) -> EdgeFacts:
+    facts = EdgeFacts(edge.name, address)
     first = await edge.changes()
-    await asyncio.sleep(max(listen, 1.5))  # a clock is published each second
+    before = asyncio.get_running_loop().time()
+    await asyncio.sleep(min(listen, 1.5))
     second = await edge.changes()
-    facts = replace(facts, version=told, modules=modules, tables=tables)
-    if isinstance(first, Changes) and isinstance(second, Changes):
-        running = any(second.clocks.get(name, at) > at for name, at in first.clocks.items())
-        facts = replace(facts, clocks=len(second.clocks), running=running)
-    elif isinstance(second, Unreachable):
-        facts = replace(facts, list_unreadable=second.reason)
-    return replace(facts, faults=await _faults(edge))
+    if isinstance(first, Unreachable) or isinstance(second, Unreachable):
+        reason = first.reason if isinstance(first, Unreachable) else edge.reason
+        return replace(facts, unreachable=reason.removeprefix(f"edge {edge.name}: "))
+    said = second.facts
+    clock = said.clock if said is not None else ""
+    # The same moment of its clock, by both readings: one that stands still seems to fall behind.
+    running = clock in edge.clocks.names and edge.clocks.drift(clock, before) < 1.0
+    return replace(
+        facts,
+        clock=clock,
+        running=running,
+        same_settings=said is None or said.digest == digest,
+        stats=said.stats if said is not None else {},
+        aged=calls.aged.get(edge.name, 0),
+        off_path=calls.off_path.get(edge.name, 0),
+    )
 
 
-def _names(answer: Told | Unreachable) -> frozenset[str] | None:
-    """The strings of a list, or the `name` of each of its structures; None for no list."""
-    if isinstance(answer, Unreachable) or not isinstance(answer.value, list):
-        return None
-    return frozenset(str(one.get("name")) if isinstance(one, dict) else str(one) for one in answer.value)
+@dataclass(slots=True)
+class _Calls:
+    """What the records of live calls show, counted by edge."""
 
+    aged: Counter[str]
+    off_path: Counter[str]
 
-async def _faults(edge: Edge) -> int:
-    answer = await edge.ask("stats.fetchn", FAULTS)
-    if isinstance(answer, Told) and isinstance(answer.value, dict):
-        counted = [value for name, value in answer.value.items() if str(name).endswith(FAULTS)]
-        if counted and isinstance(counted[0], int):
-            return counted[0]
-    return 0
+    def note(self, edge: EdgeClient, found: Found, now: float) -> None:
+        """Count one call."""
+        record = found.record
+        agreed = record.dialog.agreement
+        at = found.clocks.ours(record.clock, record.at)
+        if record.ours is None and not record.on_path:
+            self.off_path[edge.name] += 1
+        if agreed is None or at is None or record.refreshes:
+            return
+        if agreed.refresher is Side.LOCAL and now - at > agreed.interval / 2 + AGED:
+            self.aged[edge.name] += 1
 
 
 def _companion(client: Client) -> CompanionFacts:
@@ -219,15 +242,16 @@ def _companion(client: Client) -> CompanionFacts:
     counted = {
         family.name: int(sum(sample.value for sample in family.samples))
         for family in text_string_to_metric_families(metrics)
-        if family.name in (_SWALLOWED, FAULTS)
+        if family.name in (_SWALLOWED, _FAULTS)
     }
     return replace(
         facts,
         running=True,
         version=str(report.get("version", "unknown")),
         waiting_for=tuple(waiting),
+        brake=report.get("brake") == "on",
         swallowed=counted.get(_SWALLOWED, 0),
-        faults=counted.get(FAULTS, 0),
+        faults=counted.get(_FAULTS, 0),
     )
 
 

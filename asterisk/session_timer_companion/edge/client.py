@@ -1,22 +1,26 @@
-"""What the companion asks an edge, and what the answers mean; they come and go by `edge_wire.py`.
+"""What the companion asks an edge, and what the replies mean; they come and go by `door.py`.
 
-edge = Edge("udp:198.18.0.10:8090")
-answers = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception
+    edge = EdgeClient("edge-1", Door("http://192.0.2.10:5060", key, timeout=1.0))
+    replies = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception
+
+Records that are asked for in the same moment go into one request.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from session_timer import Record, RecordError
-from session_timer.record import CHANGES, CLOCK, RECORDS
 
-from session_timer_companion.edge.rpc import EdgeWire
+from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.door import MOST_KEYS, Door, DoorError
 
-_NO_SUCH_KEY = "Key name doesn't exist"
+JUMP = 2.0
+"""Seconds. By more than this our clock falls behind an edge's only where our host stood still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,148 +28,245 @@ class Found:
     """The edge has a record of this dialog."""
 
     record: Record
+    clocks: Clocks
+    """As the edge that said so knows them: nobody else tells how old its records are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The edge answered, and knows no such dialog."""
+    """The edge replied, and knows no such dialog."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer, or none that this code can read: nobody can say."""
+    """No reply, or none that this code can read: nobody can say."""
 
     reason: str
 
 
-Answer = Found | Missing | Unreachable
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What Kamailio answered to a question of another kind."""
-
-    value: object
+RecordReply = Found | Missing | Unreachable
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the edge lists: readings of monotonic clocks, and the records that changed in the last minute."""
+    """The records that changed in the last minute, by their key, and what else the edge says of itself."""
 
-    clocks: Mapping[str, float]
-    """Seconds, by the clock's name."""
     records: Mapping[str, Record]
-    """By their key."""
+    facts: EdgeFacts | None = None
 
 
-class _NoAnswer(Exception):  # noqa: N818  # a fact, and named for it
-    """Kamailio did not answer, or answered with an error."""
+@dataclass(frozen=True, slots=True)
+class EdgeFacts:
+    """What an edge says of itself."""
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.refused = refused
-        """Kamailio itself said no: it is there."""
+    clock: str
+    digest: str
+    """Of the settings that edge and companion must agree on."""
+    clocks: tuple[str, ...] = ()
+    """The clocks of which it publishes readings: its own, and those of edges that replicate to it."""
+    stats: Mapping[str, int] = field(default_factory=dict)
 
 
-class Edge:
-    """One Kamailio. `address` is ``udp:<host>:<port>`` or ``unix:<path>``; times are in seconds."""
+@dataclass(frozen=True, slots=True)
+class LeadWanted:
+    """Ask for the lead of one Asterisk; 0 seconds give it up."""
 
-    def __init__(self, address: str, timeout: float = 1.0) -> None:
-        self.address = address
-        self._wire = EdgeWire(address, timeout)
+    asterisk: str
+    by: str
+    seconds: float
 
-    @property
-    def up(self) -> bool | None:
-        """Whether it answered last time; None before anything was asked."""
-        return self._wire.up
+    def question(self) -> dict[str, Any]:
+        """As the door reads it."""
+        return {"name": self.asterisk, "by": self.by, "seconds": self.seconds}
 
-    @property
-    def losses(self) -> int:
+
+class EdgeClient:
+    """One Kamailio, by the name that it writes into internal headers. Times are in seconds.
+
+    `stand_ins` are the names of edges that replicate its records (DMQ): what they say counts as its own copy.
+    """
+
+    def __init__(self, name: str, door: Door, stand_ins: Sequence[str] = ()) -> None:
+        self.name = name
+        self.stand_ins = tuple(stand_ins)
+        self.up: bool | None = None
+        """Whether it replied last time; None before anything was asked."""
+        self.losses = 0
         """How often nothing at all came back: each may hide that changes were missed."""
-        return self._wire.losses
+        self.reason = ""
+        """Why it did not reply last time."""
+        self.paused = 0.0
+        """Seconds that our host has stood still by this edge's clock, and nobody has made up for yet."""
+        self._door = door
+        self.clocks = Clocks()
+        self._wanted: dict[str, asyncio.Future[RecordReply]] = {}
+        self._asking: asyncio.Task[None] | None = None
 
-    async def record(self, key: str) -> Answer:
+    async def record(self, key: str) -> RecordReply:
         """Ask for one dialog's record."""
         return (await self.records([key]))[0]
 
-    async def records(self, keys: Sequence[str]) -> list[Answer]:
-        """Ask for the records of any number of dialogs; the answers in the same order."""
-        requests = [("htable.get", RECORDS, key) for key in keys]
-        return [self._record(answer) for answer in await self._wire.call(requests)]
+    async def records(self, keys: Sequence[str]) -> list[RecordReply]:
+        """Ask for the records of any number of dialogs; the replies in the same order."""
+        loop = asyncio.get_running_loop()
+        waiting = []
+        for key in keys:
+            future = self._wanted.get(key)
+            if future is None:
+                future = self._wanted[key] = loop.create_future()
+            waiting.append(future)
+        if waiting and self._asking is None:
+            self._asking = asyncio.create_task(self._ask_for_all())
+        return [await asyncio.shield(future) for future in waiting]
+
+    async def lead(self, wanted: LeadWanted) -> str | None:
+        """Ask for the lead of one Asterisk: the name of who has it now; None where the edge cannot say."""
+        try:
+            reply = await self._ask({"lead": wanted.question()})
+        except DoorError:
+            return None
+        leading = reply.get("lead")
+        return str(leading.get("by", "")) or None if isinstance(leading, dict) else None
 
     async def changes(self) -> Changes | Unreachable:
-        """Ask for the list of changes."""
+        """Ask for the list of changes, and for how the edge is."""
         try:
-            return _changes(_result((await self._wire.call([("htable.dump", CHANGES)]))[0]))
-        except _NoAnswer as error:
-            return Unreachable(f"edge {self.address}: {error}")
+            reply = await self._ask({"changes": True})
+        except DoorError as error:
+            return Unreachable(f"edge {self.name}: {error}")
+        given = reply.get("changes")
+        texts = given if isinstance(given, dict) else {}
+        records: dict[str, Record] = {}
+        for key, text in texts.items():
+            # What another version wrote is left to the reading of single records, which says so.
+            with contextlib.suppress(RecordError):
+                records[key] = Record.decode(text if isinstance(text, str) else "")
+        more = [key for key in _list(reply.get("more")) if isinstance(key, str)]
+        for key, found in zip(more, await self.records(more), strict=True):
+            if isinstance(found, Found):
+                records[key] = found.record
+        return Changes(records, _facts(reply))
 
-    async def ask(self, method: str, *params: str) -> Told | Unreachable:
-        """Ask Kamailio anything else, for instance which modules it has loaded."""
+    async def close(self) -> None:
+        """Let go of the connections; what is under way counts as unanswered."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._door.close()
+
+    async def _ask_for_all(self) -> None:
+        """Ask for what is wanted, and for what is wanted meanwhile, until all have their replies."""
         try:
-            return Told(_result((await self._wire.call([(method, *params)]))[0]))
-        except _NoAnswer as error:
-            return Unreachable(str(error))
+            while self._wanted:
+                wanted, self._wanted = self._wanted, {}
+                keys = list(wanted)
+                batches = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
+                # One first: where nobody is there, to ask for the others too would keep thousands waiting.
+                await self._ask_for(batches[0], wanted)
+                if self.up is False:
+                    for future in wanted.values():
+                        _settle(future, Unreachable(f"edge {self.name}: {self.reason}"))
+                    continue
+                await asyncio.gather(*[self._ask_for(batch, wanted) for batch in batches[1:]])
+        finally:
+            self._asking = None
+            for future in self._wanted.values():
+                future.cancel()
 
-    async def clock(self, name: str) -> float | None:
-        """Ask for one clock's reading in seconds, where the list of changes is too long to be read."""
-        with contextlib.suppress(_NoAnswer, ValueError):
-            (answer,) = await self._wire.call([("htable.get", CHANGES, CLOCK + name)])
-            return float(_text(_result(answer), "item", "value"))
-        return None
-
-    def close(self) -> None:
-        """Let go of the socket; what is under way counts as unanswered."""
-        self._wire.failed(OSError("closed"))
-
-    def _record(self, answer: bytes | str) -> Answer:
+    async def _ask_for(self, keys: list[str], wanted: Mapping[str, asyncio.Future[RecordReply]]) -> None:
+        left = list(keys)
         try:
-            return Found(Record.decode(_text(_result(answer), "item", "value")))
-        except _NoAnswer as error:
-            if error.refused and _NO_SUCH_KEY in str(error):
-                return Missing()
-            return Unreachable(f"edge {self.address}: {error}")
+            while left:
+                reply = await self._ask({"records": left})
+                given = reply.get("records")
+                found = given if isinstance(given, dict) else {}
+                more = {key for key in _list(reply.get("more")) if isinstance(key, str)}
+                again = [key for key in left if key in more and key not in found]
+                for key in left:
+                    if key not in again:
+                        _settle(wanted[key], self._read(key, found))
+                if len(again) == len(left):  # a record that is larger than a reply may be
+                    for key in again:
+                        _settle(wanted[key], Unreachable(f"edge {self.name}: its reply has no room for it"))
+                    again = []
+                left = again
+        except DoorError as error:
+            for key in left:
+                _settle(wanted[key], Unreachable(f"edge {self.name}: {error}"))
+        finally:
+            for key in keys:
+                if not wanted[key].done():
+                    wanted[key].cancel()
+
+    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """One question and what it says of the edge. Raises `DoorError`."""
+        loop = asyncio.get_running_loop()
+        try:
+            reply = await self._door.ask(question, tries=1 if self.up is False else 2)
+            self._is_ours(reply)
+        except DoorError as error:
+            self.up, self.reason = False, str(error)
+            self.losses += 1
+            raise
+        self.up, self.reason = True, ""
+        self._learn(reply, loop.time())
+        return reply
+
+    def _is_ours(self, reply: Mapping[str, Any]) -> None:
+        """Raises `DoorError` where another edge answers than the one of this name."""
+        if reply.get("edge") != self.name:
+            raise DoorError(
+                f"the edge there is called {str(reply.get('edge'))[:64]!r}: edge.name there and "
+                "companion.edges[].name here must be the same"
+            )
+
+    def _read(self, key: str, found: Mapping[str, object]) -> RecordReply:
+        if key not in found:
+            return Unreachable(f"edge {self.name}: a reply without the record that was asked for")
+        text = found[key]
+        if text is None:
+            return Missing()
+        try:
+            return Found(Record.decode(text if isinstance(text, str) else ""), self.clocks)
         except RecordError as error:
-            return Unreachable(f"edge {self.address}: {error}")
+            return Unreachable(f"edge {self.name}: {error}")
+
+    def _learn(self, reply: Mapping[str, Any], now: float) -> None:
+        clock = reply.get("clock")
+        if isinstance(clock, dict) and isinstance(clock.get("name"), str) and _is_time(clock.get("now")):
+            jump = self.clocks.jump(clock["name"], float(clock["now"]), now)
+            if jump > JUMP:
+                self.paused += jump
+        published = reply.get("clocks")
+        if isinstance(published, dict):
+            readings = {str(name): float(at) for name, at in published.items() if _is_time(at)}
+            own = clock.get("name") if isinstance(clock, dict) else None
+            readings.pop(str(own), None)  # read more closely above
+            self.clocks.learn(readings, now)
 
 
-def _result(data: bytes | str) -> object:
-    if isinstance(data, str):
-        raise _NoAnswer(data)
-    try:
-        answer = json.loads(data.decode("utf-8", "surrogateescape"))
-    except ValueError:
-        raise _NoAnswer(f"an answer that is not JSON: {data[:60]!r}") from None
-    if not isinstance(answer, dict):
-        raise _NoAnswer(f"an answer that is not JSON-RPC: {data[:60]!r}")
-    error = answer.get("error")
-    if error is not None:
-        message = error.get("message") if isinstance(error, dict) else error
-        raise _NoAnswer(str(message), refused=True)
-    return answer.get("result")
+def _settle(future: asyncio.Future[RecordReply], reply: RecordReply) -> None:
+    if not future.done():
+        future.set_result(reply)
 
 
-def _text(answer: object, *path: str) -> str:
-    for step in path:
-        answer = answer.get(step) if isinstance(answer, dict) else None
-    if not isinstance(answer, str):
-        raise _NoAnswer(f"an answer without {'.'.join(path)}")
-    return answer
+def _facts(reply: Mapping[str, Any]) -> EdgeFacts:
+    clock, published, stats = reply.get("clock"), reply.get("clocks"), reply.get("stats")
+    return EdgeFacts(
+        clock=str(clock.get("name", "")) if isinstance(clock, dict) else "",
+        digest=str(reply.get("config", "")),
+        clocks=tuple(str(name) for name in published) if isinstance(published, dict) else (),
+        stats={
+            str(name): value
+            for name, value in (stats if isinstance(stats, dict) else {}).items()
+            if isinstance(value, int)
+        },
+    )
 
 
-def _changes(answer: object) -> Changes:
-    clocks: dict[str, float] = {}
-    records: dict[str, Record] = {}
-    slots = answer if isinstance(answer, list) else []
-    held = [slot.get("slot") for slot in slots if isinstance(slot, dict)]
-    for entry in [entry for some in held if isinstance(some, list) for entry in some]:
-        name, value = (entry.get("name"), entry.get("value")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(name, str) or not isinstance(value, str):
-            continue
-        # What another version wrote is left to the reading of single records, which tells of it.
-        with contextlib.suppress(ValueError):
-            if name.startswith(CLOCK):
-                clocks[name.removeprefix(CLOCK)] = float(value)
-            else:
-                records[name] = Record.decode(value)
-    return Changes(clocks, records)
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12

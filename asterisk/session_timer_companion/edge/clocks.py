@@ -1,10 +1,10 @@
-"""Other hosts' monotonic clocks, as far as their published readings tell: no wall clock is asked."""
+"""Other hosts' monotonic clocks, as far as their readings tell: no wall clock is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from session_timer.record import ClockReading, learn_clock
+from session_timer.clock import ClockReading, learn_clock
 
 
 class Clocks:
@@ -12,17 +12,36 @@ class Clocks:
 
     def __init__(self) -> None:
         self._known: dict[str, ClockReading] = {}
+        self._newest: dict[str, ClockReading] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._known)
 
     def learn(self, readings: Mapping[str, float], now: float) -> None:
-        """Take note of published readings, by the clock's name."""
+        """Take note of readings, by the clock's name."""
         for name, reading in readings.items():
             self._known[name] = learn_clock(self._known.get(name), reading, now)
+            self._newest[name] = ClockReading(reading, reading - now, now)
+
+    def jump(self, name: str, reading: float, now: float) -> float:
+        """Seconds by which our clock has fallen behind this one since its last reading; take note of it.
+
+        A virtual machine that was paused has a monotonic clock that stood still, and no other sign of it.
+        """
+        known = self._known.get(name)
+        self.learn({name: reading}, now)
+        return 0.0 if known is None else max(0.0, self._known[name].offset - known.offset)
+
+    def drift(self, name: str, since: float) -> float:
+        """Seconds by which a clock's reading after `since` is behind what earlier ones let expect."""
+        known = self._known.get(name)
+        newest = self._newest.get(name)
+        if known is None or newest is None or newest.learned <= since:
+            return 0.0
+        return known.offset - newest.offset
 
     def ours(self, name: str, at: float) -> float | None:
-        """The time `at` of the clock `name` on our own clock; None for a clock that has published nothing."""
+        """The time `at` of the clock `name` on our own clock; None for a clock that is not known."""
         known = self._known.get(name)
         return None if known is None else at - known.offset

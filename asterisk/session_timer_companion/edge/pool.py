@@ -1,81 +1,57 @@
-"""The edges that records are asked from, one for each address that calls name."""
+"""The edges of the configuration, each by its name, and who may stand in for whom."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from session_timer import is_rpc_address
-
-from session_timer_companion.edge.client import Answer, Edge, Found, Unreachable
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.client import EdgeClient, Found, RecordReply, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
 class Copy(Found):
-    """Another edge's copy, where the one that was asked is silent. Later refreshes may be missing in it."""
+    """A stand-in's copy, where the edge that was asked is silent. Later refreshes may be missing in it."""
 
 
-class Edges:
-    """Opened when first needed. `default` is the configuration's `edge.rpc`; `timeout` is in seconds.
+class EdgePool:
+    """The edges that the configuration names, and no others: a call cannot bring one along."""
 
-    `clocks` learn of each clock by which a record was written, before anybody is told of the record.
-    """
+    def __init__(self, edges: Iterable[EdgeClient] = ()) -> None:
+        self._edges = {edge.name: edge for edge in edges}
 
-    def __init__(self, default: str = "", timeout: float = 1.0, clocks: Clocks | None = None) -> None:
-        self._default = default
-        self._timeout = timeout
-        self._clocks = Clocks() if clocks is None else clocks
-        self._open: dict[str, Edge] = {}
-        self.at(default)
+    def named(self, name: str) -> EdgeClient | None:
+        """The edge of this name; None for one that the configuration does not have."""
+        return self._edges.get(name)
 
-    def at(self, address: str) -> Edge | None:
-        """The edge at `address`; the default one if a call names none, or none that can be one.
+    def all(self) -> tuple[EdgeClient, ...]:
+        return tuple(self._edges.values())
 
-        None: there is no default either.
-        """
-        if not is_rpc_address(address):
-            address = self._default
-        if not address:
-            return None
-        edge = self._open.get(address)
-        if edge is None:
-            edge = self._open[address] = Edge(address, self._timeout)
-        return edge
+    def speaks_for(self, speaker: EdgeClient, edge: EdgeClient | None) -> bool:
+        """Whether `speaker` may say something of a call that came through `edge`."""
+        return edge is speaker or (edge is not None and speaker.name in edge.stand_ins)
 
-    def all(self) -> tuple[Edge, ...]:
-        return tuple(self._open.values())
+    async def records(self, edge: EdgeClient | None, keys: Sequence[str]) -> list[RecordReply]:
+        """Ask `edge` for records; where it cannot be reached, its stand-ins, which may hold a `Copy`.
 
-    async def records(self, edge: Edge | None, keys: Sequence[str]) -> list[Answer]:
-        """Ask `edge` for records; where it cannot be reached, the others, which may hold a `Copy` (DMQ).
-
-        That another edge has no such record says nothing. None: there is no edge that could know.
+        That a stand-in has no such record says nothing. None: there is no edge that could know.
         """
         if edge is None:
             return [Unreachable("no edge") for _ in keys]
-        answers = await edge.records(keys)
-        await self._learn_clocks(edge, answers)
-        for other in self.all():
-            left = [index for index, answer in enumerate(answers) if isinstance(answer, Unreachable)]
-            if not left:
+        replies = await edge.records(keys)
+        for name in edge.stand_ins:
+            unread = [index for index, reply in enumerate(replies) if isinstance(reply, Unreachable)]
+            if not unread:
                 break
+            other = self._edges.get(name)
             # One that is away as well would be waited for; the lists of changes tell when it is back.
-            if other is not edge and other.up is not False:
-                copies = await other.records([keys[index] for index in left])
-                for index, copy in zip(left, copies, strict=True):
-                    if isinstance(copy, Found):
-                        answers[index] = Copy(copy.record)
-        return answers
+            if other is None or other.up is False:
+                continue
+            copies = await other.records([keys[index] for index in unread])
+            for index, copy in zip(unread, copies, strict=True):
+                if isinstance(copy, Found):
+                    replies[index] = Copy(copy.record, copy.clocks)
+        return replies
 
-    async def _learn_clocks(self, edge: Edge, answers: Sequence[Answer]) -> None:
-        """Ask for what no list of changes has told: the edge is new to us, or its list is too long."""
-        written_by = {answer.record.clock for answer in answers if isinstance(answer, Found)}
-        for name in written_by.difference(self._clocks.names):
-            reading = await edge.clock(name)
-            if reading is not None:
-                self._clocks.learn({name: reading}, asyncio.get_running_loop().time())
-
-    def close(self) -> None:
-        for edge in self._open.values():
-            edge.close()
+    async def close(self) -> None:
+        for edge in self._edges.values():
+            await edge.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
-from session_timer_companion.config import Http
-from session_timer_companion.http.views import NO_CALL, ShownSession
+from session_timer_companion.api import NO_CALL, RefreshReport, ShownSession
 from session_timer_companion.printable import printable
-from session_timer_companion.timers.manual_refresh import RefreshReport
+
+if TYPE_CHECKING:
+    from session_timer_companion.config import Http
 
 TIMEOUT = 10.0
 """Seconds for one answer; a refresh by hand may take more than half of them."""
@@ -35,7 +36,7 @@ class Client:
     timeout: float = TIMEOUT
 
     def sessions(self) -> list[ShownSession]:
-        """Every call under watch."""
+        """Every tracked call."""
         return cast("list[ShownSession]", self._calls("GET", "/sessions"))
 
     def session(self, call_id: str) -> list[ShownSession]:
@@ -45,6 +46,13 @@ class Client:
     def refresh(self, call_id: str) -> list[RefreshReport]:
         """Refresh the calls with this Call-ID now. Raises `NotFoundError` for none."""
         return cast("list[RefreshReport]", self._calls("POST", f"{_path(call_id)}/refresh"))
+
+    def resume(self) -> bool:
+        """Release the brake on hang-ups; whether it was on."""
+        report = self._json("POST", "/resume")
+        if not isinstance(report, dict) or "was_on" not in report:
+            raise ClientError(f"{self.url} answers, but is no companion")
+        return bool(report["was_on"])
 
     def readiness(self) -> dict[str, Any]:
         """What the companion says of itself and of what it depends on."""

@@ -12,11 +12,12 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from session_timer_companion import __version__
+from session_timer_companion.api import NO_CALL
 from session_timer_companion.companion import Companion
-from session_timer_companion.http.views import NO_CALL, shown, standings
+from session_timer_companion.http.views import shown, standings
 from session_timer_companion.timers import manual_refresh
-from session_timer_companion.timers.tracked_call import Watch
-from session_timer_companion.tracking.tracker import Keeper
+from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.tracking.tracker import CallTracker
 
 _USUAL = (("local", "ours"), ("remote", "theirs"), ("none", "off"))
 """Refresher and state of a call that only waits: shown even where there is none."""
@@ -29,7 +30,7 @@ _COMPANION: web.AppKey[Companion] = web.AppKey("companion")
 
 @asynccontextmanager
 async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIterator[None]:
-    """Serve whoever comes to these sockets (`http_doors.py`) until the end of the block."""
+    """Serve whoever comes to these sockets (`sockets.py`) until the end of the block."""
     app = web.Application()
     app[_COMPANION] = companion
     app.add_routes(
@@ -40,6 +41,7 @@ async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIt
             web.get("/sessions", _sessions),
             web.get("/sessions/{call_id:.+}", _session),
             web.post("/sessions/{call_id:.+}/refresh", _refresh),
+            web.post("/resume", _resume),
         ]
     )
     runner = web.AppRunner(app, access_log=None)
@@ -54,15 +56,17 @@ async def serve(companion: Companion, doors: Iterable[socket.socket]) -> AsyncIt
 
 async def _metrics(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
-    sessions = companion.measures.sessions
+    sessions = companion.metrics.sessions
     sessions.clear()
-    for keeper in companion.keepers:
+    for tracker in companion.trackers:
+        companion.metrics.waiting.labels(tracker.name).set(tracker.driver.waiting)
+        companion.metrics.held.labels(tracker.name).set(tracker.driver.held)
         for standing in _USUAL:
-            sessions.labels(keeper.name, *standing).set(0)
-        for standing, calls in standings(keeper.by_key.values()).items():
-            sessions.labels(keeper.name, *standing).set(calls)
+            sessions.labels(tracker.name, *standing).set(0)
+        for standing, calls in standings(tracker.by_key.values()).items():
+            sessions.labels(tracker.name, *standing).set(calls)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(companion.measures.registry), headers={"Content-Type": content_type})
+    return web.Response(body=encode(companion.metrics.registry), headers={"Content-Type": content_type})
 
 
 async def _health(request: web.Request) -> web.Response:
@@ -72,18 +76,21 @@ async def _health(request: web.Request) -> web.Response:
 
 async def _readiness(request: web.Request) -> web.Response:
     companion = request.app[_COMPANION]
-    edges = {edge.address: "ready" if edge.up else "no answer" for edge in companion.edges.all()}
-    if not companion.clocks.names:
-        edges = {
-            address: "publishes no clock" if is_up == "ready" else is_up for address, is_up in edges.items()
-        }
     report = {
         "version": __version__,
         "asterisk": {
-            keeper.name: "ready" if keeper.ready else str(keeper.ami.last_error or "starting")
-            for keeper in companion.keepers
+            tracker.name: "ready" if tracker.ready else str(tracker.ami.last_error or "starting")
+            for tracker in companion.trackers
         },
-        "edge": edges,
+        "edge": {
+            edge.name: "ready" if edge.up else edge.reason or "not asked yet"
+            for edge in companion.edges.all()
+        },
+        "role": {
+            tracker.name: "leading" if tracker.driver.leading else "standing by"
+            for tracker in companion.trackers
+        },
+        "brake": "on" if companion.brake.on else "off",
     }
     return web.json_response(report, status=200 if companion.ready else 503)
 
@@ -95,11 +102,11 @@ async def _sessions(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return response
     separator = b"["
-    for keeper in request.app[_COMPANION].keepers:
-        watches = list(keeper.by_key.values())
-        for start in range(0, len(watches), AT_A_TIME):
-            some = watches[start : start + AT_A_TIME]
-            told = json.dumps([shown(keeper.name, watch, now) for watch in some])
+    for tracker in request.app[_COMPANION].trackers:
+        tracked_calls = list(tracker.by_key.values())
+        for start in range(0, len(tracked_calls), AT_A_TIME):
+            some = tracked_calls[start : start + AT_A_TIME]
+            told = json.dumps([shown(tracker.name, tracked, now) for tracked in some])
             await response.write(separator + told[1:-1].encode())
             separator = b", "
             await asyncio.sleep(0)
@@ -109,28 +116,37 @@ async def _sessions(request: web.Request) -> web.StreamResponse:
 
 async def _session(request: web.Request) -> web.Response:
     now = asyncio.get_running_loop().time()
-    return web.json_response([shown(keeper.name, watch, now) for keeper, watch in _named(request)])
+    return web.json_response([shown(tracker.name, tracked, now) for tracker, tracked in _named(request)])
 
 
-async def _refresh(request: web.Request) -> web.Response:
+async def _resume(request: web.Request) -> web.Response:
+    _refuse_pages(request)
+    return web.json_response({"was_on": request.app[_COMPANION].brake.release()})
+
+
+def _refuse_pages(request: web.Request) -> None:
     if "Origin" in request.headers:
         # A page in somebody's browser is not the operator.
         raise web.HTTPForbidden(text="not from a web page")
+
+
+async def _refresh(request: web.Request) -> web.Response:
+    _refuse_pages(request)
     named = _named(request)
     return web.json_response(
-        await asyncio.gather(*[manual_refresh.refresh(keeper, watch) for keeper, watch in named])
+        await asyncio.gather(*[manual_refresh.refresh(tracker, tracked) for tracker, tracked in named])
     )
 
 
-def _named(request: web.Request) -> list[tuple[Keeper, Watch]]:
+def _named(request: web.Request) -> list[tuple[CallTracker, TrackedCall]]:
     """Every dialog with the Call-ID in the path: forks and both legs of a call may share it."""
     call_id = request.match_info["call_id"]
     found = [
-        (keeper, watch)
-        for keeper in request.app[_COMPANION].keepers
-        for key, watch in keeper.by_key.items()
-        if key.startswith(call_id) and watch.call_id == call_id
+        (tracker, tracked)
+        for tracker in request.app[_COMPANION].trackers
+        for key, tracked in tracker.by_key.items()
+        if key.startswith(call_id) and tracked.call_id == call_id
     ]
     if not found:
-        raise web.HTTPNotFound(text=f"{NO_CALL} {call_id} is under watch")
+        raise web.HTTPNotFound(text=f"{NO_CALL} {call_id} is tracked")
     return found

@@ -1,7 +1,7 @@
 """Where HTTP is served: the sockets are taken before any call is touched, and served when there is time.
 
-So a second companion beside a running one ends before it does anything. What serves them (`http.py`) takes
-longer to import than all else, and is imported when every call is under watch.
+So a second companion beside a running one ends before it does anything. What serves them (`server.py`) takes
+longer to import than all else, and is imported when every call is tracked.
 """
 
 from __future__ import annotations

@@ -4,92 +4,64 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from typing import TypedDict
 
-from session_timer.session import State
+from session_timer.session.transitions import State
 
-from session_timer_companion.timers.tracked_call import Watch
-
-NO_CALL = "no call with the Call-ID"
-"""How the answer begins that there is none: 404 alone any program says."""
+from session_timer_companion.api import ShownSession
+from session_timer_companion.timers.tracked_call import TrackedCall
 
 
-class ShownSession(TypedDict):
-    """A call under watch. Times are seconds from the moment of asking; below zero is gone by."""
-
-    asterisk: str
-    call_id: str
-    channel: str
-    edge: str | None
-    """The address its record is asked from; null where Asterisk faces the carrier itself."""
-    state: str
-    refresher: str
-    """`local`: we refresh; `remote`: the peer does; `none`: no timer runs."""
-    interval: int
-    since: float
-    """When the last 2xx passed that is known."""
-    due: float | None
-    """What comes next: our refresh, or a look at the record. Null: nothing."""
-    deadline: float | None
-    """When the call is given up if no refresh comes. Null: never."""
-    refreshes: int
-    method: str
-    refused: list[int]
-    last: str
-    """What happened last, in a few words; empty: nothing since the call was answered."""
-
-
-def shown(asterisk: str, watch: Watch, now: float) -> ShownSession:
-    """`watch` at `now`, seconds of the event loop's clock."""
-    session = watch.session
+def shown(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
+    """`tracked` at `now`, seconds of the event loop's clock."""
+    session = tracked.current_session()
     agreed = session.dialog.agreement
     return {
         "asterisk": asterisk,
-        "call_id": watch.call_id,
-        "channel": watch.channel,
-        "edge": watch.edge.address if watch.edge is not None else None,
+        "call_id": tracked.call_id,
+        "channel": tracked.channel,
+        "edge": tracked.edge.name if tracked.edge is not None else None,
         "state": str(session.state),
-        "refresher": refresher(watch),
+        "refresher": refresher(tracked),
         "interval": agreed.interval if agreed else 0,
         "since": round(session.since - now, 3),
         "due": None if session.wake is None else round(session.wake - now, 3),
         "deadline": None if session.deadline is None else round(session.deadline - now, 3),
-        "refreshes": max(watch.refreshes, 0),
-        "method": str(session.method),
+        "refreshes": max(tracked.refreshes, 0),
+        "method": session.method.name,
         "refused": list(session.refused),
-        "last": _last(watch),
+        "last": _last(tracked),
     }
 
 
-def refresher(watch: Watch) -> str:
+def refresher(tracked: TrackedCall) -> str:
     """`local`, `remote` or `none`."""
-    agreed = watch.dialog.agreement if watch.active is None else watch.active.dialog.agreement
+    agreed = tracked.dialog.agreement if tracked.active is None else tracked.active.dialog.agreement
     return str(agreed.refresher) if agreed else "none"
 
 
-def standings(watches: Collection[Watch]) -> Counter[tuple[str, str]]:
+def standings(tracked_calls: Collection[TrackedCall]) -> Counter[tuple[str, str]]:
     """How many calls have which refresher and state.
 
     Of 100,000 nearly all only wait, and share a few agreements: those are told apart once each.
     """
-    agreed = {id(watch.dialog): watch for watch in watches if watch.active is None}
-    waiting = Counter(id(watch.dialog) for watch in watches if watch.active is None)
+    agreed = {id(tracked.dialog): tracked for tracked in tracked_calls if tracked.active is None}
+    waiting = Counter(id(tracked.dialog) for tracked in tracked_calls if tracked.active is None)
     found: Counter[tuple[str, str]] = Counter()
     for identity, calls in waiting.items():
         found[_standing(agreed[identity])] += calls
-    found.update(_standing(watch) for watch in watches if watch.active is not None)
+    found.update(_standing(tracked) for tracked in tracked_calls if tracked.active is not None)
     return found
 
 
-def _standing(watch: Watch) -> tuple[str, str]:
-    return refresher(watch), str(watch.session.state)
+def _standing(tracked: TrackedCall) -> tuple[str, str]:
+    return refresher(tracked), str(tracked.current_session().state)
 
 
-def _last(watch: Watch) -> str:
-    if watch.attempt is not None:
-        return f"{watch.attempt.method} sent"
-    if watch.active is not None and watch.active.refused:
-        return "refused: " + ", ".join(str(code) for code in watch.active.refused)
-    if watch.active is not None and watch.active.state in (State.ASKING, State.PROBING):
+def _last(tracked: TrackedCall) -> str:
+    if tracked.attempt is not None:
+        return f"{tracked.attempt.method.name} sent"
+    if tracked.active is not None and tracked.active.refused:
+        return "refused: " + ", ".join(str(code) for code in tracked.active.refused)
+    if tracked.active is not None and tracked.active.state in (State.ASKING, State.PROBING):
         return "no refresh came"
-    return "refreshed" if watch.refreshes > 0 else ""
+    return "refreshed" if tracked.refreshes > 0 else ""

@@ -1,4 +1,4 @@
-"""`session-timer watch`: the calls under watch, drawn anew every second."""
+"""`session-timer watch`: the tracked calls, drawn anew every second."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from session_timer_companion.api import ShownSession
 from session_timer_companion.http.client import Client, ClientError
-from session_timer_companion.http.views import ShownSession
 from session_timer_companion.terminal.tables import WIDE, by_urgency, coloured, duration, verbatim
 
 BAR = 24

@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from session_timer_companion.doctor.finding import Finding, Level
-from session_timer_companion.http.views import ShownSession
+from session_timer_companion.api import RefreshReport, ShownSession
 from session_timer_companion.printable import printable
-from session_timer_companion.timers.manual_refresh import RefreshReport
 
 WIDE = 160
 """Columns where the output is no terminal, or a narrow one: a Call-ID that is cut is nothing to grep for."""
@@ -27,9 +25,6 @@ _COLOURS = {
     "refused": "red",
     "over": "red",
 }
-
-
-_LEVELS = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
 
 
 def terminal(least: int = 0) -> Console:
@@ -103,7 +98,7 @@ def session_table(session: ShownSession) -> Table:
         "Call-ID": session["call_id"],
         "Asterisk": session["asterisk"],
         "Channel": session["channel"],
-        "Edge": session["edge"] or "none: Asterisk faces the carrier itself",
+        "EdgeClient": session["edge"] or "none: Asterisk faces the carrier itself",
         "State": session["state"],
         "Refresher": session["refresher"],
         "Interval": f"{session['interval']}s" if session["interval"] else "none",
@@ -128,19 +123,3 @@ def refresh_lines(reports: Iterable[RefreshReport]) -> list[str]:
         + (f": {report['reason']}" if report["reason"] else "")
         for report in reports
     ]
-
-
-def findings_text(findings: Iterable[Finding]) -> Text:
-    """What the doctor found: one line what, and below it why it matters and what to change where."""
-    text = Text()
-    for each in findings:
-        text.append(f"{each.level:<8} ", style=_LEVELS[each.level])
-        text.append(f"{each.about}: ", style="bold").append(f"{printable(each.what)}\n")
-        if each.why:
-            text.append(f"           why  {each.why}\n")
-        if each.change:
-            text.append("           do   ").append(f"{each.change}\n", style="cyan")
-        if each.file:
-            text.append(f"           in   {each.file}\n")
-    text.rstrip()
-    return text

@@ -1,236 +1,460 @@
-"""A call's turn: its time has come, or its refresh wants to be confirmed.
+"""Does what calls have to do when their time has come, and follows their refreshes to the outcome.
 
-Calls whose turn comes together are served together: what is sent to Asterisk and what is asked of an edge
-goes out in one go.
+Calls whose time comes together are served together: what is sent to Asterisk and what is asked of an edge
+goes out in one go. What may lead to a refresh is paced; what follows one that is under way is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
-from session_timer import Record, session
-from session_timer.session import Ask, Expire, Send, State
+from session_timer import session
+from session_timer.session import Ask, Expire, Method, Send
+from session_timer.session.transitions import State
 
+from session_timer_companion.ami.client import AmiError
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.edge.client import Answer, Edge, Found
-from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
-from session_timer_companion.metrics import Measures
-from session_timer_companion.timers import expiry, forms, refresh
-from session_timer_companion.timers.due import RETRY, Due
-from session_timer_companion.timers.evidence import Verdicts
-from session_timer_companion.timers.expiry import Expiry
-from session_timer_companion.timers.refresh import Sending
-from session_timer_companion.timers.scheduler import Agenda
-from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.channels.refresh_actions import CannotRefresh
+from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
+from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.evidence import Evidence, why_not
+from session_timer_companion.timers.expiry import Expiry, HangUpRules
+from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.orders import Breaker
+from session_timer_companion.timers.pace import PacedQueue
+from session_timer_companion.timers.refresh import RefreshSender
+from session_timer_companion.timers.scheduler import Scheduler
+from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
 
-TOGETHER = 64
+CALLS_PER_BATCH = 64
 """Calls that are served together at most."""
 
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
 
+STANDBY_LOOK = 3.0
+"""Seconds between two looks at a call that is due, while another companion leads."""
+
+OPERATOR_WAITS = 8.0
+"""Seconds that an operator is kept waiting for the outcome of a refresh."""
+
+_HANDS_OFF = 0.05
+"""Seconds between two looks whether a call that somebody has in hand is free."""
+
+_OPEN = (State.REFRESHING, State.PROBING, State.ASKING)
+"""A refresh may be under way: what follows is not paced."""
+
 _Thing = TypeVar("_Thing")
 
 
-class Asterisk(refresh.Asterisk, expiry.Asterisk, Protocol):
-    """What a turn needs of Asterisk."""
-
-
-class Turns:
-    """Does what sessions want done, and tells them what came of it."""
+class TimerDriver:
+    """Carries out what sessions want done, and tells them what came of it."""
 
     def __init__(  # noqa: PLR0913  # its surroundings, each by name
         self,
-        asterisk: Asterisk,
+        channels: AsteriskChannels,
         *,
-        edges: Edges,
-        clocks: Clocks,
-        dialogs: SharedDialogs,
-        measures: Measures,
+        asterisk: str,
+        pace: float,
+        learn_peers: bool,
+        rules: HangUpRules,
+        edges: EdgePool,
+        metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
+        look_at: Callable[[str], None],
+        ready: Callable[[], bool],
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.agenda = Agenda(self._woken)
-        self.sending = Sending(asterisk, measures, log)
-        self.verdicts = Verdicts(
-            clocks=clocks, dialogs=dialogs, measures=measures, log=log, chance=chance, moved=self._moved
-        )
-        self._expiry = Expiry(
-            asterisk, records=self._records, verdicts=self.verdicts, measures=measures, log=log
-        )
-        self._edges = edges
-        self._clocks = clocks
-        self._dialogs = dialogs
-        self._measures = measures
-        self._log = log
-        self._now = asyncio.get_running_loop().time
+        """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is.
+
+        `pace` is how many refreshes a second may be sent.
+        """
+        self.leading = True
+        """This companion refreshes and hangs up; else it stands by and only follows what happens."""
+        self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
+        self._learned = learned = LearnedPeers(enabled=learn_peers)
+        self._sender = RefreshSender(
+            channels,
+            breaker=Breaker(asterisk, metrics, log),
+            learned=learned,
+            metrics=metrics,
+            log=log,
+            look_at=look_at,
+            spawn=self._tasks.spawn,
+        )
+        self.evidence = Evidence(learned=learned, metrics=metrics, log=log, chance=chance, moved=self._moved)
+        self._expiry = Expiry(
+            channels,
+            rules,
+            records=self._records,
+            evidence=self.evidence,
+            metrics=metrics,
+            log=log,
+            look_at=look_at,
+            ready=lambda: self.leading and ready(),
+        )
+        self._queue = PacedQueue(pace)
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._paused = True
+        self._edges = edges
+        self._metrics = metrics
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
 
     async def aclose(self) -> None:
         """Stop: nothing more is sent."""
-        self.agenda.pause()
+        self.pause()
         await self._tasks.aclose()
 
-    def begin(self, watch: Watch, answer: Answer | None) -> None:
+    def pause(self) -> None:
+        """Do nothing until `resume`; nothing is forgotten."""
+        self._paused = True
+        self.scheduler.pause()
+
+    def resume(self) -> None:
+        """Go on, first with what has become due meanwhile."""
+        self._paused = False
+        self.scheduler.resume()
+        self._pump()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are due and wait for their turn."""
+        return len(self._queue)
+
+    @property
+    def held(self) -> int:
+        """Calls whose refresh is held back because their edge is down."""
+        return sum(len(calls) for calls in self._sender.held.values())
+
+    def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
         now = self._now()
-        since: float | None = now if answer is None else None
-        if isinstance(answer, Found):
-            record = answer.record
-            at = self._clocks.ours(record.clock, record.at)
+        since: float | None = now if reply is None else None
+        if isinstance(reply, Found):
+            record = reply.record
+            at = reply.clocks.ours(record.clock, record.at)
             since = None if at is None else min(now, at)
-            watch.refreshes = record.refreshes
-            watch.failure_at = record.failure.at if record.failure else None
-            watch.dialog = self._dialogs.one(record.dialog)
-        watch.since = now if since is None else since
-        watch.active = None
-        begun = watch.session
+            tracked.refreshes = record.refreshes
+            tracked.dealt = record.ours.ended if record.ours else None
+            tracked.far = record.far
+            tracked.dialog = shared(record.dialog)
+        tracked.since = now if since is None else since
+        tracked.active = None
+        begun = tracked.current_session()
         if since is None and begun.state is State.OURS:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
-            watch.active = begun = replace(begun, wake=now + watch.spread * OVERDUE_SPREAD)
-        self.agenda.put(watch, begun.wake)
+            tracked.active = begun = replace(begun, wake=now + tracked.spread * OVERDUE_SPREAD)
+        self.scheduler.put(tracked, begun.wake)
         agreed = begun.dialog.agreement
-        # Calls that are found at a start come by the thousand and are told of together.
-        tell = self._log.info if answer is None else self._log.debug
-        tell(
+        # Calls that are found at a start come by the thousand and are logged together.
+        log = self._log.info if reply is None else self._log.debug
+        log(
             "armed",
-            call_id=watch.call_id,
-            channel=watch.channel,
+            call_id=tracked.call_id,
+            channel=tracked.channel,
             interval=agreed.interval if agreed else 0,
             refresher=str(agreed.refresher) if agreed else "none",
             due_in=None if begun.wake is None else round(begun.wake - now, 1),
         )
 
-    def changed(self, watch: Watch, record: Record) -> None:
+    def changed(self, tracked: TrackedCall, found: Found) -> None:
         """This record was read without asking for it; take what is new in it."""
-        self.verdicts.take_news(watch, record)
+        self.evidence.apply_refresh(tracked, found)
 
-    async def record(self, watch: Watch) -> Answer:
-        """The record of one call, asked now."""
-        return (await self._records([watch]))[0]
+    def drop(self, tracked: TrackedCall) -> None:
+        """The call is no longer tracked: nothing is sent for it any more."""
+        tracked.gone = True
+        self.scheduler.put(tracked, None)
+        self._queue.forget(tracked)
+        self._sender.forget(tracked)
+        self._expiry.forget(tracked)
+        if tracked.attempt is not None and tracked.attempt.reported is not None:
+            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
 
-    # Whose turn it is
+    def release(self, edge: EdgeClient) -> None:
+        """This edge replies again: what was held back for it is due now."""
+        for tracked in self._sender.held.pop(edge, ()):
+            if not tracked.gone and not tracked.busy and tracked.active is not None:
+                tracked.active = replace(tracked.active, wake=self._now())
+                self._schedule(tracked)
 
-    def _woken(self, watches: list[Watch], lag: float) -> None:
-        now = self._now()
-        due: list[Due] = []
-        polls: list[Watch] = []
-        for watch in watches:
-            self._measures.lag.observe(lag)
-            if watch.busy or watch.gone:
-                continue
-            standing = watch.session
-            if watch.attempt is not None and (standing.wake is None or now < standing.wake):
-                polls.append(watch)
-                continue
-            watch.active, action = session.due(standing, now)
-            if action is None:
-                self._schedule(watch)
+    def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
+        """Our host has stood still for so long: these calls are older by that than we thought."""
+        for tracked in tracked_calls:
+            tracked.since -= seconds
+            active = tracked.active
+            if active is not None:
+                wake = None if active.wake is None else active.wake - seconds
+                sent = None if active.sent is None else active.sent - seconds
+                tracked.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
+            if tracked.attempt is not None:
+                tracked.attempt.sent -= seconds
+            if not tracked.busy and not tracked.gone:
+                self._schedule(tracked)
+
+    # An operator's refresh
+
+    async def refresh_now(self, tracked: TrackedCall) -> tuple[Method, RefreshOutcome, str]:
+        """Refresh one call because an operator asks for it; the form, the outcome and its reason.
+
+        It is followed and counted as any other, and stands for the automatic one that becomes due meanwhile.
+        """
+        while tracked.busy:
+            await asyncio.sleep(_HANDS_OFF)
+        standing = tracked.current_session()
+        method = standing.method
+        refusal = self._cannot_refresh_now(tracked, standing)
+        if refusal:
+            return method, RefreshOutcome.NOT_SENT, refusal
+        reported: asyncio.Future[tuple[RefreshOutcome, str]] = self._loop.create_future()
+        tracked.busy = True
+        try:
+            (before,) = await self._records([tracked])
+            if isinstance(before, Found):
+                self.evidence.apply_refresh(tracked, before)
+                tracked.dealt = before.record.ours.ended if before.record.ours else None
+            method = await self._sender.send(tracked, method)
+            tracked.attempt = Attempt(method, self._now(), reported=reported)
+        except (AmiError, CannotRefresh) as error:
+            self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+            return method, RefreshOutcome.NOT_SENT, str(error)
+        finally:
+            tracked.busy = False
+            if not tracked.gone:
+                self._schedule(tracked)
+        self._log.info("refresh_asked_for", call_id=tracked.call_id, method=method.name)
+        if tracked.edge is None:
+            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
+        return (method, *await self._outcome(tracked, reported))
+
+    def _cannot_refresh_now(self, tracked: TrackedCall, standing: session.Session) -> str:
+        """Why an operator's refresh is not sent; empty if it is."""
+        if tracked.gone:
+            return "the call has ended"
+        if tracked.attempt is not None or standing.sent is not None:
+            return "another refresh of this call is under way"
+        if tracked.policy.observe:
+            return "the profile says observe: nothing is sent"
+        if not self.leading:
+            return "another companion leads: ask that one"
+        if tracked.edge is not None and tracked.edge.up is False:
+            return (
+                f"edge {tracked.edge.name} is down ({tracked.edge.reason}), and Asterisk would end the call"
+            )
+        return ""
+
+    async def _outcome(
+        self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
+    ) -> tuple[RefreshOutcome, str]:
+        """What came of an operator's refresh, as far as can be said while the operator waits."""
+        await asyncio.wait({reported}, timeout=OPERATOR_WAITS)
+        if reported.done():
+            return reported.result()
+        (reply,) = await self._records([tracked])
+        if reported.done():
+            return reported.result()
+        seen = self.evidence.seen(tracked, reply)
+        outcome, reason = RefreshOutcome.UNKNOWN, f"no response yet: {why_not(reply, seen)}"
+        attempt = tracked.attempt
+        if attempt is not None and attempt.reported is reported:
+            if tracked.current_session().sent is None:
+                self.evidence.close_attempt(tracked, outcome, reason)
             else:
-                due.append(Due(watch, standing, action))
-        for some in _some(due):
+                attempt.reported = None  # the session follows it to its end
+        return outcome, reason
+
+    # Calls whose time has come
+
+    def _woken(self, tracked_calls: list[TrackedCall], lag: float) -> None:
+        now = self._now()
+        at_once: list[TrackedCall] = []
+        polls: list[TrackedCall] = []
+        for tracked in tracked_calls:
+            self._metrics.lag.observe(lag)
+            if tracked.busy or tracked.gone:
+                continue
+            standing = tracked.current_session()
+            if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
+                polls.append(tracked)
+            elif standing.state in _OPEN and standing.sent is not None:
+                at_once.append(tracked)
+            else:
+                self._queue.add(tracked, math.inf if standing.expires is None else standing.expires)
+        self._due(at_once, polls)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Let go of those that wait for their turn, as many as the pace allows now."""
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+            self._pump_timer = None
+        if self._paused:
+            return
+        now = self._now()
+        taken = [tracked for tracked in self._queue.take(now) if not tracked.busy and not tracked.gone]
+        if self.leading:
+            self._due(taken, [])
+        else:
+            for some in _batches(taken):
+                self._tasks.spawn(self._stand_by(some))
+        wait = self._queue.wait()
+        if wait is not None:
+            self._pump_timer = self._loop.call_later(max(wait, 0.005), self._pump)
+
+    def _due(self, tracked_calls: list[TrackedCall], polls: list[TrackedCall]) -> None:
+        now = self._now()
+        due: list[PendingAction] = []
+        for tracked in tracked_calls:
+            standing = tracked.current_session()
+            tracked.active, action = session.due(standing, now)
+            if action is None:
+                self._schedule(tracked)
+            else:
+                due.append(PendingAction(tracked, standing, action))
+        for some in _batches(due):
             self._tasks.spawn(self._serve(some, []))
-        for few in _some(polls):
+        for few in _batches(polls):
             self._tasks.spawn(self._serve([], few))
 
-    async def _serve(self, due: list[Due], polls: list[Watch]) -> None:
+    async def _stand_by(self, tracked_calls: list[TrackedCall]) -> None:
+        """Another companion refreshes these: follow what their records show."""
+        for tracked in tracked_calls:
+            tracked.busy = True
+        try:
+            replies = await self._records(tracked_calls)
+            for tracked, reply in zip(tracked_calls, replies, strict=True):
+                before = tracked.since
+                if isinstance(reply, Found):
+                    self.evidence.apply_refresh(tracked, reply)
+                if tracked.since == before:
+                    standing = tracked.current_session()
+                    tracked.active = replace(standing, wake=self._now() + STANDBY_LOOK)
+        finally:
+            for tracked in tracked_calls:
+                tracked.busy = False
+                if not tracked.gone:
+                    self._schedule(tracked)
+
+    async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
-        watches = [*(each.watch for each in due), *polls]
-        for watch in watches:
-            watch.busy = True
+        tracked_calls = [*(each.tracked for each in due), *polls]
+        for tracked in tracked_calls:
+            tracked.busy = True
         try:
             while due or polls:
-                await self.sending.together([each for each in due if isinstance(each.action, Send)])
+                sends = [each for each in due if isinstance(each.action, Send)]
+                await self._find_peers([each.tracked for each in sends])
+                await self._sender.together(sends)
+                self._tasks.spawn(self._expiry.count_media(_late(sends)))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
-                asks = [each.watch for each in due if isinstance(each.action, Ask)]
+                asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
                 polls = []
         except Exception:  # noqa: BLE001  # calls must not die of our faults
             for each in due:
-                if isinstance(each.action, Send) and each.watch.attempt is None:
+                if isinstance(each.action, Send) and each.tracked.attempt is None:
                     each.take_back(self._now() + RETRY)
-            for watch in watches:
-                standing = watch.session
+            for tracked in tracked_calls:
+                standing = tracked.current_session()
                 if standing.wake is not None:  # else it is off or over, and nothing makes it due
-                    watch.active = replace(standing, wake=self._now() + RETRY)
-            self._measures.faults.inc()
-            self._log.exception("a fault of ours; these calls are tried again", calls=len(watches))
+                    tracked.active = replace(standing, wake=self._now() + RETRY)
+            self._metrics.faults.inc()
+            self._log.exception("internal_error", calls=len(tracked_calls))
         finally:
-            for watch in watches:
-                watch.busy = False
-                if not watch.gone:
-                    self._schedule(watch)
+            for tracked in tracked_calls:
+                tracked.busy = False
+                if not tracked.gone:
+                    self._schedule(tracked)
 
-    def _moved(self, watch: Watch) -> None:
-        if not watch.busy:
-            self._schedule(watch)
+    async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
+        """Where something was learned of peers: find out which of them each call is with."""
+        unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
+        if not self._learned or not unknown:
+            return
+        for tracked, reply in zip(unknown, await self._records(unknown), strict=True):
+            if isinstance(reply, Found):
+                tracked.far = reply.record.far
 
-    def _schedule(self, watch: Watch) -> None:
-        wake = watch.session.wake
-        attempt = watch.attempt
-        if attempt is not None and watch.edge is not None:
-            now = self._now()
-            poll = now + POLLS[min(attempt.polls, len(POLLS) - 1)]
-            second = forms.second_due(watch, attempt)
-            # One whose time went by is seen to at the next poll.
-            times = (wake, poll, second if second is not None and second > now else None)
-            wake = min(time for time in times if time is not None)
-        self.agenda.put(watch, wake)
+    def _moved(self, tracked: TrackedCall) -> None:
+        if not tracked.busy:
+            self._schedule(tracked)
 
-    async def _read(self, asks: list[Watch], polls: list[Watch]) -> list[Due]:
-        """Read records: a verdict for those who ask, news for those whose refresh is under way."""
-        answers = await self._records([*asks, *polls])
-        due: list[Due] = []
-        verdicts = self.verdicts
-        for place, (watch, answer) in enumerate(zip([*asks, *polls], answers, strict=True)):
-            if watch.gone:
+    def _schedule(self, tracked: TrackedCall) -> None:
+        wake = tracked.current_session().wake
+        attempt = tracked.attempt
+        if attempt is not None and tracked.edge is not None:
+            poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
+            wake = poll if wake is None else min(wake, poll)
+        self.scheduler.put(tracked, wake)
+
+    async def _read(self, asks: list[TrackedCall], polls: list[TrackedCall]) -> list[PendingAction]:
+        """Read records: a verdict for those that ask, news for those whose refresh is under way."""
+        replies = await self._records([*asks, *polls])
+        due: list[PendingAction] = []
+        evidence = self.evidence
+        for index, (tracked, reply) in enumerate(zip([*asks, *polls], replies, strict=True)):
+            if tracked.gone:
                 continue
-            before = watch.session
+            before = tracked.current_session()
             asked = before.state is State.ASKING
-            attempt = watch.attempt
-            # Who asked once is read again at each poll, and need not be told of each time.
-            tell = self._log.warning if place < len(asks) else self._log.debug
-            action = verdicts.judge(watch, answer, tell) if asked else verdicts.hear(watch, answer)
+            attempt = tracked.attempt
+            # A call that asked once is read again at each poll: one line at level warning is enough.
+            log = self._log.warning if index < len(asks) else self._log.debug
+            action = evidence.decide(tracked, reply, log) if asked else evidence.apply_record(tracked, reply)
             if action is not None:
-                due.append(Due(watch, before, action))
+                due.append(PendingAction(tracked, before, action))
                 if isinstance(action, Expire):
-                    # It is over once it is ended: until then a refresh counts of which we hear.
-                    watch.active = before
-            elif not asked and attempt is not None and attempt is watch.attempt:
+                    # It is over once it is ended: a refresh that is seen until then counts.
+                    tracked.active = before
+            elif not asked and attempt is not None and attempt is tracked.attempt:
                 attempt.polls += 1
-                await self.sending.second_form(watch, attempt)
         return due
 
-    async def _records(self, watches: list[Watch]) -> list[Answer]:
+    async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
-        by_edge: dict[Edge | None, list[Watch]] = {}
-        for watch in watches:
-            by_edge.setdefault(watch.edge, []).append(watch)
+        by_edge: dict[EdgeClient | None, list[TrackedCall]] = {}
+        for tracked in tracked_calls:
+            by_edge.setdefault(tracked.edge, []).append(tracked)
         found = await asyncio.gather(
-            *[self._edges.records(edge, [watch.key for watch in group]) for edge, group in by_edge.items()]
+            *[self._edges.records(edge, [each.key for each in group]) for edge, group in by_edge.items()]
         )
         of = {
-            id(watch): answer
-            for group, answers in zip(by_edge.values(), found, strict=True)
-            for watch, answer in zip(group, answers, strict=True)
+            id(tracked): reply
+            for group, replies in zip(by_edge.values(), found, strict=True)
+            for tracked, reply in zip(group, replies, strict=True)
         }
-        return [of[id(watch)] for watch in watches]
+        return [of[id(tracked)] for tracked in tracked_calls]
 
     def _fault(self, error: BaseException) -> None:
-        self._measures.faults.inc()
-        self._log.error("a fault of ours", exc_info=error)
+        self._metrics.faults.inc()
+        self._log.error("internal_error", exc_info=error)
 
 
-def _some(things: list[_Thing]) -> Iterator[list[_Thing]]:
-    for start in range(0, len(things), TOGETHER):
-        yield things[start : start + TOGETHER]
+def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:
+    """Those whose refresh may be the last one before a verdict."""
+    return [
+        each.tracked
+        for each in sends
+        if each.tracked.active is not None
+        and (each.tracked.active.attempts > 1 or each.tracked.active.state is State.PROBING)
+    ]
+
+
+def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:
+    for start in range(0, len(things), CALLS_PER_BATCH):
+        yield things[start : start + CALLS_PER_BATCH]

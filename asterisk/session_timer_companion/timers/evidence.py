@@ -1,170 +1,282 @@
-"""What a record means for a call: a refresh that took place, a refusal, silence, or that nobody can say.
+"""What a record proves about a call, and what follows from it.
 
-Only the edge's record says that a refresh took place, or that none did.
+The whole theory of a hang-up. Asterisk is made to send a refresh, and only the edge sees what becomes of it.
+A call is hung up at the end of a chain in which each link was seen (`session_timer.evidence`): the edge is on
+the dialog's path, our request passed it, and that very request timed out there, or the far side answered it
+408 or 481. Nothing is inferred from absence: a record without news, an edge that does not reply, a copy that
+a stand-in keeps, a request that never passed. Each of these has a next step of its own, and none is a
+hang-up. Even then `expiry` looks a last time at the record, at the channel, and at the peer's media.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
-from session_timer import Agreement, Record, Side, session
-from session_timer.session import Expire, Session, State
+from session_timer import Agreement, RefreshResponse, Side, session
+from session_timer.evidence import Seen, Shows, shows
+from session_timer.session import Action, Expire, Method, Send, Session
+from session_timer.session.transitions import State
 
-from session_timer_companion.edge.client import Answer, Found, Missing
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.api import RefreshOutcome
+from session_timer_companion.edge.client import Found, Missing, RecordReply
 from session_timer_companion.edge.pool import Copy
-from session_timer_companion.metrics import Measures, Outcome
-from session_timer_companion.timers import forms
-from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import Refreshed, Refused, Watch, news
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.tracked_call import (
+    Attempt,
+    Refreshed,
+    TrackedCall,
+    news,
+    sent_at,
+    shared,
+)
+
+NOT_ARMED = 3
+"""Refreshes that never passed an edge which no request of any call has passed: its routes are suspicious."""
+
+_RESTING = (State.OURS, State.THEIRS, State.OFF)
 
 
-class Verdicts:
-    """Tells sessions what records say, and what follows."""
+class Evidence:
+    """Tells sessions what records show, and returns what follows."""
 
-    def __init__(  # noqa: PLR0913  # its surroundings, each by name
+    def __init__(
         self,
         *,
-        clocks: Clocks,
-        dialogs: SharedDialogs,
-        measures: Measures,
+        learned: LearnedPeers,
+        metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
         chance: Callable[[], float],
-        moved: Callable[[Watch], None],
+        moved: Callable[[TrackedCall], None],
     ) -> None:
-        """`chance` is uniform in [0, 1); `moved` is told of each call that a refresh has moved on."""
-        self._clocks = clocks
-        self._dialogs = dialogs
-        self._measures = measures
+        """`chance` is uniform in [0, 1); `moved` gets each call that a refresh has moved on."""
+        self._learned = learned
+        self._metrics = metrics
         self._log = log
         self._chance = chance
         self._moved = moved
         self._now = asyncio.get_running_loop().time
+        self._passed: set[str] = set()
+        """Edges that a request of ours has passed, by their name."""
+        self._never_passed: dict[str, int] = {}
 
-    def news(self, watch: Watch, record: Record) -> Refreshed | Refused | None:
-        """What a record tells beyond what the watch knows."""
-        return news(watch, record, self._clocks, self._now())
+    def news(self, tracked: TrackedCall, found: Found) -> Refreshed | None:
+        """The refresh that a record shows beyond what is known of the call."""
+        return news(tracked, found, self._now())
 
-    def is_evidence(self, answer: Answer) -> bool:
-        """Whether a refresh that this answer does not tell of did not take place."""
-        if not isinstance(answer, Found) or isinstance(answer, Copy):
+    def is_evidence(self, reply: RecordReply) -> bool:
+        """Whether this reply may be a link of a hang-up: the edge's own record, by a clock that is known."""
+        if not isinstance(reply, Found) or isinstance(reply, Copy):
             return False
-        return self._clocks.ours(answer.record.clock, answer.record.at) is not None
+        return reply.clocks.ours(reply.record.clock, reply.record.at) is not None
 
-    def take_news(self, watch: Watch, record: Record) -> None:
-        """Take the refresh that this record tells of, if any; a refusal is for whoever has sent."""
-        told = self.news(watch, record)
-        if isinstance(told, Refreshed):
-            self._take(watch, record, told.since)
-
-    def hear(self, watch: Watch, answer: Answer) -> session.Action | None:
-        """Take what a record tells; what follows from it."""
-        if not isinstance(answer, Found):
+    def seen(self, tracked: TrackedCall, reply: RecordReply) -> Seen | None:
+        """What a record shows of our refresh; None where none is under way, or nobody can say."""
+        sent = sent_at(tracked)
+        if sent is None or not isinstance(reply, Found) or not self.is_evidence(reply):
             return None
-        record = answer.record
-        told = self.news(watch, record)
-        if isinstance(told, Refreshed):
-            self._take(watch, record, told.since)
-        elif isinstance(told, Refused):
-            watch.failure_at = record.failure.at if record.failure else None
-            attempt, watch.attempt = watch.attempt, None
-            if attempt is not None:
-                self._measures.ended(attempt.method, Outcome.REFUSED)
-            watch.active, action = session.answered(watch.session, self._now(), told.answer, self._chance())
-            self._log.warning("refresh refused", call_id=watch.call_id, code=told.answer.code)
-            return action
+        return shows(reply.record, sent, reply.clocks.ours)
+
+    def apply_refresh(self, tracked: TrackedCall, found: Found) -> None:
+        """Take the refresh that this record shows, if any; a refusal is left to whoever has sent."""
+        fresh = self.news(tracked, found)
+        if fresh is not None:
+            self._take(tracked, found, fresh.since)
+
+    def apply_record(self, tracked: TrackedCall, reply: RecordReply) -> Action | None:
+        """Take what a record shows; returns what follows from it."""
+        if not isinstance(reply, Found):
+            return None
+        tracked.far = reply.record.far
+        if tracked.edge is not None and reply.record.ours is not None:
+            self._passed.add(tracked.edge.name)
+        fresh = self.news(tracked, reply)
+        if fresh is not None:
+            self._take(tracked, reply, fresh.since)
+            return None
+        seen = self.seen(tracked, reply)
+        if seen is None or seen.request is None or seen.request.ended == tracked.dealt:
+            return None
+        match seen.what:
+            case Shows.REFUSED | Shows.GONE | Shows.CHALLENGED:
+                return self._refused(tracked, reply, seen)
+            case Shows.TIMED_OUT:
+                return self._timed_out(tracked, seen)
         return None
 
-    def judge(self, watch: Watch, answer: Answer, tell: Callable[..., object]) -> session.Action | None:
-        """The verdict that a session asked for; `tell` logs why there is none."""
-        action = self.hear(watch, answer)
-        asking, attempt = watch.session, watch.attempt
+    def decide(self, tracked: TrackedCall, reply: RecordReply, log: Callable[..., object]) -> Action | None:
+        """The verdict that a session asked for; `log` is called with why there is none."""
+        action = self.apply_record(tracked, reply)
+        asking, attempt = tracked.current_session(), tracked.attempt
         if action is not None or asking.state is not State.ASKING:
             return action
-        left = forms.left(attempt)
-        if self.is_evidence(answer):
-            other_form = attempt.other_form if attempt else None
-            after, action = session.silent(asking, self._now(), other_form=other_form)
-            if not isinstance(action, Expire) or asking.sent is None or left is not None:
-                watch.active = after
-                return action
-            tell("no sign that any refresh left Asterisk", call_id=watch.call_id)
-        elif watch.edge is not None:
-            tell("the edge cannot say", call_id=watch.call_id, reason=why_not(answer))
-        after, action = session.unknown(asking, self._now(), left=left)
-        if after.state in (State.OURS, State.THEIRS):
-            self._go_on(watch, after)
+        now = self._now()
+        seen = self.seen(tracked, reply)
+        if asking.sent is None and self.is_evidence(reply):
+            after, action = session.silent(asking, now)
+        elif seen is not None and seen.what is Shows.UNDER_WAY:
+            after, action = session.under_way(asking, now)
+        elif seen is not None and seen.what in (Shows.NEVER_PASSED, Shows.UNROUTABLE):
+            self._did_not_pass(tracked, attempt, seen)
+            after, action = session.never_passed(asking, now)
         else:
-            watch.active = after
+            if tracked.edge is not None:
+                log("no_evidence", call_id=tracked.call_id, reason=why_not(reply, seen))
+            after, action = session.unknown(asking, now, left=attempt.surely_left_at if attempt else None)
+        if after.state in _RESTING and not isinstance(action, Expire):
+            self._go_on(tracked, after)
+            return action
+        if isinstance(action, Send):
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "nobody could say what came of it")
+        tracked.active = after
         return action
 
-    def _go_on(self, watch: Watch, after: Session) -> None:
-        """Nobody could say what came of our refresh, and the call still stands."""
-        attempt, watch.attempt = watch.attempt, None
-        self._rest(watch, after)
-        left = forms.left(attempt)
-        if attempt is None or left is None:
-            return
-        outlived = self._now() >= left + session.SELF_ENDING
-        self._measures.ended(attempt.method, Outcome.OUTLIVED if outlived else Outcome.UNKNOWN)
-        # Asterisk would have ended it, had the peer not answered.
-        told = "call has outlived its refresh" if outlived else "nobody could say what came of the refresh"
-        self._log.info(told, call_id=watch.call_id)
-
-    def _take(self, watch: Watch, record: Record, since: float) -> None:
-        """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
-        old = watch.session
-        attempt, watch.attempt = watch.attempt, None
-        watch.refreshes = record.refreshes
-        watch.failure_at = None
-        fresh = session.refreshed(old, self._dialogs.one(record.dialog), since)
-        self._rest(watch, fresh)
-        self._moved(watch)
-        measures = self._measures
-        measures.seen.inc()
-        if old.deadline is not None:
-            measures.margin.observe(max(0.0, old.deadline - since))
+    def close_attempt(
+        self, tracked: TrackedCall, outcome: RefreshOutcome, reason: str = ""
+    ) -> Attempt | None:
+        """The refresh under way is over: count it, and tell the operator who asked for it, if one did."""
+        attempt, tracked.attempt = tracked.attempt, None
         if attempt is not None:
-            if attempt.other_form is not None:
-                measures.suppressed.labels(str(attempt.method)).inc()
-            measures.ended(attempt.method, Outcome.CONFIRMED)
+            self._metrics.ended(attempt.method, outcome)
+            if attempt.reported is not None and not attempt.reported.done():
+                attempt.reported.set_result((outcome, reason))
+        return attempt
+
+    def _refused(self, tracked: TrackedCall, reply: Found, seen: Seen) -> Action | None:
+        """A final response other than 2xx came from the far side."""
+        request = seen.request
+        assert request is not None  # noqa: S101  # for the type checker
+        response = RefreshResponse(
+            code=request.code, min_se=reply.record.dialog.min_se, retry_after=request.retry_after
+        )
+        standing = tracked.current_session()
+        after, action = session.answered(standing, self._now(), response, self._chance())
+        if after is standing and standing.sent is not None:
+            return None  # a challenge, which Asterisk answers by itself
+        if (
+            self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {request.code}")
+            is not None
+        ):
+            self._log.warning("refresh_refused", call_id=tracked.call_id, code=request.code)
+        tracked.active = after
+        if not isinstance(action, Expire):
+            tracked.dealt = request.ended
+        return action
+
+    def _timed_out(self, tracked: TrackedCall, seen: Seen) -> Action | None:
+        """Our request passed the edge, and nothing final came."""
+        request = seen.request
+        assert request is not None  # noqa: S101  # for the type checker
+        standing = tracked.current_session()
+        if standing.sent is None:
+            self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
+            tracked.dealt = request.ended
+            return None
+        if request.method == "UPDATE" and Method.UPDATE_SDP not in standing.failed:
+            # What swallows the one swallows the other.
+            standing = replace(standing, failed=(*standing.failed, Method.UPDATE_SDP))
+        tracked.active, action = session.timed_out(standing, self._now())
+        if isinstance(action, Send):
+            self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
+            tracked.dealt = request.ended
+            self._log.warning("refresh_timed_out", call_id=tracked.call_id, method=request.method)
+        return action
+
+    def _did_not_pass(self, tracked: TrackedCall, attempt: Attempt | None, seen: Seen) -> None:
+        """Say why no request of ours is on its way: that is none of the peer's doing."""
+        if attempt is None or tracked.edge is None:
+            return
+        if seen.what is Shows.UNROUTABLE:
+            code = seen.request.code if seen.request else 0
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, f"the edge could not send it on ({code})")
+            self._log.warning("refresh_unroutable", call_id=tracked.call_id, code=code)
+            return
+        self._metrics.swallowed.labels(attempt.method.name).inc()
+        self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "it never passed the edge")
+        name = tracked.edge.name
+        self._never_passed[name] = self._never_passed.get(name, 0) + 1
+        if name not in self._passed and self._never_passed[name] >= NOT_ARMED:
+            self._log.error("route_not_armed", call_id=tracked.call_id, edge=name)
+        else:
+            self._log.warning("refresh_swallowed", call_id=tracked.call_id, method=attempt.method.name)
+
+    def _go_on(self, tracked: TrackedCall, after: Session) -> None:
+        """Nobody could say what came of our refresh, and the call is kept."""
+        left = tracked.attempt.surely_left_at if tracked.attempt else None
+        self._rest(tracked, after)
+        if left is None:
+            self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "nobody could say what came of it")
+            return
+        # Asterisk would have ended it, had the peer not answered.
+        outlived = self._now() >= left + session.SELF_ENDING
+        self.close_attempt(tracked, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
+        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call_id=tracked.call_id)
+
+    def _take(self, tracked: TrackedCall, found: Found, since: float) -> None:
+        """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
+        record, old = found.record, tracked.current_session()
+        tracked.refreshes = record.refreshes
+        tracked.dealt = None
+        tracked.far = record.far
+        fresh = session.refreshed(old, shared(record.dialog), since)
+        self._rest(tracked, fresh)
+        attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)
+        self._moved(tracked)
+        self._metrics.seen.inc()
+        if old.deadline is not None:
+            self._metrics.margin.observe(max(0.0, old.deadline - since))
+        if attempt is not None:
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
-                measures.saved.inc()
+                self._metrics.saved.inc()
+            self._learn(tracked, old, attempt)
         if old.dialog.agreement != fresh.dialog.agreement:
-            now = _told(fresh.dialog.agreement)
             self._log.info(
-                "agreement changed", call_id=watch.call_id, was=_told(old.dialog.agreement), now=now
+                "agreement_changed",
+                call_id=tracked.call_id,
+                was=_written(old.dialog.agreement),
+                now=_written(fresh.dialog.agreement),
             )
         self._log.info(
-            "refresh confirmed" if attempt else "refreshed",
-            call_id=watch.call_id,
-            method=str(attempt.method) if attempt else None,
+            "refresh_confirmed" if attempt else "refresh_seen",
+            call_id=tracked.call_id,
+            method=attempt.method.name if attempt else None,
             refreshes=record.refreshes,
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
         )
 
+    def _learn(self, tracked: TrackedCall, old: Session, attempt: Attempt) -> None:
+        """UPDATE timed out at the edge and re-INVITE was answered: this peer gets re-INVITE for a day."""
+        timed_out = Method.UPDATE in old.failed and not old.refused
+        if attempt.method is Method.INVITE and timed_out and self._learned.learn(tracked.far):
+            self._log.warning("update_swallowed", call_id=tracked.call_id, peer=tracked.far)
+
     @staticmethod
-    def _rest(watch: Watch, fresh: Session) -> None:
-        if fresh.state in (State.OURS, State.THEIRS, State.OFF):
-            watch.rest(fresh)
+    def _rest(tracked: TrackedCall, fresh: Session) -> None:
+        if fresh.state in _RESTING:
+            tracked.rest(fresh)
         else:
-            watch.active = fresh
+            tracked.active = fresh
 
 
-def why_not(answer: Answer) -> str:
-    """Why an answer of the edge is no evidence."""
-    match answer:
+def why_not(reply: RecordReply, seen: Seen | None = None) -> str:
+    """Why a reply of the edge is no evidence."""
+    match reply:
         case Copy():
-            return "it does not answer, and another edge has only a copy of the record"
+            return "the edge does not reply, and a stand-in has only a copy of the record"
+        case Found() if seen is not None and seen.what is Shows.OFF_PATH:
+            return "the edge is not on the path of this call"
+        case Found() if seen is not None:
+            return f"the record shows: {seen.what}"
         case Found():
             return "the record's time is by a clock that is not known yet"
         case Missing():
-            return "it has no record of this call"
+            return "the edge has no record of this call"
         case _:
-            return answer.reason
+            return reply.reason
 
 
-def _told(agreement: Agreement | None) -> str:
+def _written(agreement: Agreement | None) -> str:
     return f"{agreement.interval};refresher={agreement.refresher}" if agreement else "off"

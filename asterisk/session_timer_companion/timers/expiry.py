@@ -1,129 +1,222 @@
-"""The end of a call whose session has expired: a last look, then the hang-up, with a reason that shows."""
+"""The end of a call whose session has expired: a last look, then the hang-up, with a reason that shows.
+
+Since the verdict other calls had their turn. So the record must still show what the verdict stands on, the
+channel must still have this call, no media of the peer may have come meanwhile, and the brake must be off.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
-from session_timer import record
-from session_timer.session import SELF_ENDING, Expire
+from session_timer import Outcome
+from session_timer.session import SELF_ENDING, Expire, Reason
 
-from session_timer_companion.ami.client import AmiError, AmiMessage
+from session_timer_companion.ami.client import AmiError
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
-from session_timer_companion.edge.client import Answer, Found
-from session_timer_companion.metrics import Measures, Outcome
-from session_timer_companion.timers.due import RETRY, Due
-from session_timer_companion.timers.evidence import Verdicts, why_not
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.edge.client import Found, RecordReply
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.brake import HangUpBrake
+from session_timer_companion.timers.evidence import Evidence, why_not
+from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
+
+MEDIA_GAP = 2.0
+"""Seconds between two counts of the peer's RTP packets, at least."""
+
+MEDIA_OLD = 120.0
+"""Seconds after which a count is too old to be compared with."""
+
+FLOWING = 3
+"""Packets between two counts from which on media flows: one may be a keepalive."""
+
+BRAKED = 30.0
+"""Seconds after which a call is looked at again that the brake has kept."""
 
 
-class Asterisk(Protocol):
-    """What an end needs of Asterisk."""
+@dataclass(frozen=True, slots=True)
+class HangUpRules:
+    """What holds for all hang-ups."""
 
-    @property
-    def ready(self) -> bool:
-        """Its calls are the ones that are under watch."""
-
-    async def pipelined(self, actions: Sequence[refresh_actions.Action]) -> list[AmiMessage]:
-        """Carry out actions in their order. Raises AmiError."""
-
-    def look_at(self, channel: str) -> None:
-        """Find out, later, what became of a channel."""
+    brake: HangUpBrake
+    cdr_field: str
+    """The CDR variable that gets the reason; empty: none."""
 
 
 class Expiry:
     """Hangs up, or reports, what sessions say is over."""
 
-    def __init__(  # its surroundings, each by name
+    def __init__(  # noqa: PLR0913  # its surroundings, each by name
         self,
-        asterisk: Asterisk,
+        channels: AsteriskChannels,
+        rules: HangUpRules,
         *,
-        records: Callable[[list[Watch]], Awaitable[list[Answer]]],
-        verdicts: Verdicts,
-        measures: Measures,
+        records: Callable[[list[TrackedCall]], Awaitable[list[RecordReply]]],
+        evidence: Evidence,
+        metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
+        look_at: Callable[[str], None],
+        ready: Callable[[], bool],
     ) -> None:
-        self._asterisk = asterisk
+        """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
+        self._channels = channels
+        self._rules = rules
         self._records = records
-        self._verdicts = verdicts
-        self._measures = measures
+        self._evidence = evidence
+        self._metrics = metrics
         self._log = log
+        self._look_at = look_at
+        self._ready = ready
         self._now = asyncio.get_running_loop().time
+        self._packets: dict[TrackedCall, tuple[int, float]] = {}
+        """How many RTP packets a peer had sent, and when that was read."""
 
-    async def together(self, due: Sequence[Due]) -> None:
-        """End what has expired, if a last look shows nothing new: since the verdict others had their turn."""
-        hang_up: list[tuple[Due, Expire]] = []
+    async def together(self, due: Sequence[PendingAction]) -> None:
+        """End what has expired, if a last look shows nothing new."""
+        hang_up: list[tuple[PendingAction, Expire]] = []
         for each in due:
             assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
-            if each.watch.active is not each.before:
-                continue  # a refresh was heard of since
+            if each.tracked.active is not each.before:
+                continue  # a refresh was seen since
             if each.action.hang_up:
                 hang_up.append((each, each.action))
             else:
-                self._report(each.watch, each.action)
-        answers = await self._records([each.watch for each, _ in hang_up])
+                self._report(each.tracked, each.action)
+        replies = await self._records([each.tracked for each, _ in hang_up])
         ends = [
-            self._end(each, expired, answer) for (each, expired), answer in zip(hang_up, answers, strict=True)
+            self._end(each, expired, reply) for (each, expired), reply in zip(hang_up, replies, strict=True)
         ]
         for outcome in await asyncio.gather(*ends, return_exceptions=True):
             if outcome is not None:
                 raise outcome
 
-    async def _end(self, each: Due, expired: Expire, answer: Answer) -> None:
-        watch = each.watch
-        refusal = await self._hung_up(each, expired, answer)
-        if refusal and not watch.gone:
-            self._asterisk.look_at(watch.channel)
-            if watch.active is each.before:
-                watch.active = replace(each.before, wake=self._now() + RETRY)
-            self._log.warning("not hung up yet", call_id=watch.call_id, reason=refusal)
-        if refusal:
+    async def count_media(self, tracked_calls: Iterable[TrackedCall]) -> None:
+        """Count what peers have sent so far, so that a verdict that may follow need not wait for it."""
+        wanted = [tracked for tracked in tracked_calls if tracked.policy.media_is_evidence]
+        await asyncio.gather(*[self._count(tracked) for tracked in wanted], return_exceptions=True)
+
+    def forget(self, tracked: TrackedCall) -> None:
+        """The call is over."""
+        self._packets.pop(tracked, None)
+
+    async def _end(self, each: PendingAction, expired: Expire, reply: RecordReply) -> None:
+        tracked = each.tracked
+        hindrance, wait = await self._hung_up(each, expired, reply)
+        if hindrance:
+            if tracked.gone or tracked.active is not each.before:
+                return
+            tracked.active = replace(each.before, wake=self._now() + wait)
+            if wait == RETRY:
+                self._look_at(tracked.channel)
+            log = self._log.debug if tracked.hindrance == hindrance else self._log.warning
+            tracked.hindrance = hindrance
+            log("hangup_put_off", call_id=tracked.call_id, reason=hindrance)
             return
+        if tracked.active is not each.before:
+            return  # kept for its media
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
-        watch.active = replace(each.before, wake=self._now() + SELF_ENDING)
-        self._count_unanswered(watch)
-        self._measures.expiries.labels(str(expired.reason), "hung up").inc()
+        tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
+        tracked.hindrance = ""
+        self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
+        self._ended(tracked, expired, "hung_up")
         self._log.error(
-            "session expired: hung up",
-            call_id=watch.call_id,
-            channel=watch.channel,
+            "hung_up",
+            call_id=tracked.call_id,
+            channel=tracked.channel,
             reason=str(expired.reason),
+            because=expired.reason.text,
         )
 
-    async def _hung_up(self, each: Due, expired: Expire, answer: Answer) -> str:
-        """Hang up, if record and channel still are what the verdict stands on; else what is against it."""
-        watch = each.watch
-        if not self._verdicts.is_evidence(answer):
-            return why_not(answer)
-        if isinstance(answer, Found) and self._verdicts.news(watch, answer.record) is not None:
-            return "the record has changed"
+    async def _hung_up(self, each: PendingAction, expired: Expire, reply: RecordReply) -> tuple[str, float]:
+        """Hang up, if everything still is what the verdict stands on.
+
+        Else what is against it, and in how many seconds to look again.
+        """
+        tracked = each.tracked
+        reason = self._not_shown(each, expired, reply)
+        if reason:
+            return reason, RETRY
         try:
-            told = await self._asterisk.pipelined(refresh_actions.ask_dialog(watch.channel))
-            if record.key(*[value.text("value") for value in told]) != watch.key:
-                return "the channel has another call, or none"
-            if watch.gone or watch.active is not each.before or not self._asterisk.ready:
-                return "the call has moved on"
-            *_, last = await self._asterisk.pipelined(refresh_actions.hang_up(watch.channel, expired.reason))
+            if tracked.policy.media_is_evidence and expired.reason is not Reason.REFUSED:
+                flowing = await self._flowing(tracked)
+                if flowing is None:
+                    return "whether media of the peer comes is being counted", MEDIA_GAP
+                if flowing:
+                    self._keep(tracked, expired)
+                    return "", 0.0
+            if await self._channels.dialog_key(tracked.channel) != tracked.key:
+                return "the channel has another call, or none", RETRY
+            if tracked.gone or tracked.active is not each.before or not self._ready():
+                return "the call has moved on", RETRY
+            if self._rules.brake.stops(self._now()):
+                return "the brake is on: too many hang-ups within a minute", BRAKED
+            orders = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
+            *_, last = await self._channels.carry_out(orders)
         except AmiError as error:
-            return str(error)
-        return "" if last.ok else last.reason or "Asterisk refused"
+            return str(error), RETRY
+        return ("", 0.0) if last.ok else (last.reason or "Asterisk refused", RETRY)
 
-    def _report(self, watch: Watch, expired: Expire) -> None:
-        self._count_unanswered(watch)
-        watch.since = self._now()
-        watch.active = None
-        self._measures.expiries.labels(str(expired.reason), "reported").inc()
+    def _not_shown(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
+        """Why the record does not show any more what the verdict stands on; empty if it does."""
+        tracked = each.tracked
+        if not isinstance(reply, Found) or not self._evidence.is_evidence(reply):
+            return why_not(reply)
+        if self._evidence.news(tracked, reply) is not None:
+            return "the record has changed"
+        if expired.reason is Reason.REFUSED:
+            ours = reply.record.ours
+            return "" if ours is not None and ours.outcome is Outcome.REFUSED else "the record has changed"
+        seen = self._evidence.seen(tracked, reply)
+        if seen is None:
+            return "no refresh of ours is under way"
+        return "" if seen.what.ends_a_call else why_not(reply, seen)
+
+    async def _flowing(self, tracked: TrackedCall) -> bool | None:
+        """Whether media of the peer comes; None: that shows in a moment. Raises AmiError."""
+        before = self._packets.get(tracked)
+        now = self._now()
+        if before is not None and now - before[1] < MEDIA_GAP:
+            return None
+        after = await self._count(tracked)
+        if after is None:
+            return False  # Asterisk sees none: it may flow directly, or there is none
+        if before is None or now - before[1] > MEDIA_OLD:
+            return None
+        return after - before[0] >= FLOWING
+
+    async def _count(self, tracked: TrackedCall) -> int | None:
+        count = await self._channels.received_packets(tracked.channel)
+        if count is not None and not tracked.gone:
+            self._packets[tracked] = (count, self._now())
+        return count
+
+    def _keep(self, tracked: TrackedCall, expired: Expire) -> None:
+        """Signalling is silent and media flows: somebody is talking. The interval begins anew."""
+        self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "media of the peer flows")
+        self._begin_anew(tracked)
+        self._ended(tracked, expired, "media_flows")
+        self._log.warning("kept_for_media", call_id=tracked.call_id, reason=str(expired.reason))
+
+    def _report(self, tracked: TrackedCall, expired: Expire) -> None:
+        self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the session expired")
+        self._begin_anew(tracked)
+        self._ended(tracked, expired, "reported")
         self._log.error(
-            "session expired; the profile says only to report it",
-            call_id=watch.call_id,
+            "expiry_reported",
+            call_id=tracked.call_id,
             reason=str(expired.reason),
+            because=expired.reason.text,
         )
 
-    def _count_unanswered(self, watch: Watch) -> None:
-        attempt, watch.attempt = watch.attempt, None
-        if attempt is not None:
-            self._measures.ended(attempt.method, Outcome.UNANSWERED)
+    def _begin_anew(self, tracked: TrackedCall) -> None:
+        tracked.since = self._now()
+        tracked.active = None
+        tracked.hindrance = ""
+
+    def _ended(self, tracked: TrackedCall, expired: Expire, action: str) -> None:
+        self._packets.pop(tracked, None)
+        self._metrics.expiries.labels(str(expired.reason), action).inc()

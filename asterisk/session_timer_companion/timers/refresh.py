@@ -1,160 +1,251 @@
 """Makes Asterisk send refreshes, and keeps apart what was sent and what was not.
 
-What Asterisk was not made to send is no evidence that a peer is silent: then the session stays as it was.
+If Asterisk did not send a refresh, the peer's silence means nothing. The session keeps its state and the
+refresh is tried again. Nothing is sent through an edge that is known to be down while there is time: Asterisk
+would end the call for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import structlog
 from session_timer import session
-from session_timer.answers import OWN_WAIT
 from session_timer.session import Method, Send
 
-from session_timer_companion.ami.client import AmiError, AmiMessage, AmiRefused
+from session_timer_companion.ami.client import AmiError, AmiRefused
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
-from session_timer_companion.channels.calls import Media
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.refresh_actions import CannotRefresh
-from session_timer_companion.metrics import Measures, Outcome
-from session_timer_companion.timers import forms
-from session_timer_companion.timers.due import RETRY, Due
-from session_timer_companion.timers.tracked_call import Attempt, Watch
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers import orders
+from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.orders import Breaker
+from session_timer_companion.timers.tracked_call import Attempt, PendingAction, TrackedCall
 
 GLARE = 491
 """What a peer answers that has a request of its own under way (RFC 3261 14.2)."""
 
-
-class Asterisk(Protocol):
-    """What sending needs of Asterisk."""
-
-    async def pipelined(self, actions: Sequence[refresh_actions.Action]) -> list[AmiMessage]:
-        """Carry out actions in their order. Raises AmiError."""
-
-    async def media(self, channel: str) -> Media:
-        """What is negotiated on a channel now. Raises AmiError."""
-
-    async def connected_number(self, channel: str) -> str:
-        """The number of the other party that Asterisk knows by now. Raises AmiError."""
-
-    def look_at(self, channel: str) -> None:
-        """Find out, later, what became of a channel."""
+_BY_UPDATE = (Method.UPDATE, Method.UPDATE_SDP)
+_DIGITS = "PJSIP_DTMF_MODE()"
 
 
-class Sending:
+class _Prepared(NamedTuple):
+    """A refresh that can be sent, and what Asterisk must be told for it."""
+
+    each: PendingAction
+    method: Method
+    actions: list[refresh_actions.Action]
+
+
+class RefreshSender:
     """Sends what sessions want sent, that of many calls in one go."""
 
-    def __init__(
-        self, asterisk: Asterisk, measures: Measures, log: structlog.typing.FilteringBoundLogger
+    def __init__(  # noqa: PLR0913  # its surroundings, each by name
+        self,
+        channels: AsteriskChannels,
+        *,
+        breaker: Breaker,
+        learned: LearnedPeers,
+        metrics: Metrics,
+        log: structlog.typing.FilteringBoundLogger,
+        look_at: Callable[[str], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        self._asterisk = asterisk
-        self._measures = measures
+        """`look_at` finds out, later, what became of a channel; `spawn` runs something in the background."""
+        self.held: dict[EdgeClient, set[TrackedCall]] = {}
+        """Calls whose refresh is held back because their edge is down."""
+        self._channels = channels
+        self._breaker = breaker
+        self._learned = learned
+        self._metrics = metrics
         self._log = log
+        self._look_at = look_at
+        self._spawn = spawn
         self._now = asyncio.get_running_loop().time
+        self._digits: dict[TrackedCall, str] = {}
+        """How digits were sent before a pair of orders that would change nothing was broken off."""
 
-    async def send(self, watch: Watch, method: Method) -> None:
-        """Send one refresh now, whatever the agenda says. Raises AmiError or CannotRefresh."""
-        actions = await self._actions(watch, method)
-        for answer in await self._asterisk.pipelined(actions):
-            if not answer.ok:
-                raise AmiRefused("Setvar", answer.reason)
+    async def send(self, tracked: TrackedCall, method: Method) -> Method:
+        """Send one refresh now, whatever the scheduler says; returns its form.
 
-    async def together(self, due: Sequence[Due]) -> None:
+        Raises AmiError or CannotRefresh.
+        """
+        actions, method = await self._actions(tracked, method)
+        for reply in await self._channels.carry_out(actions):
+            if not reply.ok:
+                self._restore(tracked, actions)
+                raise AmiRefused("Setvar", reply.reason)
+        return method
+
+    async def together(self, due: Sequence[PendingAction]) -> None:
         """Send the refreshes that are due."""
-        ready = await self._prepared(due)
+        now = self._now()
+        ready = await self._prepared([each for each in due if self._is_to_be_sent(each, now)])
         if not ready:
             return
         try:
-            answers = iter(
-                await self._asterisk.pipelined([action for _, _, actions in ready for action in actions])
-            )
+            actions = [action for each in ready for action in each.actions]
+            replies = iter(await self._channels.carry_out(actions))
         except AmiError as error:
-            for each, method, _ in ready:
+            for each, method, some in ready:
+                self._restore(each.tracked, some)
                 self._not_sent(each, method, str(error))
             return
         now = self._now()
-        for each, method, actions in ready:
-            refusals = [answer.reason for _ in actions if not (answer := next(answers)).ok]
-            watch = each.watch
+        for each, method, some in ready:
+            refusals = [reply.reason for _ in some if not (reply := next(replies)).ok]
+            tracked = each.tracked
             if refusals:
-                self._asterisk.look_at(watch.channel)
+                self._restore(tracked, some)
+                self._breaker.refused(refusals[0], now)
                 self._not_sent(each, method, refusals[0])
                 continue
-            watch.hindrance = ""
-            if method is Method.UPDATE:
-                watch.number = ""
-            # Where a refresh of the peer came in between, ours needs no watching.
-            if watch.active is not None and watch.active.sent is not None:
-                watch.active = session.left_at(watch.active, now)
-                watch.attempt = Attempt(method, now)
+            self._breaker.carried_out()
+            tracked.hindrance, tracked.refusals = "", 0
+            # Where a refresh of the peer came in between, nobody waits for what came of ours.
+            if tracked.active is not None and tracked.active.sent is not None:
+                tracked.active = session.left_at(tracked.active, now)
+                tracked.attempt = Attempt(method, now)
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
-            tell = self._log.info if watch.edge is None else self._log.debug
-            tell("refresh sent", call_id=watch.call_id, method=str(method))
+            log = self._log.info if tracked.edge is None else self._log.debug
+            log("refresh_sent", call_id=tracked.call_id, method=method.name)
 
-    async def second_form(self, watch: Watch, attempt: Attempt) -> None:
-        """Refresh with SDP too, in time to be answered, where the first form may never have left.
+    def forget(self, tracked: TrackedCall) -> None:
+        """The call is over."""
+        if tracked.edge is not None and tracked.edge in self.held:
+            self.held[tracked.edge].discard(tracked)
 
-        By UPDATE: a re-INVITE without answer would keep Asterisk from sending BYE for half a minute.
-        """
-        due = forms.second_due(watch, attempt)
-        if due is None or self._now() < due:
-            return
-        attempt.second_tried = True
-        try:
-            await self.send(watch, Method.UPDATE_SDP)
-        except (AmiError, CannotRefresh) as error:
-            self._asterisk.look_at(watch.channel)
-            self._log.warning("other form could not be sent", call_id=watch.call_id, reason=str(error))
-            return
-        attempt.other_form = self._now()
-        self._log.warning(
-            "no sign that the refresh left Asterisk: tried the other form",
-            call_id=watch.call_id,
-            method=str(attempt.method),
-        )
+    def _is_to_be_sent(self, each: PendingAction, now: float) -> bool:
+        tracked, before = each.tracked, each.before
+        if self._adopted(each):
+            return False
+        if tracked.policy.observe:
+            self._observed(each)
+            return False
+        latest = before.latest
+        edge = tracked.edge
+        if edge is not None and edge.up is False and latest is not None and now < latest:
+            each.take_back(latest)
+            self.held.setdefault(edge, set()).add(tracked)
+            if tracked.hindrance != edge.reason:
+                tracked.hindrance = edge.reason
+                self._log.info("refresh_held", call_id=tracked.call_id, edge=edge.name, reason=edge.reason)
+            return False
+        if not self._breaker.admits(now):
+            each.take_back(orders.next_try(8, now, latest))
+            return False
+        return True
 
-    async def _prepared(self, due: Sequence[Due]) -> list[tuple[Due, Method, list[refresh_actions.Action]]]:
+    @staticmethod
+    def _adopted(each: PendingAction) -> bool:
+        """Where an operator's refresh is under way it is the one that was due, and no other follows it."""
+        attempt, active = each.tracked.attempt, each.tracked.active
+        if attempt is None or attempt.reported is None or active is None or active.sent is None:
+            return False
+        each.tracked.active = session.left_at(active, attempt.sent)
+        return True
+
+    def _observed(self, each: PendingAction) -> None:
+        """Say what would have been done. What comes of a refresh that is not sent cannot be known."""
+        tracked = each.tracked
+        assert isinstance(each.action, Send)  # noqa: S101  # for the type checker
+        self._log.info("would_refresh", call_id=tracked.call_id, method=each.action.method.name)
+        tracked.since = self._now()
+        tracked.active = None
+
+    async def _prepared(self, due: Sequence[PendingAction]) -> list[_Prepared]:
         """What can be sent, and what Asterisk must be told for it."""
         for each in due:
-            each.watch.attempt = None  # whatever was sent before, it was not this
-        methods = [each.action.method for each in due if isinstance(each.action, Send)]
+            each.tracked.attempt = None  # whatever was sent before, it was not this
+        methods = [self._method(each) for each in due]
         prepared = await asyncio.gather(
-            *[self._actions(each.watch, method) for each, method in zip(due, methods, strict=True)],
+            *[self._actions(each.tracked, method) for each, method in zip(due, methods, strict=True)],
             return_exceptions=True,
         )
-        ready: list[tuple[Due, Method, list[refresh_actions.Action]]] = []
-        for each, method, actions in zip(due, methods, prepared, strict=True):
-            if isinstance(actions, CannotRefresh):
-                self._asterisk.look_at(each.watch.channel)
-                self._not_sent(each, method, str(actions), OWN_WAIT)
-            elif isinstance(actions, AmiError):
-                self._not_sent(each, method, str(actions))
-            elif isinstance(actions, BaseException):
-                raise actions
+        ready: list[_Prepared] = []
+        for each, wanted, outcome in zip(due, methods, prepared, strict=True):
+            if isinstance(outcome, CannotRefresh | AmiError):
+                self._not_sent(each, wanted, str(outcome))
+            elif isinstance(outcome, BaseException):
+                raise outcome
             else:
-                ready.append((each, method, actions))
+                actions, method = outcome
+                ready.append(_Prepared(each, method, actions))
         return ready
 
-    async def _actions(self, watch: Watch, method: Method) -> list[refresh_actions.Action]:
-        """What Asterisk must be told. Raises AmiError, or CannotRefresh."""
+    def _method(self, each: PendingAction) -> Method:
+        """The form to send: by re-INVITE where the peer is known to swallow UPDATE."""
+        assert isinstance(each.action, Send)  # noqa: S101  # for the type checker
+        tracked = each.tracked
+        if each.action.method not in _BY_UPDATE or not self._learned.swallows_update(tracked.far):
+            return each.action.method
+        if tracked.active is not None:
+            failed = tuple(dict.fromkeys((*tracked.active.failed, *_BY_UPDATE)))
+            tracked.active = replace(tracked.active, failed=failed)
+        return Method.INVITE
+
+    async def _actions(
+        self, tracked: TrackedCall, method: Method
+    ) -> tuple[list[refresh_actions.Action], Method]:
+        """What Asterisk must be told, and the form that comes of it. Raises AmiError, or CannotRefresh."""
         if method is Method.UPDATE:
-            if watch.number and await self._asterisk.connected_number(watch.channel):
-                watch.number = ""
-            return refresh_actions.by_connected_line(watch.channel, refresh_actions.fresh_tag(), watch.number)
-        media = await self._asterisk.media(watch.channel)
-        if GLARE in watch.session.refused:
+            number = ""
+            if not tracked.connected:
+                numbers = await self._channels.numbers(tracked.channel)
+                tracked.connected = bool(numbers.connected)
+                number = "" if tracked.connected else numbers.to_set
+            if tracked.connected or number:
+                tag = refresh_actions.fresh_tag()
+                return refresh_actions.by_connected_line(tracked.channel, tag, number), method
+            # Without a number there is no connected line, and none is made up: a refresh with SDP will do.
+            method = Method.UPDATE_SDP
+        media = await self._channels.media(tracked.channel)
+        media = replace(media, digits=self._digits.get(tracked, media.digits))
+        if GLARE in tracked.current_session().refused:
             # Asterisk holds its own retry back for as long as we do, then finds that it would change nothing
             # and drops it, and with it every offer that was made meanwhile.
-            return refresh_actions.by_repetition(watch.channel, media)
-        return refresh_actions.with_sdp(watch.channel, media, method)
+            return refresh_actions.by_repetition(tracked.channel, media), method
+        return refresh_actions.with_sdp(tracked.channel, media, method), method
 
-    def _not_sent(self, each: Due, method: Method, reason: str, wait: float = RETRY) -> None:
-        """Asterisk could not be told: try again `wait` seconds later. What stays in the way is said once."""
-        each.take_back(self._now() + wait)
-        watch = each.watch
-        tell = self._log.debug if watch.hindrance == reason else self._log.warning
-        watch.hindrance = reason
-        self._measures.ended(method, Outcome.NOT_SENT)
-        tell("refresh could not be sent", call_id=watch.call_id, method=str(method), reason=reason)
+    def _not_sent(self, each: PendingAction, method: Method, reason: str) -> None:
+        """Asterisk could not be told: try again, later each time. A reason that stays is logged once."""
+        tracked = each.tracked
+        tracked.refusals += 1
+        each.take_back(orders.next_try(tracked.refusals, self._now(), each.before.latest))
+        known = tracked.hindrance == reason
+        tracked.hindrance = reason
+        if not known:
+            self._look_at(tracked.channel)
+        self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+        log = self._log.debug if known else self._log.warning
+        log("refresh_not_sent", call_id=tracked.call_id, method=method.name, reason=reason)
+
+    def _restore(self, tracked: TrackedCall, actions: Sequence[refresh_actions.Action]) -> None:
+        """Where the way to send digits may have been left in the middle of a change: set it right."""
+        headers = actions[-1][1]
+        if headers.get("Variable") == _DIGITS and tracked not in self._digits:
+            self._digits[tracked] = headers["Value"]
+            self._spawn(self._set_right(tracked, headers["Value"]))
+
+    async def _set_right(self, tracked: TrackedCall, digits: str) -> None:
+        refusals = 0
+        try:
+            while not tracked.gone:
+                try:
+                    (reply,) = await self._channels.carry_out(
+                        refresh_actions.set_digits(tracked.channel, digits)
+                    )
+                    if reply.ok:
+                        return
+                except AmiError:
+                    pass  # tried again below
+                refusals += 1
+                await asyncio.sleep(orders.next_try(refusals, 0.0, orders.LONGEST))
+        finally:
+            self._digits.pop(tracked, None)

@@ -7,45 +7,53 @@ import heapq
 import math
 from collections.abc import Callable
 
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.timers.tracked_call import TrackedCall
 
 TICK = 0.05
 """Seconds. Calls whose time comes within one tick are woken together, at its end."""
 
+AFTER_A_FAULT = 1.0
+"""Seconds after which calls are woken again that a fault of ours kept from what was due."""
+
 SPARE = 1_000
 """Ticks that nobody waits for any more, and that are kept until there are more of them."""
 
-_NOBODY: tuple[int, list[Watch]] = (0, [])
+_NOBODY: tuple[int, list[TrackedCall]] = (0, [])
 
 
-class Agenda:
-    """Wakes each watch at its time, in seconds of the event loop's clock, and not before `resume`.
+class Scheduler:
+    """Wakes each tracked call at its time, in seconds of the event loop's clock, and not before `resume`.
 
-    `on_wake` gets those whose time has come, and the seconds by which they are late beyond the tick; it must
-    not raise.
+    `on_wake` gets those whose time has come, and the seconds by which they are late beyond the tick. What it
+    raises goes to `on_fault`, and the same calls are woken again.
     """
 
-    def __init__(self, on_wake: Callable[[list[Watch], float], None]) -> None:
+    def __init__(
+        self,
+        on_wake: Callable[[list[TrackedCall], float], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
         self._on_wake = on_wake
+        self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._ticks: list[int] = []
-        self._of: dict[int, tuple[int, list[Watch]]] = {}
+        self._of: dict[int, tuple[int, list[TrackedCall]]] = {}
         """By tick: the tick's number, one object for all that wait for it, and who waits."""
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
 
-    def put(self, watch: Watch, at: float | None) -> None:
-        """Wake `watch` at `at` and no more at the time set before; None: not at all."""
+    def put(self, tracked: TrackedCall, at: float | None) -> None:
+        """Wake `tracked` at `at` and no more at the time set before; None: not at all."""
         tick = None if at is None else math.ceil(at / TICK)
-        if watch.wake == tick:
+        if tracked.wake == tick:
             return
-        if watch.wake is not None:
-            _, waiting = self._of[watch.wake]
-            waiting.remove(watch)
+        if tracked.wake is not None:
+            _, waiting = self._of[tracked.wake]
+            waiting.remove(tracked)
             if not waiting:
-                self._drop(watch.wake)
+                self._drop(tracked.wake)
         if tick is None:
-            watch.wake = None
+            tracked.wake = None
             return
         found = self._of.get(tick)
         if found is None:
@@ -53,8 +61,8 @@ class Agenda:
             heapq.heappush(self._ticks, tick)
             if self._running and self._ticks[0] == tick:
                 self._arm()
-        watch.wake = found[0]
-        found[1].append(watch)
+        tracked.wake = found[0]
+        found[1].append(tracked)
 
     def pause(self) -> None:
         """Wake nobody until `resume`; nothing is forgotten."""
@@ -84,9 +92,15 @@ class Agenda:
         now = self._loop.time()
         while self._ticks and self._ticks[0] * TICK <= now:
             tick, waiting = self._of.pop(heapq.heappop(self._ticks), _NOBODY)
-            for watch in waiting:
-                watch.wake = None
+            for tracked in waiting:
+                tracked.wake = None
             if waiting:
-                self._on_wake(waiting, now - tick * TICK)
+                try:
+                    self._on_wake(waiting, now - tick * TICK)
+                except Exception as error:  # noqa: BLE001  # the others must be woken all the same
+                    self._on_fault(error)
+                    for tracked in waiting:
+                        if tracked.wake is None and not tracked.gone:
+                            self.put(tracked, now + AFTER_A_FAULT)
         if self._running:
             self._arm()

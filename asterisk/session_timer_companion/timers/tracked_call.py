@@ -1,16 +1,18 @@
-"""One call under watch, and what a record that was read means for it."""
+"""One tracked call, and what a record that was read says about it."""
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from session_timer import DialogTimer, Policy, Record, RefreshResponse, Side, session
+from session_timer import DialogTimer, Policy, session
 from session_timer.session import Method, Session
 
+from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import calls
-from session_timer_companion.edge.client import Edge
-from session_timer_companion.edge.clocks import Clocks
+from session_timer_companion.edge.client import EdgeClient, Found
 
 UNKNOWN = -1
 """The count of refreshes of a call whose record has not been read yet."""
@@ -18,12 +20,21 @@ UNKNOWN = -1
 TOLERANCE = 1.5
 """Seconds by which another host's time may be read too late: readings are published each second."""
 
+RETRY = 1.0
+"""Seconds before what a fault of ours kept back is tried again, and a hang-up that was not carried out."""
+
 _PLACES = tuple(place / 256 for place in range(256))
 
 
 def place(key: str) -> float:
     """A call's constant place in [0, 1); of few values, so that many calls share one number."""
     return _PLACES[zlib.crc32(key.encode("utf-8", "surrogateescape")) % len(_PLACES)]
+
+
+@lru_cache(maxsize=10_000)
+def shared(dialog: DialogTimer) -> DialogTimer:
+    """One object for all calls that agreed on the same: thousands of calls have few agreements."""
+    return dialog
 
 
 @dataclass(slots=True)
@@ -34,13 +45,21 @@ class Attempt:
     sent: float
     polls: int = 0
     """How often the record was read since."""
-    second_tried: bool = False
-    other_form: float | None = None
-    """When a refresh with SDP was sent too, because nothing shows that the first form ever left."""
+    reported: asyncio.Future[tuple[RefreshOutcome, str]] | None = None
+    """Gets the outcome and its reason, where an operator asked for this refresh."""
+
+    @property
+    def surely_left_at(self) -> float | None:
+        """When this refresh left Asterisk as far as Asterisk tells; None: perhaps never.
+
+        Asterisk drops an UPDATE by connected line, yet reports Success, where the endpoint has no `send_pai`,
+        where the number is hidden, and where it has gone. This counts only where no edge can say what passed.
+        """
+        return None if self.method is Method.UPDATE else self.sent
 
 
 @dataclass(slots=True, eq=False)
-class Watch:
+class TrackedCall:
     """A call, its timer, and what was last read of its record.
 
     There may be 100,000. So a session that merely waits for its time is not kept: it is made again from
@@ -51,23 +70,27 @@ class Watch:
     """Asterisk's name for it. Transfers may change it."""
     key: str
     """Of the record. It stays."""
-    edge: Edge | None
+    edge: EdgeClient | None
     """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
     policy: Policy
-    outbound: bool
-    """Our side placed the call."""
+    placed_by_us: bool
+    """Our side sent the initial INVITE."""
     dialog: DialogTimer
     since: float
     """When the last 2xx that we know of passed, on our clock."""
     refreshes: int = UNKNOWN
-    number: str = ""
-    """To be set as connected number before the first UPDATE; empty where Asterisk has one."""
+    connected: bool = True
+    """Asterisk knows a number of the other party, without which it sends no UPDATE by connected line."""
+    far: str = ""
+    """Where the peer is, as the edge sees it."""
     wake: int | None = None
-    """The agenda's: when it wakes this call."""
-    failure_at: float | None = None
-    """Of the last failure that was dealt with, on the record's clock."""
+    """The scheduler's: when it wakes this call."""
+    dealt: float | None = None
+    """When the last refusal or timeout ended that was dealt with, on the record's clock."""
     hindrance: str = ""
-    """What kept Asterisk from sending the last refresh, as it was logged; empty: it was sent."""
+    """What kept the last refresh or hang-up from being done, as it was logged; empty: nothing did."""
+    refusals: int = 0
+    """How often in a row Asterisk refused to send a refresh."""
     active: Session | None = None
     """The session while it does more than wait."""
     attempt: Attempt | None = None
@@ -88,13 +111,12 @@ class Watch:
         """Its record has been read, or its timer runs without."""
         return self.refreshes != UNKNOWN or self.wake is not None or self.active is not None
 
-    @property
-    def session(self) -> Session:
-        """The session as it stands."""
+    def current_session(self) -> Session:
+        """The session as it stands; made anew where it only waits, so keep what this returns."""
         if self.active is not None:
             return self.active
         return session.begin(
-            self.dialog, self.since, self.policy, owns_call_id=self.outbound, spread=self.spread
+            self.dialog, self.since, self.policy, owns_call_id=self.placed_by_us, spread=self.spread
         )
 
     @property
@@ -109,39 +131,45 @@ class Watch:
         self.active = waiting if waiting.failed else None
 
 
+@dataclass(slots=True)
+class PendingAction:
+    """What one call is to do now; `before` is its session as it stood, for where Asterisk cannot be told."""
+
+    tracked: TrackedCall
+    before: Session
+    action: session.Action
+
+    def take_back(self, wake: float) -> None:
+        """Nothing left: the session is as it was, unless a refresh of the peer has moved it on."""
+        if self.tracked.active is not None and self.tracked.active.sent is not None:
+            self.tracked.active = replace(self.before, wake=wake)
+
+
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The record tells of a 2xx that the session does not know yet."""
+    """The record shows a 2xx that the session does not know yet."""
 
     since: float
     """When it passed, in seconds on our clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The record tells of a non-2xx to a refresh of ours."""
-
-    answer: RefreshResponse
-
-
-def news(watch: Watch, record: Record, clocks: Clocks, now: float) -> Refreshed | Refused | None:
-    """What `record` tells beyond what the watch knows; None for nothing."""
-    at = clocks.ours(record.clock, record.at)
-    counted = watch.refreshes != UNKNOWN and record.refreshes > watch.refreshes
-    sent = watch.active.sent if watch.active is not None else None
-    known = watch.since + TOLERANCE
-    if watch.refreshes == UNKNOWN and sent is not None:
+def news(tracked: TrackedCall, found: Found, now: float) -> Refreshed | None:
+    """The refresh that a record shows beyond what is known of the call; None for nothing."""
+    record = found.record
+    at = found.clocks.ours(record.clock, record.at)
+    counted = tracked.refreshes != UNKNOWN and record.refreshes > tracked.refreshes
+    sent = sent_at(tracked)
+    known = tracked.since + TOLERANCE
+    if tracked.refreshes == UNKNOWN and sent is not None:
         # How old the call is was a guess, perhaps made the moment before our refresh left.
         known = min(known, sent)
     # An edge that lost its table counts anew, and may come to any number again; its time still tells.
     later = at is not None and at > known
-    if counted or later:
-        return Refreshed(now if at is None else min(now, at))
-    failure = record.failure
-    if failure is None or failure.sender is not Side.LOCAL or failure.at == watch.failure_at:
-        return None
-    failed_at = clocks.ours(failure.clock or record.clock, failure.at)
-    if sent is None or (failed_at is not None and failed_at < sent - TOLERANCE):
-        return None
-    answer = RefreshResponse(code=failure.code, min_se=record.dialog.min_se, retry_after=failure.retry_after)
-    return Refused(answer)
+    return Refreshed(now if at is None else min(now, at)) if counted or later else None
+
+
+def sent_at(tracked: TrackedCall) -> float | None:
+    """When the refresh of ours left that is under way; None for none."""
+    if tracked.active is not None and tracked.active.sent is not None:
+        return tracked.active.sent
+    return tracked.attempt.sent if tracked.attempt is not None else None

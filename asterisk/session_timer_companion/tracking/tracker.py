@@ -1,57 +1,44 @@
-"""The calls of one Asterisk: which are under watch, through restarts, reconnects and transfers."""
+"""The calls of one Asterisk: which are tracked, through restarts, reconnects and transfers.
+
+Each is found by its dialog and by its channel, which a transfer may change.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
-from session_timer import Agreement, Config, DialogTimer, Mode, Policy, Record, Side, is_rpc_address
+from session_timer import Agreement, Config, DialogTimer, Mode, SharedKey
 
-from session_timer_companion.ami.client import (
-    Ami,
-    AmiAccount,
-    AmiError,
-    AmiMessage,
-    AmiRefused,
-    AmiTimeout,
-    AmiUnavailable,
-)
+from session_timer_companion.ami.client import Ami, AmiAccount, AmiError, AmiMessage, AmiTimeout
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.channels import calls, queries, refresh_actions, stuck
-from session_timer_companion.channels.calls import Call, Channel, Media
+from session_timer_companion.channels import calls
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.channels.calls import Call, Channel
 from session_timer_companion.channels.stuck import StuckChannels
-from session_timer_companion.edge.client import Edge, Found
-from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.edge.pool import Edges
-from session_timer_companion.metrics import Measures
-from session_timer_companion.timers.driver import Turns
-from session_timer_companion.timers.shared_dialogs import SharedDialogs
-from session_timer_companion.timers.tracked_call import UNKNOWN, Watch
-from session_timer_companion.tracking.roster import Roster
+from session_timer_companion.edge.client import EdgeClient, Found
+from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.metrics import Metrics
+from session_timer_companion.timers.driver import TimerDriver
+from session_timer_companion.timers.expiry import HangUpRules
+from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared
+from session_timer_companion.tracking.resync import CHANNELS_PER_READ, Resync
 
 EVENTS = ("Newstate", "Rename", "Hangup")
 
 SETTLE = 0.02
 """Seconds that events are gathered before Asterisk is asked about their channels."""
 
-TOGETHER = 250
-"""Channels that are read in one go while many calls are taken under watch."""
-
-GOES = 4
-"""How many of them are under way: Asterisk answers for some while an edge does for others."""
-
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
 
-_NO_ANSWER = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
 _MASQUERADE = ("<MASQ>", "<ZOMBIE>")
 
 
-class Keeper:
+class CallTracker:
     """One Asterisk and its calls. Runs on one event loop, until `aclose`."""
 
     def __init__(  # noqa: PLR0913  # its surroundings, each by name
@@ -59,81 +46,80 @@ class Keeper:
         account: AmiAccount,
         *,
         config: Config,
-        alone: bool = False,
-        edges: Edges,
-        clocks: Clocks,
-        measures: Measures,
+        key: SharedKey | None,
+        edges: EdgePool,
+        pace: float,
+        learn_peers: bool,
+        rules: HangUpRules,
+        metrics: Metrics,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.name = account.name
         self.config = config
         """May be replaced at any time: calls that come later are held to it."""
-        self.alone = alone
+        self.alone = account.alone
         """This Asterisk faces its peers itself: its calls have no internal header and no record."""
-        self.in_step = asyncio.Event()
-        """Logged in, and every call that Asterisk has is under watch."""
+        self.in_sync = asyncio.Event()
+        """Logged in, and every call that Asterisk has is tracked."""
+        self.by_key: dict[str, TrackedCall] = {}
+        """Every tracked call, by the key of its record."""
+        self._by_channel: dict[str, TrackedCall] = {}
         self._edges = edges
-        self._measures = measures
+        self._metrics = metrics
         self._now = asyncio.get_running_loop().time
-        self._chance = chance
-        self._beside = BackgroundTasks(self._fault)
-        self._resync: asyncio.Task[None] | None = None
+        self._background = BackgroundTasks(self._fault)
+        self._resyncing: asyncio.Task[None] | None = None
         self._to_look: dict[str, Channel | None] = {}
         self._readers = 0
+        self._said: set[tuple[str, str]] = set()
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
-        self._unseen: dict[str, Watch] = {}
-        """Calls from before this connection that were not found on it yet, while all channels are read."""
         self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
-        self._roster = Roster(self._log)
-        self.by_key = self._roster.by_key
-        self.ami = Ami(account, events=EVENTS, on_event=self._heard, on_up=self._up, on_down=self._down)
-        self._stuck = StuckChannels(self.ami, self.look_at, beside=self._beside, log=self._log, chance=chance)
-        self._dialogs = SharedDialogs()
-        self.turns = Turns(
-            self,
+        self.ami = Ami(
+            account,
+            events=EVENTS,
+            on_event=self._heard,
+            on_up=self._up,
+            on_down=self._down,
+            on_fault=lambda _error: metrics.faults.inc(),  # the connection has logged it
+        )
+        stuck = StuckChannels(
+            self.ami, self.look_at, background=self._background, log=self._log, chance=chance
+        )
+        # Where Asterisk faces its peers itself, whoever speaks in our internal header is one of them.
+        self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key)
+        self._resync = Resync(
+            self, self.ami, self.channels, log=self._log, chance=chance, on_fault=self._fault
+        )
+        self.driver = TimerDriver(
+            self.channels,
+            asterisk=account.name,
+            pace=pace,
+            learn_peers=learn_peers,
+            rules=rules,
             edges=edges,
-            clocks=clocks,
-            dialogs=self._dialogs,
-            measures=measures,
+            metrics=metrics,
             log=self._log,
+            look_at=self.look_at,
+            ready=self.in_sync.is_set,
             chance=chance,
         )
 
     @property
     def ready(self) -> bool:
-        return self.in_step.is_set()
+        return self.in_sync.is_set()
 
     async def aclose(self) -> None:
-        """Stop watching: no call is touched any more."""
-        await self.turns.aclose()
+        """Stop tracking: no call is touched any more."""
+        await self.driver.aclose()
         await self.ami.aclose()
-        await self._beside.aclose()
+        await self._background.aclose()
 
-    def changed(self, key: str, record: Record) -> None:
-        """The edge lists this dialog's record as changed."""
-        watch = self.by_key.get(key)
-        if watch is not None:
-            self.turns.changed(watch, record)
-
-    # What a turn needs of Asterisk
-
-    async def pipelined(self, actions: Sequence[refresh_actions.Action]) -> list[AmiMessage]:
-        """Carry out actions in their order; those on a channel that is stuck are refused. Raises AmiError."""
-        held = [headers.get("Channel") in self._stuck for _, headers in actions]
-        with self._stuck.noticed():
-            answers = iter(await self.ami.pipelined(itertools.compress(actions, [not each for each in held])))
-        return [_NO_ANSWER if each else next(answers) for each in held]
-
-    async def media(self, channel: str) -> Media:
-        """What is negotiated on a channel now. Raises AmiError."""
-        with self._stuck.noticed(channel):
-            return await queries.media(self.ami, channel)
-
-    async def connected_number(self, channel: str) -> str:
-        """The number of the other party that Asterisk knows by now. Raises AmiError."""
-        with self._stuck.noticed(channel):
-            return await queries.connected_number(self.ami, channel)
+    def changed(self, key: str, found: Found, speaker: EdgeClient) -> None:
+        """`speaker` lists this dialog's record as changed; an edge speaks for its own calls only."""
+        tracked = self.by_key.get(key)
+        if tracked is not None and self._edges.speaks_for(speaker, tracked.edge):
+            self.driver.changed(tracked, found)
 
     def look_at(self, channel: str, answered: Channel | None = None) -> None:
         """Ask Asterisk for a channel, with others that changed in the same moment.
@@ -141,156 +127,51 @@ class Keeper:
         `answered`: it was answered this moment, so that its record need not be read.
         """
         if not self._to_look:
-            self._beside.spawn(self._look())
+            self._background.spawn(self._look())
         self._to_look[channel] = answered if self._to_look.get(channel, answered) else None
 
     # Asterisk comes and goes
 
     def _up(self) -> None:
-        self._measures.ami_up.labels(self.name).set(1)
-        self._measures.logins.labels(self.name).inc()
-        if self._resync is not None:
-            self._resync.cancel()
-        self._resync = self._beside.spawn(self._get_in_step())
+        self._metrics.ami_up.labels(self.name).set(1)
+        self._metrics.logins.labels(self.name).inc()
+        if self._resyncing is not None:
+            self._resyncing.cancel()
+        self._resyncing = self._background.spawn(self._resync.run())
 
-    def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the adapter has logged it
-        self._measures.ami_up.labels(self.name).set(0)
-        self.in_step.clear()
-        self.turns.agenda.pause()
-        if self._resync is not None:
-            self._resync.cancel()
-
-    async def _get_in_step(self) -> None:
-        """Read everything; while the connection stands, again and again until that has succeeded."""
-        read: set[str] = set()
-        absent: list[Channel] = []
-        for attempt in itertools.count():
-            try:
-                with self._stuck.noticed(), self._noting_ends():
-                    await self._read_all(read, absent)
-            except AmiTimeout as error:
-                self._log.warning("not in step with Asterisk yet; reading on", reason=str(error))
-            except AmiRefused as error:
-                self._log.error(  # for the operator
-                    "Asterisk does not list its channels; the AMI account needs write = call, and then "
-                    "`manager reload`. It holds for new logins, so we log in again",
-                    reason=error.reason,
-                )
-                await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance(), refused=True))
-                self.ami.reconnect(str(error))
-            except AmiUnavailable:
-                return  # the connection is gone; the next one brings the next resync
-            except Exception as error:  # noqa: BLE001  # calls must not die of our faults
-                self._fault(error)
-                # What is under watch already is kept: one call that cannot be read must not cost the others.
-                self.turns.agenda.resume()
-            else:
-                await self._look_later(absent)
-                return
-            await asyncio.sleep(self.ami.account.backoff.delay(attempt, self._chance()))
+    def _down(self, error: AmiError) -> None:  # noqa: ARG002  # the connection has logged it
+        self._metrics.ami_up.labels(self.name).set(0)
+        self.in_sync.clear()
+        self.driver.pause()
+        if self._resyncing is not None:
+            self._resyncing.cancel()
 
     def _fault(self, error: BaseException) -> None:
-        self._measures.faults.inc()
-        self._log.error("a fault of ours; it is tried again", exc_info=error)
-
-    async def _read_all(self, read: set[str], absent: list[Channel]) -> None:
-        """Bring what is under watch in line with the channels that Asterisk has. Raises AmiError.
-
-        `read` has those that were read on this connection already; whatever is read now is added.
-        `absent` gets those whose internal header may be readable only in a moment.
-        """
-        began = self._now()
-        self._unseen = {key: watch for key, watch in self.by_key.items() if watch.channel not in read}
-        found: list[Watch] = []
-        gate = asyncio.Semaphore(GOES)
-        try:
-            listed = await queries.answered(self.ami)
-            self._stuck.keep(channel.name for channel in listed)
-            left = [each for each in listed if each.name not in read and each.name not in self._stuck]
-            goes = [
-                self._take_up(left[start : start + TOGETHER], gate, found, absent, read)
-                for start in range(0, len(left), TOGETHER)
-            ]
-            # None is left behind at work when another one fails.
-            for outcome in await asyncio.gather(*goes, return_exceptions=True):
-                if outcome is not None:
-                    raise outcome
-            for watch in self._unseen.values():
-                if not watch.gone and watch.channel not in self._stuck:
-                    self._forget(watch, "ended while we were away")
-        finally:
-            for watch in found:
-                watch.busy = False
-        self.in_step.set()
-        self.turns.agenda.resume()
-        self._log.info(
-            "in step with Asterisk",
-            sessions=len(self.by_key),
-            found=len(found),
-            stuck=len(self._stuck),
-            seconds=round(self._now() - began, 3),
-        )
-
-    async def _take_up(
-        self,
-        listed: list[Channel],
-        gate: asyncio.Semaphore,
-        found: list[Watch],
-        absent: list[Channel],
-        read: set[str],
-    ) -> None:
-        """Take the calls of some channels under watch, and start each timer that does not run yet.
-
-        Not only new calls have none: a reading may have been broken off between the channels and the records.
-        """
-        async with gate:
-            fresh: list[Watch] = []
-            named = {channel.name: channel for channel in listed}
-            for call in await queries.these(self.ami, listed, self.config.edge.header):
-                if call.channel in self._ended:
-                    continue
-                self._unseen.pop(call.key, None)
-                watch = self.by_key.get(call.key)
-                if watch is not None:
-                    self._roster.move(watch, call.channel)
-                elif self._may_be_late(call):
-                    absent.append(named[call.channel])
-                else:
-                    watch = self._watch(call, refreshes=UNKNOWN)
-                if watch is not None and not watch.begun:
-                    watch.busy = True
-                    fresh.append(watch)
-            found += fresh
-            await self._settle(fresh)
-            read.update(channel.name for channel in listed)
+        self._metrics.faults.inc()
+        self._log.error("internal_error", exc_info=error)
 
     # Records
 
-    async def _settle(self, watches: list[Watch]) -> None:
+    async def settle(self, edge: EdgeClient | None, tracked_calls: list[TrackedCall]) -> None:
         """Start the timers of calls that were up before we knew of them: their records tell since when."""
-        edges = {watch.edge for watch in watches}
-        await asyncio.gather(
-            *[self._settle_at(edge, [watch for watch in watches if watch.edge is edge]) for edge in edges]
-        )
+        replies = await self._edges.records(edge, [tracked.key for tracked in tracked_calls])
+        for tracked, reply in zip(tracked_calls, replies, strict=True):
+            tracked.busy = False
+            if not tracked.gone:
+                self.driver.begin(tracked, reply)
 
-    async def _settle_at(self, edge: Edge | None, watches: list[Watch]) -> None:
-        answers = await self._edges.records(edge, [watch.key for watch in watches])
-        for watch, answer in zip(watches, answers, strict=True):
-            watch.busy = False
-            if not watch.gone:
-                self.turns.begin(watch, answer)
-
-    async def reread(self, edge: Edge, watches: list[Watch]) -> None:
+    async def reread(self, edge: EdgeClient, tracked_calls: list[TrackedCall]) -> None:
         """Read records because changes may have been missed; take what they tell."""
-        unsettled = [watch for watch in watches if watch.refreshes == UNKNOWN and not watch.busy]
-        settled = [watch for watch in watches if watch.refreshes != UNKNOWN]
-        answers = await edge.records([watch.key for watch in [*unsettled, *settled]])
-        for watch, answer in zip([*unsettled, *settled], answers, strict=True):
-            if isinstance(answer, Found) and not watch.gone:
-                if watch.refreshes == UNKNOWN and watch.attempt is None and not watch.busy:
-                    self.turns.begin(watch, answer)
+        unsettled = [each for each in tracked_calls if each.refreshes == UNKNOWN and not each.busy]
+        settled = [each for each in tracked_calls if each.refreshes != UNKNOWN]
+        both = [*unsettled, *settled]
+        replies = await edge.records([tracked.key for tracked in both])
+        for tracked, reply in zip(both, replies, strict=True):
+            if isinstance(reply, Found) and not tracked.gone:
+                if tracked.refreshes == UNKNOWN and tracked.attempt is None and not tracked.busy:
+                    self.driver.begin(tracked, reply)
                 else:
-                    self.turns.changed(watch, answer.record)
+                    self.driver.changed(tracked, reply)
 
     # Events
 
@@ -311,15 +192,15 @@ class Keeper:
             case "Hangup":
                 if self._readers:
                     self._ended.add(channel)
-                self._stuck.forget(channel)
+                self.channels.stuck.forget(channel)
                 self._to_look.pop(channel, None)
-                watch = self._roster.on(channel)
-                if watch is not None:
-                    self._forget(watch, "ended")
+                tracked = self._by_channel.get(channel)
+                if tracked is not None:
+                    self.forget(tracked, "ended")
 
     @contextlib.contextmanager
-    def _noting_ends(self) -> Iterator[None]:
-        """Note in `_ended` what hangs up while channels are read."""
+    def noting_ends(self) -> Iterator[None]:
+        """Remember which channels hang up inside, for `has_ended`."""
         self._readers += 1
         try:
             yield
@@ -328,135 +209,182 @@ class Keeper:
             if not self._readers:
                 self._ended.clear()
 
+    def on(self, channel: str) -> TrackedCall | None:
+        """The call that this channel carries, as far as we know."""
+        return self._by_channel.get(channel)
+
+    def has_ended(self, channel: str) -> bool:
+        """Whether this channel hung up while channels were being read."""
+        return channel in self._ended
+
     async def _look(self) -> None:
         await asyncio.sleep(SETTLE)
-        with self._noting_ends():
+        with self.noting_ends():
             await self._look_now()
 
     async def _look_now(self) -> None:
+        stuck = self.channels.stuck
         while self._to_look:
             asked, self._to_look = self._to_look, {}
-            asked = {name: channel for name, channel in asked.items() if name not in self._stuck}
+            asked = {name: channel for name, channel in asked.items() if name not in stuck}
             header = self.config.edge.header
             answered = [channel for channel in asked.values() if channel is not None]
-            found: dict[str, Call | None] = {}
+            gone: dict[str, Call | None] = {}
             try:
-                with self._stuck.noticed():
-                    for call in await queries.these(self.ami, answered, header):
-                        found[call.channel] = call
-                    for name, channel in asked.items():
+                for name, known in asked.items():
+                    if known is None:
+                        channel = await self.channels.channel(name)
                         if channel is None:
-                            found[name] = await queries.one(self.ami, header, name)
+                            gone[name] = None
+                        else:
+                            answered.append(channel)
+                found = await self.channels.calls(answered, header)
             except AmiTimeout:
                 # It is slow, not gone. What was answered a while ago may have been refreshed meanwhile.
                 self._to_look = dict.fromkeys(asked) | self._to_look
                 continue
             except AmiError:
                 return  # what was missed is found when Asterisk is back
-            await self._take_note(asked, found)
+            await self._take_note(asked, {**gone, **self._readable(found)})
 
-    async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
-        """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
-        lost: list[Watch] = []
-        for name, answered in asked.items():
-            if name in self._ended:
-                continue
-            try:
-                lost += await self._bind(name, found.get(name), answered)
-            except Exception as error:  # noqa: BLE001  # the others must not be lost with it
-                self._fault(error)
-        # The dialog of a channel that is gone may have moved to another one, which was looked at too.
-        for watch in lost:
-            if self._roster.on(watch.channel) is not watch and not watch.gone:
-                self._forget(watch, "ended")
-
-    async def _bind(self, channel: str, call: Call | None, answered: Channel | None) -> list[Watch]:
-        """Take note of what is on a channel; the call that has lost its channel by that, if any."""
-        lost: list[Watch] = []
-        held = self._roster.on(channel)
-        if held is not None and (call is None or call.key != held.key):
-            self._roster.leave(channel)
-            lost.append(held)
-        if call is None:
-            return lost
-        self._unseen.pop(call.key, None)
-        watch = self.by_key.get(call.key)
-        if watch is not None:
-            self._roster.move(watch, channel)
-        elif answered and self._may_be_late(call):
-            self._beside.spawn(self._look_later([answered]))
-        elif (watch := self._watch(call, refreshes=0 if answered else UNKNOWN)) is not None:
-            if answered:
-                self.turns.begin(watch, None)
-            else:
-                await self._settle_at(watch.edge, [watch])
-        return lost
-
-    def _may_be_late(self, call: Call) -> bool:
-        """Asterisk may not have made its internal header readable yet."""
-        return call.header is None and not call.malformed and not self.alone
-
-    async def _look_later(self, absent: Sequence[Channel]) -> None:
+    async def look_later(self, absent: Sequence[Channel]) -> None:
         """Look once more at answered channels whose internal header was absent."""
         await asyncio.sleep(LOOK_AGAIN)
-        with self._noting_ends():
-            for start in range(0, len(absent), TOGETHER):
-                some = [each for each in absent[start : start + TOGETHER] if each.name not in self._stuck]
+        with self.noting_ends():
+            for start in range(0, len(absent), CHANNELS_PER_READ):
+                some = absent[start : start + CHANNELS_PER_READ]
+                some = [each for each in some if each.name not in self.channels.stuck]
                 try:
-                    with self._stuck.noticed():
-                        present = await queries.these(self.ami, some, self.config.edge.header)
+                    present = await self.channels.calls(some, self.config.edge.header)
                 except AmiTimeout:
                     for channel in some:  # it is slow, not gone
                         self.look_at(channel.name)
                 except AmiError:
-                    return  # they are read anew when Asterisk is back
+                    return  # they are read again when Asterisk is back
                 else:
-                    asked = dict.fromkeys(each.name for each in some)
-                    await self._take_note(asked, {call.channel: call for call in present})
+                    found = self._readable(present)
+                    await self._take_note(dict.fromkeys(found), found)
 
-    # Under watch, and no more
+    def _readable(self, found: Mapping[str, Call | None]) -> dict[str, Call]:
+        """What Asterisk could say. Where it could not, the channel is looked at again: that is no end."""
+        for name, call in found.items():
+            if call is None:
+                self._background.spawn(self._look_again(name))
+        return {name: call for name, call in found.items() if call is not None}
 
-    def _watch(self, call: Call, refreshes: int) -> Watch | None:
-        """A new watch on `call`, its timer not running yet; None for a call that is not ours to refresh."""
-        if call.malformed:
-            self._log.warning("unreadable internal header", call_id=call.call_id, reason=call.malformed)
+    async def _look_again(self, name: str) -> None:
+        await asyncio.sleep(LOOK_AGAIN)
+        self.look_at(name)
+
+    async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
+        """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
+        lost: list[TrackedCall] = []
+        for name, answered in asked.items():
+            if name in self._ended or name not in found:
+                continue
+            try:
+                lost += await self._bind(name, found[name], answered)
+            except Exception as error:  # noqa: BLE001  # the others must not be lost with it
+                self._fault(error)
+        # The dialog of a channel that is gone may have moved to another one, which was looked at too.
+        for tracked in lost:
+            if self._by_channel.get(tracked.channel) is not tracked and not tracked.gone:
+                self.forget(tracked, "ended")
+
+    async def _bind(self, channel: str, call: Call | None, answered: Channel | None) -> list[TrackedCall]:
+        """Take note of what is on a channel; the call that has lost its channel by that, if any."""
+        lost: list[TrackedCall] = []
+        held = self._by_channel.get(channel)
+        if held is not None and (call is None or call.key != held.key):
+            del self._by_channel[channel]
+            lost.append(held)
+        if call is None:
+            return lost
+        self._resync.seen(call.key)
+        tracked = self.by_key.get(call.key)
+        if tracked is not None:
+            self.move(tracked, channel)
+        elif answered and self.may_be_late(call):
+            self._background.spawn(self.look_later([answered]))
+        elif (tracked := self.track(call, refreshes=0 if answered else UNKNOWN)) is not None:
+            if answered:
+                self.driver.begin(tracked, None)
+            else:
+                await self.settle(tracked.edge, [tracked])
+        return lost
+
+    def may_be_late(self, call: Call) -> bool:
+        """Whether Asterisk may not have made the internal header of this call readable yet."""
+        return call.header is None and not call.refused and not self.alone
+
+    # What is tracked
+
+    def track(self, call: Call, refreshes: int) -> TrackedCall | None:
+        """Track `call`, its timer not running yet; None for a call that is not ours to refresh."""
+        if call.refused:
+            self._metrics.refused_headers.labels(self.name).inc()
+            self._log.warning("header_refused", call_id=call.call_id, reason=call.refused)
         header = call.header
-        if header is not None and header.rpc and not is_rpc_address(header.rpc):
-            self._log.warning("internal header names no edge", call_id=call.call_id, rpc=header.rpc)
         if header is None and not self.alone:
-            self._measures.foreign.labels(self.name).inc()
+            self._metrics.foreign.labels(self.name).inc()
             return None
-        policy = self.config.peer(name=call.endpoint if header is None else header.peer).policy
+        peer = self.config.peer(name=call.endpoint if header is None else header.peer)
+        if header is not None and header.peer and header.peer != peer.name:
+            self._say_once("profile_unknown", header.peer, call)
+        policy = peer.policy
         if policy.mode is not Mode.ANCHOR or not policy.enabled:
             return None
-        watch = Watch(
+        edge = None if header is None else self._edges.named(header.edge)
+        if header is not None and edge is None:
+            self._say_once("edge_unknown", header.edge, call)
+        private = DialogTimer(Agreement.private(policy.default_expires))
+        tracked = TrackedCall(
             channel=call.channel,
             key=call.key,
-            edge=None if header is None else self._edges.at(header.rpc),
+            edge=edge,
             policy=policy,
-            outbound=call.outbound,
-            dialog=self._dialogs.one(_private(policy) if header is None else header.dialog),
+            placed_by_us=call.placed_by_us,
+            # By re-INVITE where there is no edge: Asterisk may swallow an UPDATE, and nobody would know.
+            dialog=shared(private if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
-            number=call.number,
+            connected=call.connected,
         )
-        self._roster.add(watch)
-        self._measures.armed.labels(self.name).inc()
-        return watch
+        self.by_key[tracked.key] = tracked
+        self._by_channel[tracked.channel] = tracked
+        self._metrics.armed.labels(self.name).inc()
+        return tracked
 
-    def _forget(self, watch: Watch, why: str) -> None:
-        self.turns.agenda.put(watch, None)
-        self._roster.remove(watch, why)
+    def _say_once(self, event: str, name: str, call: Call) -> None:
+        """Log what one call's header shows of a difference between the edge's settings and ours, once."""
+        if (event, name) not in self._said:
+            self._said.add((event, name))
+            self._log.error(event, name=name, call_id=call.call_id)
+
+    def move(self, tracked: TrackedCall, channel: str) -> None:
+        """The call is on this channel, from now on or as before."""
+        if tracked.channel == channel and self._by_channel.get(channel) is tracked:
+            return
+        if self._by_channel.get(tracked.channel) is tracked:
+            del self._by_channel[tracked.channel]
+        self._log.info("call_moved", call_id=tracked.call_id, channel=channel, was=tracked.channel)
+        tracked.channel = channel
+        self._by_channel[channel] = tracked
+
+    def forget(self, tracked: TrackedCall, why: str) -> None:
+        """The call is over, or no longer ours."""
+        self.driver.drop(tracked)
+        self.by_key.pop(tracked.key, None)
+        if self._by_channel.get(tracked.channel) is tracked:
+            del self._by_channel[tracked.channel]
+        self._log.info("call_untracked", call_id=tracked.call_id, channel=tracked.channel, why=why)
 
 
-def _private(policy: Policy) -> DialogTimer:
-    """What holds for a call without edge: nothing is agreed, we refresh so that a dead peer shows.
-
-    By re-INVITE: Asterisk may swallow an UPDATE, and nobody would know.
-    """
-    return DialogTimer(Agreement(policy.default_expires, Side.LOCAL, one_sided=True))
-
-
-def at_edge(keepers: Iterable[Keeper], edge: Edge) -> list[tuple[Keeper, Watch]]:
-    """Every call of all keepers whose record is at this edge."""
-    return [(keeper, watch) for keeper in keepers for watch in keeper.by_key.values() if watch.edge is edge]
+def at_edge(trackers: Iterable[CallTracker], edge: EdgeClient) -> list[tuple[CallTracker, TrackedCall]]:
+    """Every call of all trackers whose record is at this edge."""
+    return [
+        (tracker, tracked)
+        for tracker in trackers
+        for tracked in tracker.by_key.values()
+        if tracked.edge is edge
+    ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from session_timer import Agreement, Side
+from session_timer import Agreement, InternalHeader, SharedKey, Side
 from session_timer.session import Method, Reason
 from session_timer_companion.ami.client import AmiMessage
 from session_timer_companion.channels import calls, refresh_actions
 
-VALUE = '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";v=1'
+KEY = SharedKey.parse("k" * 40)
+CALL_ID = "1-1056@198.18.0.40"
 
 
 def status(**headers: str) -> AmiMessage:
@@ -27,15 +28,36 @@ def status(**headers: str) -> AmiMessage:
     return message
 
 
-CHANNEL = calls.Channel("PJSIP/carrier-0000001a", connected=False, number="1000")
-DIALOG = ("1-1056@198.18.0.40", "216c8077", "1056c1")
+CHANNEL = calls.Channel("PJSIP/carrier-0000001a", connected=False)
 
 
-def test_an_answered_channel_is_listed_with_the_number_that_was_called() -> None:
+def signed(edge: str = "edge", call_id: str = CALL_ID, placed: Side | None = None) -> str:
+    return InternalHeader(
+        Agreement(1800, Side.LOCAL), peer_allows_update=True, edge=edge, placed=placed
+    ).encode(KEY, call_id)
+
+
+def test_an_answered_channel_is_listed_with_whether_asterisk_knows_a_number() -> None:
     assert calls.answered(status()) == CHANNEL
-    assert calls.answered(status(ConnectedLineNum="200", DNID="")) == calls.Channel(
-        CHANNEL.name, connected=True, number="s"
-    )
+    connected = calls.answered(status(ConnectedLineNum="200"))
+    assert connected == CHANNEL._replace(connected=True)
+
+
+@pytest.mark.parametrize(
+    ("dialled", "number"),
+    [
+        ("1000", "1000"),
+        ("+49301234", "+49301234"),
+        ("*21#", "*21#"),
+        ("s", ""),
+        ("h", ""),
+        ("unknown", ""),
+        ("", ""),
+        ("anna", ""),
+    ],
+)
+def test_only_what_is_a_number_is_ever_shown_as_one(dialled: str, number: str) -> None:
+    assert calls.Numbers("", dialled).to_set == number
 
 
 @pytest.mark.parametrize(
@@ -45,39 +67,47 @@ def test_what_is_no_answered_sip_channel_is_not_listed(headers: dict[str, str]) 
     assert calls.answered(status(**headers)) is None
 
 
-def test_an_inbound_call_has_the_header_in_its_invite() -> None:
-    call = calls.read(CHANNEL, DIALOG, VALUE, "")
-    assert call is not None
-    assert call.key == "1-1056@198.18.0.40;1056c1;216c8077"
-    assert call.call_id == "1-1056@198.18.0.40"
-    assert call.header is not None
-    assert call.header.agreement == Agreement(1800, Side.LOCAL)
-    assert (call.outbound, call.number) == (False, "1000")
-    assert call.endpoint == "carrier"
+def test_a_row_that_our_key_has_signed_for_this_call_is_believed() -> None:
+    header, refused = calls.verified(["", signed()], KEY, CALL_ID)
+    assert header is not None
+    assert (header.agreement, header.edge, refused) == (Agreement(1800, Side.LOCAL), "edge", "")
 
 
-def test_an_outbound_call_has_the_header_in_its_response() -> None:
-    call = calls.read(CHANNEL._replace(connected=True), DIALOG, "", VALUE)
-    assert call is not None
-    assert call.outbound
-    assert call.number == ""
-    assert call.header is not None
+def test_a_strangers_row_before_ours_is_passed_over() -> None:
+    stranger = "90;refresher=remote;allow=UPDATE;edge=edge;v=2;sig=" + "0" * 32
+    header, refused = calls.verified([stranger, signed("second")], KEY, CALL_ID)
+    assert header is not None
+    assert (header.edge, refused) == ("second", "")
 
 
-def test_a_channel_without_dialog_is_no_call() -> None:
-    assert calls.read(CHANNEL, ("", "", ""), "", "") is None
-    assert calls.read(CHANNEL, ("1-1056@198.18.0.40", "216c8077", ""), VALUE, "") is None
+@pytest.mark.parametrize(
+    "value",
+    [
+        "90;refresher=remote;v=2",
+        '1800;refresher=local;allow=UPDATE;rpc="udp:198.18.0.10:8090";v=1',
+        signed(call_id="another call"),
+        signed().replace("1800", "90"),
+        "nonsense",
+    ],
+)
+def test_what_our_key_has_not_signed_for_this_call_is_not_believed(value: str) -> None:
+    header, refused = calls.verified([value, ""], KEY, CALL_ID)
+    assert header is None
+    assert "not signed" in refused
 
 
-def test_a_call_without_header_is_not_ours_and_a_broken_header_is_told() -> None:
-    stranger = calls.read(CHANNEL, DIALOG, "", "")
-    assert stranger is not None
-    assert stranger.header is None
-    assert not stranger.malformed
-    broken = calls.read(CHANNEL, DIALOG, "soon;refresher=me", "")
-    assert broken is not None
-    assert broken.header is None
-    assert "expected a number of seconds" in broken.malformed
+def test_a_call_without_any_row_is_not_ours() -> None:
+    assert calls.verified(["", ""], KEY, CALL_ID) == (None, "")
+
+
+def test_whose_invite_began_the_call_is_said_by_the_header_whatever_came_since() -> None:
+    """A re-INVITE of the peer brings a received header to a call that Asterisk placed."""
+    ours = calls.verified([signed(placed=Side.LOCAL)], KEY, CALL_ID)[0]
+    assert calls.is_placed_by_us(ours, [signed(), ""])
+    theirs = calls.verified([signed(placed=Side.REMOTE)], KEY, CALL_ID)[0]
+    assert not calls.is_placed_by_us(theirs, ["", signed()])
+    assert calls.is_placed_by_us(None, ["", signed()])
+    assert not calls.is_placed_by_us(None, [signed(), ""])
 
 
 def test_an_endpoint_may_have_dashes() -> None:
@@ -145,10 +175,11 @@ def test_an_unknown_way_to_send_digits_is_left_alone() -> None:
 
 
 def test_a_hang_up_says_why_before_it_ends_the_call() -> None:
-    why, end = refresh_actions.hang_up("PJSIP/a-1", Reason.SILENT)
+    why, end = refresh_actions.hang_up("PJSIP/a-1", Reason.SILENT, "session_timer")
     assert why[1] == {
         "Channel": "PJSIP/a-1",
-        "Variable": "CDR(userfield)",
+        "Variable": "CDR(session_timer)",
         "Value": "session-timer: the peer sent no refresh",
     }
     assert end == ("Hangup", {"Channel": "PJSIP/a-1", "Cause": "102"})
+    assert refresh_actions.hang_up("PJSIP/a-1", Reason.SILENT, "") == [end]

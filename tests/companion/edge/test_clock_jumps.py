@@ -21,7 +21,7 @@ async def test_a_wall_clock_that_jumps_changes_nothing(
 ) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         right = time.time
         jumps = itertools.cycle((HOUR, -HOUR, 24 * HOUR, 0.0))
         asked: list[float] = []

@@ -253,7 +253,7 @@ class FakeAsterisk:
             self._authenticate(session, action, tag)
         elif not session.logged_in:
             self._write(session, _answer("Error", tag, Message="Permission denied"))
-        elif action.name == "Status":
+        elif action.name in ("Status", "CoreShowChannels"):
             await self._status(session, action, tag)
         else:
             self._write(session, self._carry_out(action, tag))
@@ -314,12 +314,19 @@ class FakeAsterisk:
         self._write(session, told)
         entries: list[str] = []
         for channel in chosen:
-            entries.append(_status_entry(channel, asked, tag))
+            entries.append(
+                _status_entry(
+                    channel,
+                    asked,
+                    tag,
+                    action.name.removesuffix("s") if action.name != "Status" else "Status",
+                )
+            )
             if len(entries) == ENTRIES_A_WRITE:
                 self._write(session, "".join(entries).encode())
                 entries.clear()
                 await session.writer.drain()
-        end = f"Event: StatusComplete\r\n{tag}EventList: Complete\r\nListItems: {len(chosen)}\r\n\r\n"
+        end = f"Event: {action.name}Complete\r\n{tag}EventList: Complete\r\nListItems: {len(chosen)}\r\n\r\n"
         self._write(session, ("".join(entries) + end).encode())
         await session.writer.drain()
 
@@ -358,10 +365,10 @@ def _shown(channel: Channel) -> dict[str, str]:
     }
 
 
-def _status_entry(channel: Channel, asked: Iterable[str], tag: str) -> str:
+def _status_entry(channel: Channel, asked: Iterable[str], tag: str, event: str) -> str:
     variables = "".join([f"Variable: {name}={channel.read(name)}\r\n" for name in asked])
     return (
-        f"Event: Status\r\nPrivilege: Call\r\nChannel: {channel.name}\r\nChannelState: {channel.state}\r\n"
+        f"Event: {event}\r\nPrivilege: Call\r\nChannel: {channel.name}\r\nChannelState: {channel.state}\r\n"
         f"ChannelStateDesc: {STATES[channel.state]}\r\nCallerIDNum: {channel.caller_number}\r\n"
         f"CallerIDName: <unknown>\r\nConnectedLineNum: {channel.connected_number}\r\n"
         "ConnectedLineName: <unknown>\r\nLanguage: en\r\nAccountCode: \r\nContext: default\r\nExten: 100\r\n"

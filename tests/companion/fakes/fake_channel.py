@@ -6,6 +6,7 @@ Modelled on what Asterisk 22 does: a refresh that would not change the media is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,10 +39,16 @@ class Channel:
     dtmf_mode: str = "rfc4733"
     caller_number: str = "100"
     connected_number: str = "200"
-    headers: dict[str, str] = field(default_factory=dict)
+    dialled: str = "4711"
+    """CALLERID(dnid): the number that was called."""
+    unreadable: bool = False
+    """Asterisk answers Success to what is read of it, with empty values."""
+    received_packets: float = 0.0
+    """RTP packets of the peer so far."""
+    headers: dict[str, str | list[str]] = field(default_factory=dict)
     """Of the INVITE, for an inbound channel."""
-    response_headers: dict[str, str] = field(default_factory=dict)
-    """Of the 2xx, for an outbound channel."""
+    response_headers: dict[str, str | list[str]] = field(default_factory=dict)
+    """Of the 2xx, for a channel that Asterisk placed; several rows of a name as a list."""
     variables: dict[str, str] = field(default_factory=dict)
     offer: str = ""
     connected_tag: str = ""
@@ -52,6 +59,8 @@ class Channel:
         argument = argument.removesuffix(")")
         if not parenthesis:
             return self.variables.get(expression, "(null)")
+        if self.unreadable:
+            return ""
         match function:
             case "CHANNEL":
                 return {
@@ -62,15 +71,18 @@ class Channel:
                     "audionativeformat": f"({self.codecs.replace(',', '|')})",
                     "channeltype": "PJSIP",
                     "state": STATES[self.state],
+                    "rtcp,rxcount": str(int(self.received_packets)),
                 }.get(argument, "")
             case "PJSIP_MEDIA_OFFER":
                 return self.video if argument == "video" else self.codecs
             case "PJSIP_DTMF_MODE":
                 return self.dtmf_mode
             case "PJSIP_HEADER":
-                return self.headers.get(argument.removeprefix("read,"), "")
+                return _row(self.headers, argument)
             case "PJSIP_RESPONSE_HEADER":
-                return self.response_headers.get(argument.removeprefix("read,"), "")
+                return _row(self.response_headers, argument)
+            case "CALLERID":
+                return {"dnid": self.dialled, "num": self.caller_number}.get(argument, "")
             case "CONNECTEDLINE":
                 return {"tag": self.connected_tag, "num": self.connected_number}.get(argument, "")
         return ""
@@ -110,3 +122,11 @@ class Channel:
         if unchanged or not self.connected_number:
             return None
         return Refresh("UPDATE", sdp=False) if self.peer_allows_update else Refresh("INVITE", sdp=True)
+
+
+def _row(headers: Mapping[str, str | list[str]], argument: str) -> str:
+    """The value of ``read,<name>`` or of ``read,<name>,<number of the row>``."""
+    _, name, number, *_ = (*argument.split(","), "1")
+    rows = headers.get(name, [])
+    rows = [rows] if isinstance(rows, str) else rows
+    return rows[int(number) - 1] if int(number) <= len(rows) else ""

@@ -17,15 +17,20 @@ import yaml
 from session_timer import Agreement, InternalHeader, Side, record
 from session_timer_companion.companion import Companion
 from session_timer_companion.config import Configuration, load
-from session_timer_companion.timers.tracked_call import Watch
-from session_timer_companion.tracking.tracker import Keeper
+from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.tracking.tracker import CallTracker
 
 from tests.companion.fakes.fake_asterisk import FakeAsterisk
 from tests.companion.fakes.fake_channel import Channel, Refresh
-from tests.companion.fakes.fake_edge import FakeEdge
+from tests.companion.fakes.fake_edge import KEY, FakeEdge
+
+KEY_TEXT = "a-key-of-the-tests-that-is-long-enough\n"
 
 Peer = Callable[["World", Channel, Refresh], int | None]
-"""What the far side does with a refresh: the code of its answer, or None for silence."""
+"""What the far side does with a refresh: the code of its response, None for silence, or `SWALLOWED`."""
+
+SWALLOWED = -1
+"""Asterisk says Success, and nothing leaves it."""
 
 
 def answers(code: int) -> Peer:
@@ -45,7 +50,7 @@ def silence() -> Peer:
 
 def swallowed_updates(_world: World, _channel: Channel, refresh: Refresh) -> int | None:
     """As with an endpoint that has no `send_pai`: the tag changes, nothing leaves; an offer is answered."""
-    return 200 if refresh.sdp else None
+    return 200 if refresh.sdp else SWALLOWED
 
 
 @dataclass
@@ -74,27 +79,29 @@ class World:
     """There is no edge in front of Asterisk."""
     beside: FakeAsterisk | None = None
     """A second Asterisk of the same companion: `ast2`."""
-    rpc: str | None = None
-    """`edge.rpc` of the configuration, if it is not the edge's own address; empty: it is not set."""
+    edges: list[dict[str, object]] | None = None
+    """`companion.edges`, where it is not the one edge."""
+    passes: bool = True
+    """What Asterisk sends passes the edge."""
 
     @property
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
     @property
-    def keeper(self) -> Keeper:
+    def tracker(self) -> CallTracker:
         assert self.companion is not None
-        return self.companion.keepers[0]
+        return self.companion.trackers[0]
 
-    def keeper_of(self, asterisk: FakeAsterisk) -> Keeper:
+    def tracker_of(self, asterisk: FakeAsterisk) -> CallTracker:
         assert self.companion is not None
-        return self.companion.keepers[asterisk is self.beside]
+        return self.companion.trackers[asterisk is self.beside]
 
-    def watch(self, channel: Channel) -> Watch:
-        return self.keeper.by_key[key(channel)]
+    def tracked(self, channel: Channel) -> TrackedCall:
+        return self.tracker.by_key[key(channel)]
 
-    def watched(self, channel: Channel) -> bool:
-        return self.companion is not None and key(channel) in self.keeper.by_key
+    def is_tracked(self, channel: Channel) -> bool:
+        return self.companion is not None and key(channel) in self.tracker.by_key
 
     def configuration(self) -> Configuration:
         asterisks = [self.asterisk, *([self.beside] if self.beside else [])]
@@ -102,7 +109,7 @@ class World:
             "unsafe_lab_intervals": True,
             "session_timer": {"default_expires": 12, "min_se": 4, **self.policy},
             "peers": self.peers,
-            "edge": {"rpc": rpc} if (rpc := self.edge.address if self.rpc is None else self.rpc) else {},
+            "edge": {} if self.alone else {"door": self.edge.address, "key_file": "key"},
             "companion": {
                 "ami": [
                     {
@@ -115,20 +122,24 @@ class World:
                     for number, asterisk in enumerate(asterisks, 1)
                 ],
                 "http": {"enabled": False},
-                "rpc_timeout": 2.0,
+                "door_timeout": 2.0,
+                **({} if self.edges is None else {"edges": self.edges}),
                 **self.settings,
             },
         }
         file = self.path / "session-timer.yaml"
         file.write_text(yaml.safe_dump(data))
-        return load(file, {})
+        (self.path / "key").write_text(KEY_TEXT)
+        configuration = load(file, {})
+        self.edge.digest = self.edge.digest or configuration.shared.digest()
+        return configuration
 
     async def start(self) -> Companion:
         """Start a companion and wait until it is in step with Asterisk."""
         self.companion = Companion(self.configuration())
         await self.companion.connect()
         self._reading = asyncio.create_task(self.companion.changes.run())
-        await self.until(lambda: self.keeper.ready)
+        await self.until(lambda: self.tracker.ready)
         return self.companion
 
     async def stop(self) -> None:
@@ -144,7 +155,7 @@ class World:
         call_id: str,
         agreement: Agreement | None,
         *,
-        outbound: bool = False,
+        placed_by_us: bool = False,
         update: bool = True,
         age: float = 0.0,
         known: bool = True,
@@ -152,6 +163,7 @@ class World:
         ring: bool = False,
         name: str = "",
         at: FakeAsterisk | None = None,
+        edge: str = "",
     ) -> Channel:
         """A call that is answered now, or `age` seconds ago; `known`: the edge has its record."""
         asterisk = at or self.asterisk
@@ -159,8 +171,9 @@ class World:
             name or f"PJSIP/carrier-{len(asterisk.channels):08x}", f"1.{call_id}", call_id, state=4
         )
         channel.peer_allows_update = update
-        header = InternalHeader(agreement, update, self.edge.address, peer).encode()
-        (channel.response_headers if outbound else channel.headers)["X-Session-Timer"] = header
+        placed = Side.LOCAL if placed_by_us else Side.REMOTE
+        header = InternalHeader(agreement, update, edge or self.edge.name, peer, placed).encode(KEY, call_id)
+        (channel.response_headers if placed_by_us else channel.headers)["X-Session-Timer"] = header
         if known:
             self.edge.write(key(channel), agreement, update=update, age=age, peer=peer)
         asterisk.add(channel)
@@ -180,8 +193,8 @@ class World:
 
     def confirmed(self, channel: Channel) -> int:
         """How many refreshes of this call the companion knows to have taken place."""
-        watch = self.keeper.by_key.get(key(channel))
-        return watch.refreshes if watch is not None else 0
+        tracked = self.tracker.by_key.get(key(channel))
+        return tracked.refreshes if tracked is not None else 0
 
     def refreshes(self, channel: Channel) -> list[Sent]:
         return [sent for sent in self.sent if sent.call_id == channel.call_id]
@@ -192,14 +205,20 @@ class World:
     def on_refresh(self, channel: Channel, refresh: Refresh) -> int:
         """A refresh leaves Asterisk, passes the edge, and the peer may answer."""
         self.sent.append(Sent(channel.call_id, refresh, self.now))
+        record = self.edge.records.get(key(channel))
         code = self.peer(self, channel, refresh)
+        if record is None or not self.passes or code == SWALLOWED:
+            return 0 if code in (None, SWALLOWED) else code
+        cseq = self.edge.asked(key(channel), refresh.method)
         if code is None:
+            interval = record.dialog.agreement.interval if record.dialog.agreement else 12
+            wait = self.tracked(channel).policy.answer_time(interval) if self.is_tracked(channel) else 2.0
+            asyncio.get_running_loop().call_later(wait, self.edge.time_out, key(channel), cseq)
             return 0
-        if key(channel) in self.edge.records:
-            if 200 <= code < 300:
-                self.edge.refresh(key(channel))
-            else:
-                self.edge.fail(key(channel), code, sender=Side.LOCAL)
+        if 200 <= code < 300:
+            self.edge.refresh(key(channel))
+        elif code >= 300:
+            self.edge.fail(key(channel), code)
         return code
 
 

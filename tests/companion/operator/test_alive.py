@@ -21,7 +21,7 @@ async def test_an_asterisk_that_hangs_or_is_gone_is_no_reason(tmp_path: Path) ->
     async with world(tmp_path) as it:
         assert it.companion is not None
         it.call("call-1", Agreement(1800, Side.REMOTE))
-        await it.until(lambda: it.companion is not None and it.companion.standing() == "1 call under watch")
+        await it.until(lambda: it.companion is not None and it.companion.standing() == "1 call tracked")
         for away in (False, True):
             it.asterisk.silent = True
             if away:
@@ -30,20 +30,20 @@ async def test_an_asterisk_that_hangs_or_is_gone_is_no_reason(tmp_path: Path) ->
             while it.now < since + 120:
                 assert it.companion.alive()
                 await asyncio.sleep(1)
-            assert it.companion.standing() == "1 call under watch; waiting for Asterisk ast1"
+            assert it.companion.standing() == "1 call tracked; waiting for Asterisk ast1"
             it.asterisk.silent = False
             if away:
                 await it.asterisk.start()
-            await it.until(lambda: it.keeper.ready)
+            await it.until(lambda: it.tracker.ready)
 
 
 @in_virtual_time
 async def test_a_connection_that_is_up_and_that_nobody_minds_is_one(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         assert it.companion is not None
-        account = it.keeper.ami.account
+        account = it.tracker.ami.account
         assert isinstance(account, AmiAccount)
-        supervision = it.keeper.ami._supervision
+        supervision = it.tracker.ami._supervision
         assert supervision is not None
         supervision.cancel()
         it.asterisk.silent = True
@@ -82,7 +82,7 @@ async def test_a_systemd_that_does_not_read_keeps_no_call_waiting(
             assert it.companion is not None
             telling = asyncio.create_task(service._tell_systemd(it.companion))
             call = it.call("call-1", Agreement(12, Side.LOCAL))
-            await it.until(lambda: it.watched(call))
+            await it.until(lambda: it.is_tracked(call))
             assert not heard.is_set()
             reads_again.set()
             await it.until(heard.is_set)

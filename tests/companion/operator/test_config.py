@@ -10,7 +10,7 @@ from session_timer_companion.config import Configuration, load
 
 GOOD = """
 session_timer: {min_se: 90}
-edge: {rpc: "udp:198.18.0.10:8090"}
+edge: {door: "http://198.18.0.10:5060", key_file: key}
 companion:
   ami:
     - {name: ast1, host: 198.18.0.20, secret: pass-word}
@@ -20,6 +20,7 @@ companion:
 def written(folder: Path, text: str) -> Path:
     file = folder / "session-timer.yaml"
     file.write_text(text)
+    (folder / "key").write_text("k" * 40)
     return file
 
 
@@ -36,10 +37,11 @@ def problems(folder: Path, text: str, **environment: str) -> dict[str, str]:
 
 def test_a_small_file_is_enough(tmp_path: Path) -> None:
     configuration = read(tmp_path, GOOD)
-    (account,) = configuration.accounts
+    (account,) = configuration.settings.ami
     assert (account.name, account.host, account.port) == ("ast1", "198.18.0.20", 5038)
     assert (account.username, account.secret) == ("session-timer", "pass-word")
-    assert configuration.shared.edge.rpc == "udp:198.18.0.10:8090"
+    assert [(edge.name, edge.door) for edge in configuration.edges] == [("edge", "http://198.18.0.10:5060")]
+    assert configuration.key is not None
     assert configuration.settings.http.host == "127.0.0.1"
 
 
@@ -70,7 +72,7 @@ def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
-        ("companion: [", "line 1, column 13", "not YAML"),
+        ("companion: [", "line 1, column 13", "is no YAML"),
         ("a: 1\nb: 2\na: 3\n", "line 3, column 1", "the key 'a' is here twice"),
         ("", "companion", "is missing"),
         ("- 1\n", "(top level)", "expected keys and values"),
@@ -150,6 +152,7 @@ def test_what_profiles_have_in_common_may_be_written_once(tmp_path: Path) -> Non
         tmp_path,
         """
         session_timer: &general {min_se: 120}
+        edge: {door: "http://198.18.0.10:5060", key_file: key}
         peers:
           - {name: a, session_timer: &slow {<<: *general, min_se: 300}}
           - {name: b, session_timer: {<<: *slow, max_expires: 7200}}
@@ -177,13 +180,13 @@ def test_the_password_comes_from_a_file_beside_the_configuration(tmp_path: Path,
     """By whatever editor: some begin a file with a mark that nobody sees."""
     (tmp_path / "ami-secret").write_bytes(written_as)
     text = GOOD.replace("secret: pass-word", "secret_file: ami-secret")
-    assert read(tmp_path, text).accounts[0].secret == "from-file"  # noqa: S105
+    assert read(tmp_path, text).settings.ami[0].secret == "from-file"  # noqa: S105
 
 
 def test_the_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
     (tmp_path / "ami").write_text("from-systemd")
     text = GOOD.replace("secret: pass-word", "secret_credential: ami")
-    (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).accounts
+    (account,) = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path)).settings.ami
     assert account.secret == "from-systemd"  # noqa: S105
     told = problems(tmp_path, text)["companion.ami[0].secret_credential"]
     assert "LoadCredential" in told
@@ -206,8 +209,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         SESSION_TIMER_COMPANION__AMI__0__PORT="5039",
         SESSION_TIMER_COMPANION__LOG__FORMAT="json",
     )
-    assert configuration.accounts[0].host == "other.example"
-    assert configuration.accounts[0].port == 5039
+    assert configuration.settings.ami[0].host == "other.example"
+    assert configuration.settings.ami[0].port == 5039
     assert configuration.settings.log.format == "json"
 
 
@@ -227,3 +230,81 @@ def test_a_password_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
     assert "pass-word" not in repr(configuration)
     found = problems(tmp_path, GOOD.replace("secret: pass-word", "secret: [pass-word]"))
     assert "pass-word" not in str(found)
+
+
+ALONE = "companion: {ami: [{name: a, host: h, secret: x, alone: true}]}"
+EDGE = "companion: {ami: [{name: a, host: h, secret: x}]}\n"
+
+
+def test_an_asterisk_behind_an_edge_needs_a_door_and_a_key(tmp_path: Path) -> None:
+    found = problems(tmp_path, EDGE)
+    assert "session-timer make-key FILE" in found["edge.key_file"]
+    assert "door:" in found["edge.door"]
+    alone = read(tmp_path, ALONE)
+    assert (alone.edges, alone.key) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read"),
+        ("short", "at least 32"),
+        ("a key with blanks in it, and more..", "may"),
+    ],
+)
+def test_a_key_that_is_none_is_told_and_shown_nowhere(
+    tmp_path: Path, content: str | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "other").write_text(content)
+    found = problems(tmp_path, EDGE + "edge: {door: 'http://h:5060', key_file: other}")
+    assert reason in found["edge.key_file"]
+    assert content is None or content not in found["edge.key_file"]
+
+
+def test_the_key_comes_from_a_systemd_credential_where_there_is_one(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "edge-key").write_text("c" * 40)
+    text = EDGE + "edge: {door: 'http://h:5060', key_file: key, key_credential: edge-key}"
+    in_unit = read(tmp_path, text, CREDENTIALS_DIRECTORY=str(credentials))
+    in_shell = read(tmp_path, text)
+    assert in_unit.key is not None
+    assert in_shell.key is not None
+    assert in_unit.key.door_token != in_shell.key.door_token
+
+
+@pytest.mark.parametrize(
+    ("edges", "path", "reason"),
+    [
+        ("[{name: a, door: 'udp:h:8090'}]", "companion.edges[0].door", "expected http://"),
+        ("[{name: 'a b', door: 'http://h:1'}]", "companion.edges[0].name", "letters"),
+        (
+            "[{name: a, door: 'http://h:1'}, {name: a, door: 'http://i:1'}]",
+            "companion.edges",
+            "two edges are called 'a'",
+        ),
+        ("[{name: a, door: 'http://h:1', stand_ins: [b]}]", "companion.edges", "'b', a stand-in of 'a'"),
+        (
+            "[{name: a, door: 'https://h:1', ca_file: /nowhere.pem}]",
+            "companion.edges[0].ca_file",
+            "/nowhere.pem",
+        ),
+    ],
+)
+def test_a_mistake_in_the_list_of_edges_is_named(tmp_path: Path, edges: str, path: str, reason: str) -> None:
+    text = f"edge: {{key_file: key}}\ncompanion: {{ami: [{{name: a, host: h, secret: x}}], edges: {edges}}}"
+    assert reason in problems(tmp_path, text)[path]
+
+
+def test_settings_of_release_0_1_are_answered_with_the_line_to_write(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD.replace("door:", "rpc: 'udp:h:8090', door:") + "  rpc_timeout: 2\n")
+    assert "door:" in found["edge.rpc"]
+    assert "door_timeout" in found["companion.rpc_timeout"]
+
+
+@pytest.mark.parametrize(("calls", "allowed"), [(1, 10), (50, 10), (300, 30), (10_000, 60)])
+def test_the_brake_lets_so_many_hang_ups_a_minute_pass(tmp_path: Path, calls: int, allowed: float) -> None:
+    assert read(tmp_path, GOOD).settings.brake.allowed(calls) == allowed
+    off = read(tmp_path, GOOD + "  brake: {hangups_a_minute: 0}\n")
+    assert off.settings.brake.allowed(calls) == float("inf")

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from session_timer import InternalHeader
+from session_timer_companion.api import ShownSession
 from session_timer_companion.http import server as http_module
 from session_timer_companion.http.server import serve
 from session_timer_companion.http.sockets import listening
-from session_timer_companion.http.views import ShownSession, shown
+from session_timer_companion.http.views import shown
 from session_timer_companion.timers import manual_refresh
-from session_timer_companion.timers.tracked_call import Watch
+from session_timer_companion.timers.tracked_call import TrackedCall
 from yarl import URL
 
 from tests.companion.fakes.fake_channel import Channel, Refresh
@@ -65,7 +65,7 @@ async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(ODD, OURS)
         it.call("other", THEIRS)
-        await it.until(lambda: len(it.keeper.by_key) == 2)
+        await it.until(lambda: len(it.tracker.by_key) == 2)
         async with served(it) as http:
             async with http.get(path(ODD)) as answer:
                 (shown,) = await answer.json()
@@ -84,7 +84,7 @@ async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None
     async with world(tmp_path) as it:
         assert it.companion is not None
         call = it.call("call-1", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         with listening("127.0.0.1", 0) as doors:
             async with serve(it.companion, doors):
                 reader, writer = await asyncio.open_connection(*doors[0].getsockname())
@@ -98,26 +98,26 @@ async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None
 async def test_many_calls_are_told_of_in_pieces_between_which_others_have_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns, told = 0, Counter[int]()
+    driver, told = 0, Counter[int]()
 
     async def count_turns() -> None:
-        nonlocal turns
+        nonlocal driver
         while True:
-            turns += 1
+            driver += 1
             await asyncio.sleep(0)
 
-    def counted(asterisk: str, watch: Watch, now: float) -> ShownSession:
-        told[turns] += 1
-        return shown(asterisk, watch, now)
+    def counted(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
+        told[driver] += 1
+        return shown(asterisk, tracked, now)
 
     monkeypatch.setattr(http_module, "shown", counted)
     async with world(tmp_path) as it:
         call = it.call("call-0", OURS)
-        await it.until(lambda: it.watched(call))
-        one = it.watch(call)
+        await it.until(lambda: it.is_tracked(call))
+        one = it.tracked(call)
         for n in range(1, MANY):
             key = f"call-{n};a;b"
-            it.keeper.by_key[key] = replace(one, key=key, wake=None)
+            it.tracker.by_key[key] = replace(one, key=key, wake=None)
         counting = asyncio.create_task(count_turns())
         async with served(it) as http, http.get("/sessions") as answer:
             assert answer.content_type == "application/json"
@@ -132,27 +132,27 @@ async def test_a_refresh_by_hand_is_confirmed_by_the_record_and_moves_the_deadli
     async with world(tmp_path, start=False) as it:
         call = it.call(ODD, OURS, age=600.0)
         await it.start()
-        before = it.watch(call).session.deadline
+        before = it.tracked(call).current_session().deadline
         assert before is not None
         async with served(it) as http, http.post(path(ODD, "/refresh")) as answer:
             (report,) = await answer.json()
         assert (report["outcome"], report["method"]) == ("confirmed", "UPDATE")
         assert len(it.refreshes(call)) == 1
-        deadline = it.watch(call).session.deadline
+        deadline = it.tracked(call).current_session().deadline
         assert deadline is not None
         assert deadline > before + 500
 
 
 @pytest.mark.parametrize(
     ("peer", "outcome", "reason"),
-    [(answers(488), "refused", "488"), (silence(), "no answer", "doctor")],
+    [(answers(488), "refused", "488"), (silence(), "unknown", "under_way")],
 )
 @in_virtual_time
 async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome: str, reason: str) -> None:
     async with world(tmp_path, peer=peer) as it:
         call = it.call("call-1", OURS)
-        await it.until(lambda: it.watched(call))
-        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        await it.until(lambda: it.is_tracked(call))
+        report = await manual_refresh.refresh(it.tracker, it.tracked(call))
         assert report["outcome"] == outcome
         assert reason in report["reason"]
 
@@ -161,34 +161,43 @@ async def test_a_refresh_that_fails_says_how(tmp_path: Path, peer: Peer, outcome
 async def test_a_failure_of_the_peers_own_refresh_is_none_of_ours(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
 
         def crossing(_world: World, _channel: Channel, _refresh: Refresh) -> None:
-            it.edge.fail(key(call), 488, sender=Side.REMOTE)
+            it.edge.asked(key(call), "UPDATE", Side.REMOTE)
+            it.edge.fail(key(call), 488, side=Side.REMOTE)
             asyncio.get_running_loop().call_later(1.0, it.edge.refresh, key(call))
 
         it.peer = crossing
-        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        report = await manual_refresh.refresh(it.tracker, it.tracked(call))
         assert report["outcome"] == "confirmed"
 
 
 @in_virtual_time
 async def test_a_refresh_by_hand_is_confirmed_by_another_edges_copy(tmp_path: Path) -> None:
-    async with world(tmp_path, start=False) as it, FakeEdge() as other:
+    async with world(tmp_path, start=False) as it, FakeEdge("other") as other:
+        it.edges = [
+            {"name": "edge", "door": it.edge.address, "stand_ins": ["other"]},
+            {"name": "other", "door": other.address},
+        ]
         call = it.call("call-1", OURS)
-        elsewhere = it.call("call-2", None)
-        header = InternalHeader(None, peer_allows_update=True, rpc=other.address).encode()
-        elsewhere.headers["X-Session-Timer"] = header
         other.records = it.edge.records
         await it.start()
-        await it.until(lambda: it.watched(call) and it.watched(elsewhere))
-        it.edge.silent = True
-        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
+        await it.until(lambda: it.is_tracked(call))
+        assert it.companion is not None
+        # Its own edge falls silent right after the refresh has left.
+        sent = it.asterisk.on_refresh
+
+        def and_silence(channel: Channel, refresh: Refresh) -> int:
+            it.edge.silent = True
+            return sent(channel, refresh)
+
+        it.asterisk.on_refresh = and_silence
+        report = await manual_refresh.refresh(it.tracker, it.tracked(call))
         assert report["outcome"] == "confirmed"
-        # That it tells of none is no evidence, though.
-        it.peer = silence()
-        report = await manual_refresh.refresh(it.keeper, it.watch(call), patience=20)
-        assert (report["outcome"], "copy" in report["reason"]) == ("sent", True)
+        # While the edge is known to be down, Asterisk would end the call for one.
+        report = await manual_refresh.refresh(it.tracker, it.tracked(call))
+        assert (report["outcome"], "edge edge is down" in report["reason"]) == ("not_sent", True)
 
 
 @in_virtual_time
@@ -201,14 +210,14 @@ async def test_a_refresh_by_hand_is_confirmed_by_a_record_that_starts_anew(tmp_p
             it.edge.write(key(channel), OURS)
 
         it.peer = forgetful
-        report = await manual_refresh.refresh(it.keeper, it.watch(call))
+        report = await manual_refresh.refresh(it.tracker, it.tracked(call))
         assert report["outcome"] == "confirmed"
 
 
 async def test_a_web_page_cannot_ask_for_a_refresh(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         async with (
             served(it) as http,
             http.post(path("call-1", "/refresh"), headers={"Origin": "http://elsewhere.example"}) as answer,
@@ -223,9 +232,11 @@ async def test_readiness_has_one_entry_for_each_dependency(tmp_path: Path) -> No
             assert answer.status == 200
             report = await answer.json()
         assert report["asterisk"] == {"ast1": "ready"}
-        assert report["edge"] == {it.edge.address: "ready"}
+        assert report["edge"] == {"edge": "ready"}
+        assert report["role"] == {"ast1": "leading"}
+        assert report["brake"] == "off"
         await it.asterisk.stop()
-        await it.until(lambda: not it.keeper.ready)
+        await it.until(lambda: not it.tracker.ready)
         async with http.get("/readyz") as answer:
             assert answer.status == 503
             assert (await answer.json())["asterisk"]["ast1"] != "ready"
@@ -236,7 +247,7 @@ async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) 
         it.call("call-1", OURS)
         it.call("call-2", THEIRS)
         it.call("call-3", None)
-        await it.until(lambda: len(it.keeper.by_key) == 3)
+        await it.until(lambda: len(it.tracker.by_key) == 3)
         async with served(it) as http, http.get("/metrics") as answer:
             text = await answer.text()
     assert "call-1" not in text
@@ -248,21 +259,33 @@ async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) 
     assert counted == {("local", "ours"): 1, ("remote", "theirs"): 1, ("none", "off"): 1}
     assert families["session_timer_ami_up"].samples[0].value == 1
     assert families["session_timer_ami_logins"].samples[0].value == 1
-    assert families["session_timer_rpc_up"].samples[0].value == 1
+    assert families["session_timer_edge_up"].samples[0].value == 1
 
 
 @in_virtual_time
-async def test_a_refresh_counts_as_swallowed_only_where_another_form_was_answered(
-    tmp_path: Path,
-) -> None:
+async def test_a_refresh_counts_as_swallowed_only_where_none_passed_the_edge(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         assert it.companion is not None
-        swallowed = it.companion.measures.suppressed.labels("UPDATE")
+        swallowed = it.companion.metrics.swallowed.labels("UPDATE")
         it.peer = silence()
         dead = it.call("dead", Agreement(12, Side.LOCAL))
         await it.until(lambda: not it.alive(dead))
         assert swallowed._value.get() == 0
         it.peer = swallowed_updates
         alive = it.call("alive", Agreement(12, Side.LOCAL))
-        await it.until(lambda: it.watched(alive) and it.confirmed(alive) == 1)
+        await it.until(lambda: it.is_tracked(alive) and it.confirmed(alive) == 1)
         assert swallowed._value.get() == 1
+
+
+async def test_an_operator_releases_the_brake_and_a_web_page_does_not(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, served(it) as http:
+        assert it.companion is not None
+        it.companion.brake.on = True
+        async with http.get("/readyz") as answer:
+            assert (await answer.json())["brake"] == "on"
+        async with http.post("/resume", headers={"Origin": "http://elsewhere.example"}) as answer:
+            assert answer.status == 403
+        assert it.companion.brake.on
+        async with http.post("/resume") as answer:
+            assert await answer.json() == {"was_on": True}
+        assert not it.companion.brake.on

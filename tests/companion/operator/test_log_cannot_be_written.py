@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import structlog
 from session_timer_companion import logs
-from session_timer_companion.metrics import Measures
+from session_timer_companion.metrics import Metrics
 
 from tests.companion.fakes.world import Agreement, Side, key, world
 from tests.companion.operator.test_process import config
@@ -44,7 +44,7 @@ def disk() -> Iterator[Full]:
 
 
 def lost() -> float:
-    counted = Measures().registry.get_sample_value("session_timer_log_lines_lost_total")
+    counted = Metrics().registry.get_sample_value("session_timer_log_lines_lost_total")
     assert counted is not None
     return counted
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -34,3 +36,21 @@ def test_a_call_id_steers_no_terminal(written: io.StringIO, form: Literal["logfm
     assert all(line.isprintable() for line in lines)
     if form == "json":
         assert json.loads(lines[0])["call_id"] == HOSTILE
+
+
+def test_every_event_has_its_sentence() -> None:
+    root = Path(logs.__file__).parent
+    text = "".join(file.read_text() for file in root.rglob("*.py") if "/ami/" not in str(file))
+    named = set(re.findall(r'(?:_log|\blog)(?:\.(?:debug|info|warning|error|exception))?\(\s*"(\w+)"', text))
+    named |= set(re.findall(r'\.exception\(\s*"(\w+)"', text))
+    named |= set(re.findall(r'_say_once\("(\w+)"', text))
+    named |= {"refresh_outlived", "refresh_unknown", "refresh_confirmed", "refresh_seen", "standing_by"}
+    assert named == set(logs.SENTENCES)
+
+
+def test_a_sentence_stands_beside_its_event_and_not_in_its_place() -> None:
+    out = io.StringIO()
+    logs.configure("json", "info", out)
+    structlog.get_logger("x").info("hung_up", call_id="c")
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["text"]) == ("hung_up", logs.SENTENCES["hung_up"])

@@ -18,12 +18,13 @@ from typing import Any
 
 import yaml
 from session_timer_companion import __version__
+from session_timer_companion.config import load
 from session_timer_companion.http.server import serve
 from session_timer_companion.http.sockets import listening
 
 from tests.companion.fakes.fake_asterisk import Received
 from tests.companion.fakes.fake_channel import Channel
-from tests.companion.fakes.world import Agreement, Side, World, answers, key, world
+from tests.companion.fakes.world import KEY_TEXT, Agreement, Side, World, answers, key, world
 
 OURS = Agreement(1800, Side.LOCAL)
 CALL_ID = "a/b@198.18.0.40"
@@ -35,7 +36,7 @@ ENDPOINT = {
     "trust_id_outbound": "true",
     "connected_line_method": "update",
 }
-ALLOWED = ("Status", "Getvar", "Setvar", "Hangup", "Ping")
+ALLOWED = ("CoreShowChannels", "Status", "Getvar", "Setvar", "Hangup", "Ping")
 
 
 @dataclass
@@ -62,10 +63,11 @@ def written(it: World, **companion: object) -> Path:
     secret = it.path / "ami-secret"
     secret.write_text("s3cret")
     secret.chmod(0o600)
+    (it.path / "key").write_text(KEY_TEXT)
     data = {
         "session_timer": {},
         "asterisk": ["127.0.0.1"],
-        "edge": {"rpc": it.edge.address},
+        "edge": {"door": it.edge.address, "key_file": "key"},
         "companion": {
             "ami": [
                 {"name": "ast1", "host": "127.0.0.1", "port": it.asterisk.port, "secret_file": "ami-secret"}
@@ -76,6 +78,7 @@ def written(it: World, **companion: object) -> Path:
     }
     file = it.path / "operator.yaml"
     file.write_text(yaml.safe_dump(data))
+    it.edge.digest = load(file, {}).shared.digest()
     return file
 
 
@@ -128,14 +131,14 @@ async def test_the_doctor_finds_nothing_wrong_with_a_good_world(tmp_path: Path) 
     async with world(tmp_path) as it:
         it.asterisk.on_action = Manager()
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             status, found = await examined(file)
         assert problems(found) == []
         assert status == 0
         about = {finding["about"] for finding in found}
-        assert {"configuration", "Asterisk ast1", f"edge {it.edge.address}", "companion"} <= about
+        assert {"configuration", "Asterisk ast1", "edge edge", "companion"} <= about
         assert "Asterisk ast1, endpoint carrier" in about
         assert it.alive(call)
         assert not it.refreshes(call), "the doctor touches no call"
@@ -184,7 +187,7 @@ async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_p
         def short_call(action: Received) -> bytes | None:
             if "PJSIP_ENDPOINT" in action["Variable"]:
                 looks.append(0)
-            if action.name == "Status":
+            if action.name == "CoreShowChannels":
                 looks[-1] += 1
                 if len(looks) > 1 and looks[-1] == 2:
                     calls.append(it.call(CALL_ID, OURS))
@@ -202,11 +205,11 @@ async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_p
 async def test_the_doctor_names_an_edge_that_does_not_answer(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         it.asterisk.on_action = Manager()
-        it.edge.stop()
-        status, found = await examined(written(it, rpc_timeout=0.2))
+        await it.edge.stop()
+        status, found = await examined(written(it, door_timeout=0.2))
         await it.edge.start()
         assert status == 1
-        assert any("JSON-RPC does not answer" in one for one in problems(found))
+        assert any("cannot be read" in one for one in problems(found))
 
 
 async def test_the_doctor_names_a_refused_login_and_goes_on(tmp_path: Path) -> None:
@@ -246,14 +249,14 @@ async def test_quiet_is_only_what_would_not_work(tmp_path: Path) -> None:
 async def test_sessions_and_show_tell_of_calls(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         where = ("--config", str(file))
         async with served(it, file):
             status, out, _ = await typed("sessions", *where)
             assert status == 0
             assert CALL_ID in out
-            assert "1 call under watch" in out
+            assert "1 call tracked" in out
             status, out, _ = await typed("sessions", "--json", *where)
             assert [each["call_id"] for each in json.loads(out)] == [CALL_ID]
             status, out, _ = await typed("show", CALL_ID, *where)
@@ -273,7 +276,7 @@ async def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_quest
 ) -> None:
     async with world(tmp_path) as it:
         call = it.call("caf\u00e9", OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             for words in (("sessions",), ("show", "caf\u00e9"), ("watch", "--once")):
@@ -285,7 +288,7 @@ async def test_a_terminal_that_knows_few_characters_is_shown_the_others_as_quest
 async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             screen, terminal = pty.openpty()
@@ -327,7 +330,7 @@ async def test_watch_draws_on_the_whole_screen_until_q(tmp_path: Path) -> None:
 async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         file = written(it)
         async with served(it, file):
             status, out, _ = await typed("refresh", CALL_ID, "--config", str(file))
@@ -337,7 +340,7 @@ async def test_refresh_exits_by_what_the_peer_said(tmp_path: Path) -> None:
             it.peer = answers(488)
             status, out, _ = await typed("refresh", CALL_ID, "--config", str(file))
             assert status == 1
-            assert "refused: the answer was 488" in out
+            assert "refused: the response was 488" in out
 
 
 async def test_a_companion_that_does_not_run_is_one_clear_line(tmp_path: Path) -> None:
@@ -366,7 +369,7 @@ async def test_looking_at_calls_needs_no_password(tmp_path: Path) -> None:
         (tmp_path / "ami-secret").unlink()
         async with served(it, file):
             status, out, _ = await typed("sessions", "--config", str(file))
-        assert (status, out) == (0, "0 calls under watch\n")
+        assert (status, out) == (0, "0 calls tracked\n")
 
 
 async def test_the_version_is_that_of_the_package() -> None:

@@ -6,13 +6,13 @@ import io
 
 import pytest
 from rich.console import Console, RenderableType
+from session_timer_companion.api import ShownSession
 from session_timer_companion.doctor.finding import Finding, Level
-from session_timer_companion.http.views import ShownSession
+from session_timer_companion.terminal.findings import findings_text
 from session_timer_companion.terminal.live_view import Snapshot, bar, picture, totals
 from session_timer_companion.terminal.tables import (
     WIDE,
     duration,
-    findings_text,
     refresh_lines,
     session_table,
     sessions_table,

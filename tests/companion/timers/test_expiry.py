@@ -20,11 +20,10 @@ async def test_a_silent_peer_is_asked_about_then_probed_then_hung_up(tmp_path: P
         answered = it.now
         call = it.call("call-1", THEIRS)
         await it.until(lambda: not it.alive(call))
-        assert 8.0 <= it.now - answered < 9.0
+        assert 9.0 <= it.now - answered < 13.0
         assert it.refreshes(call), "the peer was not probed"
-        asked = [params for method, *params in it.edge.asked if method == "htable.get"]
-        assert ["session_timer", key(call)] in asked
-        told = [action for action in it.asterisk.seen("Setvar") if action["Variable"] == "CDR(userfield)"]
+        assert it.edge.read(key(call))
+        told = [action for action in it.asterisk.seen("Setvar") if action["Variable"] == "CDR(session_timer)"]
         assert [action["Value"] for action in told] == ["session-timer: the peer sent no refresh"]
 
 
@@ -37,7 +36,7 @@ async def test_a_peer_that_keeps_its_word_is_left_alone(tmp_path: Path) -> None:
             await it.until_after(written + 6)
             it.edge.refresh(key(call))
             assert it.edge.records[key(call)].refreshes == refreshes
-        await it.until(lambda: it.watch(call).refreshes == 4)
+        await it.until(lambda: it.tracked(call).refreshes == 4)
         assert it.alive(call)
         assert not it.refreshes(call)
         assert not it.asterisk.seen("Hangup")
@@ -53,13 +52,16 @@ async def test_a_peer_that_is_late_but_answers_the_probe_lives(tmp_path: Path) -
 
 
 @in_virtual_time
-async def test_a_profile_without_probe_hangs_up_on_the_records_word(tmp_path: Path) -> None:
+async def test_a_profile_without_probe_has_no_evidence_and_only_reports(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence(), policy={"probe": False}) as it:
-        answered = it.now
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: not it.alive(call))
-        assert 8.0 <= it.now - answered < 9.0
+        assert it.companion is not None
+        registry = it.companion.metrics.registry
+        reported = ("session_timer_expiries_total", {"reason": "silent", "action": "reported"})
+        await it.until(lambda: (registry.get_sample_value(*reported) or 0) >= 2)
+        assert it.alive(call)
         assert not it.refreshes(call)
+        assert not it.asterisk.seen("Hangup")
 
 
 @in_virtual_time
@@ -68,10 +70,10 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         call = it.call("call-1", THEIRS)
         reported = (
             "session_timer_expiries_total",
-            {"reason": "the peer sent no refresh", "action": "reported"},
+            {"reason": "silent", "action": "reported"},
         )
         assert it.companion is not None
-        registry = it.companion.measures.registry
+        registry = it.companion.metrics.registry
         await it.until(lambda: (registry.get_sample_value(*reported) or 0) >= 2)
         assert it.alive(call)
         assert not it.asterisk.seen("Hangup")
@@ -82,7 +84,7 @@ async def test_an_edge_that_does_not_answer_never_costs_a_call(tmp_path: Path) -
     async with world(tmp_path) as it:
         theirs = it.call("call-1", THEIRS)
         ours = it.call("call-2", Agreement(12, Side.LOCAL))
-        await it.until(lambda: it.watched(theirs) and it.watched(ours))
+        await it.until(lambda: it.is_tracked(theirs) and it.is_tracked(ours))
         it.edge.silent = True
         began = it.now
         await it.until(lambda: len(it.refreshes(theirs)) >= 2, 300)
@@ -97,12 +99,12 @@ async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(t
     with capture_logs() as logged:
         async with world(tmp_path, peer=silence()) as it:
             call = it.call("call-1", THEIRS)
-            await it.until(lambda: it.watched(call))
+            await it.until(lambda: it.is_tracked(call))
             it.edge.silent = True
-            await it.until(lambda: any(line["event"] == "call has outlived its refresh" for line in logged))
-    asked = [line for line in logged if line["event"] == "the edge cannot say"]
-    # Before the probe, and when nothing was heard of it.
-    assert sum(line["log_level"] == "warning" for line in asked) == 2
+            await it.until(lambda: any(line["event"] == "refresh_outlived" for line in logged))
+    asked = [line for line in logged if line["event"] == "no_evidence"]
+    # Before the probe, after it, after the re-INVITE that followed, and when that was outlived.
+    assert sum(line["log_level"] == "warning" for line in asked) == 4
     assert len(asked) > 4  # it was asked at each poll after that
 
 
@@ -110,7 +112,7 @@ async def test_that_the_edge_cannot_say_is_told_once_for_each_time_it_is_asked(t
 async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         it.edge.records.clear()
         began = it.now
         await it.until(lambda: it.now > began + 60)
@@ -122,7 +124,7 @@ async def test_an_edge_that_lost_its_records_never_costs_a_call(tmp_path: Path) 
 async def test_a_record_of_another_version_never_costs_a_call(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         it.edge.texts[key(call)] = "v=99;whatever"
         began = it.now
         await it.until(lambda: it.now > began + 60)
@@ -155,4 +157,4 @@ async def test_a_dead_call_that_still_stands_after_its_hang_up_is_hung_up_again(
         assert it.now - told > 5
         it.asterisk.on_action = lambda _action: None
         await it.until(lambda: not it.alive(call), 90)
-        await it.until(lambda: not it.watched(call))
+        await it.until(lambda: not it.is_tracked(call))

@@ -47,9 +47,9 @@ async def test_a_refresh_that_a_fault_of_ours_held_back_is_no_silence_of_the_pee
             raise RuntimeError(channel)
 
         call = it.call("call-1", OURS, update=False)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         with monkeypatch.context() as patched:
-            patched.setattr(it.keeper, "media", broken)
+            patched.setattr(it.tracker.channels, "media", broken)
             began = it.now
             await it.until_after(began + 30)
             assert it.alive(call)
@@ -61,7 +61,7 @@ async def test_a_refresh_that_a_fault_of_ours_held_back_is_no_silence_of_the_pee
 @pytest.mark.requirement("REF-10-02")
 @in_virtual_time
 async def test_what_could_not_be_sent_is_so_although_it_cannot_be_logged(tmp_path: Path) -> None:
-    with no_log_of("refresh could not be sent"):
+    with no_log_of("refresh_not_sent"):
         async with world(tmp_path) as it:
             call = it.call("call-1", OURS)
             refuse = b"Response: Error\r\n{id}Message: Internal error\r\n\r\n"
@@ -92,14 +92,14 @@ async def test_a_call_that_cannot_be_refreshed_is_said_once_and_tried_with_patie
             began = it.now
             await it.until_after(began + 66)
             assert it.alive(call)
-            assert it.watched(call)
+            assert it.is_tracked(call)
             asked = [
                 action for action in it.asterisk.seen("Getvar") if action["Variable"] == "PJSIP_DTMF_MODE()"
             ]
             assert 4 < len(asked) < 10
             call.dtmf_mode = "rfc4733"
             await it.until(lambda: bool(it.refreshes(call)), 12)
-    told = [line for line in logged if line["event"] == "refresh could not be sent"]
+    told = [line for line in logged if line["event"] == "refresh_not_sent"]
     assert [line["log_level"] for line in told].count("warning") == 1
 
 
@@ -107,6 +107,6 @@ async def test_a_call_that_cannot_be_refreshed_is_said_once_and_tried_with_patie
 async def test_a_call_whose_end_was_missed_is_forgotten_when_it_cannot_be_refreshed(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call("call-1", OURS, update=False)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         del it.asterisk.channels[call.name]
-        await it.until(lambda: not it.watched(call), 12)
+        await it.until(lambda: not it.is_tracked(call), 12)

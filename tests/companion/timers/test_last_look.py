@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from session_timer import Outcome
 
 from tests.companion.fakes.fake_channel import Channel
 from tests.companion.fakes.virtual_time import in_virtual_time
@@ -17,11 +19,11 @@ THEIRS = Agreement(12, Side.REMOTE)
 
 def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
     """Let it happen right after the record was read that the verdict stands on."""
-    deadline = it.watch(call).session.deadline
-    assert deadline is not None
 
-    def asked(_method: str, params: list[str]) -> None:
-        if params[-1] == key(call) and it.now >= deadline:
+    def asked(question: dict[str, Any]) -> None:
+        ours = it.edge.records[key(call)].ours
+        timed_out = ours is not None and ours.outcome is Outcome.TIMED_OUT
+        if key(call) in question.get("records", []) and timed_out:
             it.edge.on_request = None
             asyncio.get_running_loop().call_soon(happens)
 
@@ -33,7 +35,7 @@ def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -
 async def test_a_refresh_after_the_verdict_saves_the_call(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         after_the_verdict(it, call, lambda: it.edge.refresh(key(call)))
         await it.until(lambda: it.confirmed(call) == 1)
         began = it.now
@@ -50,10 +52,10 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
     """Asterisk was restarted, and counts its channels anew."""
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         other = Channel(call.name, "1.2", "another call")
         after_the_verdict(it, call, lambda: it.asterisk.channels.update({call.name: other}))
-        await it.until(lambda: not it.watched(call))
+        await it.until(lambda: not it.is_tracked(call))
         assert it.asterisk.channels[call.name] is other
         assert not it.asterisk.seen("Hangup")
 
@@ -63,7 +65,7 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
 async def test_an_edge_that_falls_silent_after_the_verdict_leaves_it_open(tmp_path: Path) -> None:
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         after_the_verdict(it, call, lambda: setattr(it.edge, "silent", True))
         began = it.now
         await it.until_after(began + 40)

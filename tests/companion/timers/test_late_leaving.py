@@ -23,10 +23,10 @@ def after_a_moment(it: World, channel: Channel, _refresh: Refresh) -> int | None
 async def test_a_refresh_that_left_a_moment_ago_is_no_evidence_of_silence(tmp_path: Path, side: Side) -> None:
     async with world(tmp_path, peer=after_a_moment) as it:
         call = it.call("call-1", Agreement(12, side), update=False)
-        await it.until(lambda: it.watched(call))
-        deadline = it.watch(call).session.deadline
+        await it.until(lambda: it.is_tracked(call))
+        deadline = it.tracked(call).current_session().deadline
         assert deadline is not None
-        first = it.watch(call).session.wake
+        first = it.tracked(call).current_session().wake
         assert first is not None
         await it.until_after(first - 0.3)
         it.asterisk.stop_reading()  # what is asked and told now is carried out just before the deadline

@@ -1,13 +1,14 @@
-"""What a record that was read means for a call under watch."""
+"""What a record that was read means for a tracked call."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from session_timer import Agreement, DialogTimer, Failure, Policy, Record, Side, session
+from session_timer import Agreement, DialogTimer, Policy, Record, Side, session
+from session_timer_companion.edge.client import Found
 from session_timer_companion.edge.clocks import Clocks
-from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, Refused, Watch, news
+from session_timer_companion.timers import tracked_call
+from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, TrackedCall
 
 AHEAD = 3600.0
 """The edge's monotonic clock is an hour ahead of ours."""
@@ -22,130 +23,89 @@ def clocks() -> Clocks:
     return known
 
 
-def watch(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None = None) -> Watch:
-    it = Watch(
-        "PJSIP/a-1", "c;a;b", None, Policy(), outbound=False, dialog=OURS, since=since, refreshes=refreshes
+def news(call: TrackedCall, found: Record, known: Clocks, now: float) -> Refreshed | None:
+    return tracked_call.news(call, Found(found, known), now)
+
+
+def tracked(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None = None) -> TrackedCall:
+    it = TrackedCall(
+        "PJSIP/a-1",
+        "c;a;b",
+        None,
+        Policy(),
+        placed_by_us=False,
+        dialog=OURS,
+        since=since,
+        refreshes=refreshes,
     )
     if sent is not None:
-        it.active, _ = session.due(replace(it.session, wake=sent), sent)
+        it.active, _ = session.due(replace(it.current_session(), wake=sent), sent)
     return it
 
 
-def record(*, refreshes: int = 2, at: float = NOW - 900, failure: Failure | None = None) -> Record:
-    return Record("a", OURS, "edge", at + AHEAD, refreshes=refreshes, failure=failure)
-
-
-def failed(
-    code: int = 491, *, at: float = NOW, sender: Side = Side.LOCAL, wait: int | None = None
-) -> Failure:
-    return Failure(code, sender, at + AHEAD, wait)
+def record(*, refreshes: int = 2, at: float = NOW - 900) -> Record:
+    return Record("a", OURS, "edge", at + AHEAD, refreshes=refreshes)
 
 
 def test_a_record_that_stands_still_is_no_news() -> None:
-    assert news(watch(), record(), clocks(), NOW) is None
+    assert news(tracked(), record(), clocks(), NOW) is None
 
 
 def test_a_higher_count_is_a_refresh_and_its_time_comes_from_the_edges_clock() -> None:
-    assert news(watch(), record(refreshes=3, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
+    assert news(tracked(), record(refreshes=3, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
 def test_a_refresh_lies_never_in_the_future() -> None:
-    assert news(watch(), record(refreshes=3, at=NOW + 0.8), clocks(), NOW) == Refreshed(NOW)
+    assert news(tracked(), record(refreshes=3, at=NOW + 0.8), clocks(), NOW) == Refreshed(NOW)
 
 
 def test_a_clock_that_nobody_publishes_tells_that_it_was_by_now() -> None:
-    assert news(watch(), record(refreshes=3, at=NOW - 5), Clocks(), NOW) == Refreshed(NOW)
+    assert news(tracked(), record(refreshes=3, at=NOW - 5), Clocks(), NOW) == Refreshed(NOW)
 
 
 def test_an_edge_that_lost_its_table_counts_anew_and_its_time_tells() -> None:
-    assert news(watch(), record(refreshes=0, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
+    assert news(tracked(), record(refreshes=0, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
 def test_an_edge_that_lost_its_table_may_come_to_the_same_count_again() -> None:
-    assert news(watch(), record(refreshes=2, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
+    assert news(tracked(), record(refreshes=2, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
 def test_a_first_record_right_after_a_start_without_one_is_the_answer_to_our_refresh() -> None:
-    found = watch(refreshes=UNKNOWN, since=NOW - 1.2, sent=NOW - 1)
+    found = tracked(refreshes=UNKNOWN, since=NOW - 1.2, sent=NOW - 1)
     assert news(found, record(refreshes=0, at=NOW - 0.5), clocks(), NOW) == Refreshed(NOW - 0.5)
     assert news(found, record(refreshes=0, at=NOW - 100), clocks(), NOW) is None
 
 
 def test_a_time_read_a_little_late_is_not_taken_for_a_refresh() -> None:
-    assert news(watch(), record(at=NOW - 900 + 1.4), clocks(), NOW) is None
+    assert news(tracked(), record(at=NOW - 900 + 1.4), clocks(), NOW) is None
 
 
 def test_an_older_copy_of_a_record_is_no_news() -> None:
-    assert news(watch(), record(refreshes=1, at=NOW - 1800), clocks(), NOW) is None
+    assert news(tracked(), record(refreshes=1, at=NOW - 1800), clocks(), NOW) is None
 
 
 def test_a_call_whose_record_was_never_read_is_judged_by_time() -> None:
-    unread = watch(refreshes=UNKNOWN, since=NOW - 100)
+    unread = tracked(refreshes=UNKNOWN, since=NOW - 100)
     assert news(unread, record(refreshes=7, at=NOW - 900), clocks(), NOW) is None
     assert news(unread, record(refreshes=7, at=NOW - 5), clocks(), NOW) == Refreshed(NOW - 5)
 
 
-@pytest.mark.requirement("REF-10-05")
-def test_a_refusal_of_our_refresh_is_news_once() -> None:
-    it = watch(sent=NOW - 1)
-    refused = record(failure=failed(500, wait=3))
-    told = news(it, refused, clocks(), NOW)
-    assert isinstance(told, Refused)
-    assert (told.answer.code, told.answer.retry_after) == (500, 3)
-    it.failure_at = refused.failure.at if refused.failure else None
-    assert news(it, refused, clocks(), NOW) is None
-
-
-def test_a_422_brings_the_min_se_that_the_edge_remembers() -> None:
-    refused = record(failure=failed(422))
-    told = news(watch(sent=NOW - 1), replace(refused, dialog=replace(OURS, min_se=3600)), clocks(), NOW)
-    assert isinstance(told, Refused)
-    assert told.answer.min_se == 3600
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [failed(sender=Side.REMOTE), failed(at=NOW - 60)],
-    ids=["of the peer's refresh", "from before ours was sent"],
-)
-def test_a_refusal_that_is_not_of_our_refresh_is_no_news(failure: Failure) -> None:
-    assert news(watch(sent=NOW - 1), record(failure=failure), clocks(), NOW) is None
-
-
-def test_a_refusal_seen_by_another_edge_than_wrote_the_record_is_told_by_that_ones_clock() -> None:
-    known = clocks()
-    known.learn({"other": NOW - AHEAD}, NOW)
-    elsewhere = replace(failed(405), at=NOW - AHEAD, clock="other")
-    told = news(watch(sent=NOW - 1), record(failure=elsewhere), known, NOW)
-    assert isinstance(told, Refused)
-    before_ours = replace(elsewhere, at=NOW - AHEAD - 60)
-    assert news(watch(sent=NOW - 1), record(failure=before_ours), known, NOW) is None
-
-
-def test_without_a_refresh_of_ours_no_refusal_concerns_us() -> None:
-    assert news(watch(), record(failure=failed()), clocks(), NOW) is None
-
-
-def test_a_2xx_outweighs_the_failure_before_it() -> None:
-    both = record(refreshes=3, at=NOW - 1, failure=failed(at=NOW - 2))
-    assert news(watch(sent=NOW - 3), both, clocks(), NOW) == Refreshed(NOW - 1)
-
-
-def test_a_watch_that_rests_makes_the_same_session_again() -> None:
-    it = watch(sent=NOW - 1)
+def test_a_call_that_rests_makes_the_same_session_again() -> None:
+    it = tracked(sent=NOW - 1)
     assert it.active is not None
-    fresh = session.refreshed(it.session, OURS, NOW)
+    fresh = session.refreshed(it.current_session(), OURS, NOW)
     it.rest(fresh)
     assert it.active is None
-    assert it.session == fresh
+    assert it.current_session() == fresh
 
 
 def test_a_form_that_failed_is_not_forgotten_at_rest() -> None:
-    it = watch(sent=NOW - 1)
+    it = tracked(sent=NOW - 1)
     assert it.active is not None
     fresh = session.refreshed(replace(it.active, failed=(session.Method.UPDATE,)), OURS, NOW)
     it.rest(fresh)
-    assert it.session == fresh
+    assert it.current_session() == fresh
 
 
 def test_clocks_of_several_hosts_are_kept_apart() -> None:

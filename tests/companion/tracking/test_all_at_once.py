@@ -27,18 +27,18 @@ async def live(it: World, theirs: list[Channel], dead: set[str]) -> None:
 
 
 async def trouble(it: World, chance: random.Random) -> None:
-    """AMI cut, RPC cut, the companion killed: one of them, or all."""
-    what = chance.sample(["ami", "rpc", "companion"], k=chance.randint(1, 3))
+    """AMI cut, door cut, the companion killed: one of them, or all."""
+    what = chance.sample(["ami", "door", "companion"], k=chance.randint(1, 3))
     if "ami" in what:
         await it.asterisk.stop()
-    if "rpc" in what:
+    if "door" in what:
         it.edge.silent = True
     if "companion" in what:
         await it.stop()
     await it.until_after(it.now + chance.uniform(1, INTERVAL / 2))
     if "ami" in what:
         await it.asterisk.start()
-    if "rpc" in what:
+    if "door" in what:
         it.edge.silent = False
     if "companion" in what:
         await it.start()
@@ -54,10 +54,12 @@ async def test_no_live_call_ends_and_no_dead_one_stays(tmp_path: Path, seed: int
     def peer(_world: World, channel: Channel, _refresh: Refresh) -> int | None:
         return None if channel.call_id in dead else 200
 
-    async with world(tmp_path, peer=peer) as it:
+    async with world(tmp_path, peer=peer, settings={"brake": {"hangups_a_minute": 0}}) as it:
         calls = [
             it.call(
-                f"call-{n}", Agreement(INTERVAL, Side.REMOTE if n % 2 else Side.LOCAL), outbound=n % 3 == 0
+                f"call-{n}",
+                Agreement(INTERVAL, Side.REMOTE if n % 2 else Side.LOCAL),
+                placed_by_us=n % 3 == 0,
             )
             for n in range(CALLS)
         ]
@@ -67,7 +69,7 @@ async def test_no_live_call_ends_and_no_dead_one_stays(tmp_path: Path, seed: int
             for _ in range(TROUBLES):
                 dead.update(call.call_id for call in chance.sample(calls, k=3))
                 await trouble(it, chance)
-            await it.until(lambda: it.keeper.ready)
+            await it.until(lambda: it.tracker.ready)
             calm = it.now
             await it.until(
                 lambda: not any(it.alive(call) for call in calls if call.call_id in dead), 2 * INTERVAL

@@ -41,9 +41,9 @@ async def test_every_answered_call_is_refreshed_by_its_endpoints_profile(tmp_pat
 async def test_a_peer_that_asterisk_finds_dead_is_forgotten(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True, peer=answers(481)) as it:
         call = up(it, "carrier")
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         await it.until(lambda: not it.alive(call))
-        await it.until(lambda: not it.watched(call))
+        await it.until(lambda: not it.is_tracked(call))
         assert not it.asterisk.seen("Hangup")
 
 
@@ -60,8 +60,8 @@ async def test_nothing_is_hung_up_by_us_for_want_of_a_record(tmp_path: Path) -> 
 async def test_a_restart_finds_them_again(tmp_path: Path) -> None:
     async with world(tmp_path, alone=True) as it:
         call = up(it, "carrier")
-        await it.until(lambda: it.watched(call))
+        await it.until(lambda: it.is_tracked(call))
         await it.stop()
         await it.start()
-        assert it.watched(call)
+        assert it.is_tracked(call)
         await it.until(lambda: bool(it.refreshes(call)))

@@ -49,7 +49,7 @@ async def test_calls_of_the_same_channel_name_are_told_apart_and_refreshed_where
         await it.until(lambda: all(it.edge.records[key(call)].refreshes >= 2 for call in (one, other, new)))
         assert {action["Channel"] for action in first.seen("Setvar")} == {one.name}
         assert {action["Channel"] for action in second.seen("Setvar")} == {other.name, new.name}
-        counted = [len(it.keeper_of(asterisk).by_key) for asterisk in (first, second)]
+        counted = [len(it.tracker_of(asterisk).by_key) for asterisk in (first, second)]
         assert counted == [1, 2]
 
 
@@ -58,13 +58,13 @@ async def test_one_is_cut_and_comes_back_and_the_other_does_not_notice(tmp_path:
     async with two(tmp_path) as (it, first, second):
         one, other = it.call("one", OURS), it.call("other", OURS, at=second)
         await it.start()
-        await it.until(lambda: it.keeper_of(second).ready)
+        await it.until(lambda: it.tracker_of(second).ready)
         await first.stop()
         cut, logins = it.now, second.connections
-        await it.until(lambda: not it.keeper.ready)
+        await it.until(lambda: not it.tracker.ready)
         await it.until(lambda: it.edge.records[key(other)].refreshes >= 3)
         assert it.now - cut < 3 * 12
-        assert it.keeper_of(second).ready
+        assert it.tracker_of(second).ready
         assert not any(sent.call_id == "one" for sent in it.sent if sent.at > cut)
         await first.start()
         await it.until(lambda: it.edge.records[key(one)].refreshes >= 1)
@@ -80,12 +80,12 @@ async def test_one_that_takes_the_connection_and_says_nothing_keeps_no_other_wai
         other = it.call("other", Agreement(1800, Side.REMOTE), at=second)
         began = it.now
         async with starting(it):
-            await it.until(lambda: it.keeper_of(second).ready)
+            await it.until(lambda: it.tracker_of(second).ready)
             assert it.now - began < 1.0
             it.edge.refresh(key(other), OURS)
-            await it.until(lambda: it.keeper_of(second).by_key[key(other)].refreshes == 1)
+            await it.until(lambda: it.tracker_of(second).by_key[key(other)].refreshes == 1)
             assert it.now - began < 4.0
-        assert not it.keeper.ready
+        assert not it.tracker.ready
 
 
 @in_virtual_time
@@ -97,7 +97,7 @@ async def test_one_that_refuses_us_is_tried_again_while_the_other_is_kept(tmp_pa
         async with starting(it) as companion:
             await it.until(lambda: it.edge.records[key(other)].refreshes >= 1)
         await it.until_after(began + 120)
-        assert "refused the login" in str(it.keeper.ami.last_error)
+        assert "refused the login" in str(it.tracker.ami.last_error)
         assert not companion.ready
         assert 4 <= first.connections <= 10  # somebody has to change the password: no hurry
         first.secret = "s3cret"  # noqa: S105
@@ -124,7 +124,7 @@ async def test_readiness_says_which_one_it_waits_for(tmp_path: Path) -> None:
     async with two(tmp_path) as (it, first, second):
         first.secret = "changed"  # noqa: S105
         async with starting(it):
-            await it.until(lambda: it.keeper_of(second).ready)
+            await it.until(lambda: it.tracker_of(second).ready)
         http: aiohttp.ClientSession
         async with served(it) as http, http.get("/readyz") as answer:
             assert answer.status == 503

@@ -35,6 +35,27 @@ def test_update_without_offer_passes_a_reinvite_and_one_with_an_offer_waits(stag
     assert call.bye().status == 200
 
 
+@together.test("S61-14.1-01")
+def test_second_reinvite_waits_for_the_response_to_the_first(stage: Stage) -> None:
+    call = stage.peer(41).call()
+    call.dial(*OURS)
+    orders.refresh_with_offer(stage.stack, call, "INVITE")
+    first = call.expect("INVITE")
+    orders.change_digits(stage.stack, call)
+    orders.update(stage.stack, call)
+    call.accept(call.expect("UPDATE"))  # ordered after the second re-INVITE, and sent before it
+    call.accept(first)
+    call.expect("ACK")
+    second = call.expect("INVITE")
+    assert second.cseq > first.cseq
+    call.accept(second)
+    call.expect("ACK")
+    seen = [each.message for each in stage.observed(call).outside]
+    answered = seen.index(next(each for each in seen if (each.cseq, each.status) == (first.cseq, 200)))
+    assert {each.cseq for each in seen[:answered] if each.is_request("INVITE")} == {(1, "INVITE"), first.cseq}
+    assert call.bye().status == 200
+
+
 @together.test("RI-3.5-01")
 def test_updates_without_offer_may_cross(stage: Stage) -> None:
     call = stage.peer(41).call()

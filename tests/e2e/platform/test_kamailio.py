@@ -64,6 +64,21 @@ def test_kamailio_frees_its_dialog_when_the_session_has_expired(stage: Stage) ->
     assert not stage.edge.record_texts(caller.call_id)
 
 
+@together.test("UPD-6-01")
+def test_provisional_response_gives_an_update_no_more_time(stage: Stage) -> None:
+    """An INVITE may ring for fr_inv_timer, two minutes here; UPDATE has fr_timer, 30 seconds."""
+    caller, callee, invite = through(stage, SUPPORTED, "Session-Expires: 600")
+    callee.accept(invite, "Require: timer", SUPPORTED, "Session-Expires: 600;refresher=uac")
+    caller.ack(caller.final(1))
+    callee.expect("ACK")
+    number = caller.send("UPDATE", SUPPORTED, "Session-Expires: 600;refresher=uac")
+    callee.answer(callee.expect("UPDATE"), 183)
+    assert caller.expect(183, number).cseq == (number, "UPDATE")
+    assert caller.final(number, timeout=40).status == 408
+    caller.send("BYE")
+    callee.accept(callee.expect("BYE"))
+
+
 @pytest.mark.smoke
 @together.test()
 def test_retry_after_422_has_the_cseq_of_the_first_try_and_its_answer_is_what_counts(stage: Stage) -> None:

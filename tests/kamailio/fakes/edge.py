@@ -12,7 +12,8 @@ from session_timer import Asked, InternalHeader, Outcome, Record, SharedKey, Sid
 from session_timer.record import key
 from session_timer_kemi import SessionTimers
 
-from tests.kamailio.fakes.fake_ksr import FakeKsr, Transaction
+from tests.kamailio.fakes.fake_ksr import FakeKsr
+from tests.kamailio.fakes.kamailio import Transaction
 from tests.kamailio.fakes.sip_message import Message, Sent
 
 ASTERISK = "192.0.2.20"
@@ -43,6 +44,8 @@ CONFIG: dict[str, Any] = {
 }
 
 KEY = SharedKey.parse("the-key-of-edge-and-companion-in-tests")
+
+TIMER_HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require")
 
 RECORD_ROUTE = "Record-Route: <sip:192.0.2.10;lr>"
 """The edge's own, as both ends copy it into a 2xx."""
@@ -216,3 +219,13 @@ class Edge:
 
 
 MakeEdge = Callable[..., Edge]
+
+
+def through(make_edge: MakeEdge, **settings: Any) -> Edge:
+    """An edge whose peer has a proxy profile with these settings."""
+    profile = {
+        "name": "passing",
+        "match": {"address": [PASSING]},
+        "session_timer": {"mode": "proxy", **settings},
+    }
+    return make_edge(peer=PASSING, config={**CONFIG, "peers": [profile]})

@@ -59,7 +59,7 @@ class Companion:
             return status, body
 
     def sessions(self) -> dict[str, dict[str, Any]]:
-        """What it has under watch, by Call-ID."""
+        """What it has tracked, by Call-ID."""
         status, body = self.get("/sessions")
         return {each["call_id"]: each for each in json.loads(body)} if status == 200 else {}
 
@@ -75,7 +75,7 @@ class Companion:
         )
 
     def ready(self, timeout: float = 30) -> None:
-        """Wait until it is in step with Asterisk."""
+        """Wait until it is in_sync."""
         wait_until(
             lambda: self.get("/readyz"), timeout, "a ready companion", holds=lambda seen: seen[0] == 200
         )

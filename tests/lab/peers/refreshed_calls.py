@@ -7,7 +7,7 @@ from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage
 
-BY_UPDATE, BY_REINVITE, BY_THEM = 42, 43, 44
+BY_UPDATE, BY_REINVITE, BY_THEM, SWALLOWING = 42, 43, 44, 49
 """The addresses whose profiles say who refreshes, and how; docker/config."""
 
 NO_UPDATE = "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS"

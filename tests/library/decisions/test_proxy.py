@@ -221,7 +221,6 @@ def test_insisting_is_off_by_default_and_only_without_support(
     assert forwarded(*lines, insist=insist)[0].require_timer is required
 
 
-@pytest.mark.requirement("PRX-8-02")
 def test_where_timers_are_off_everything_passes() -> None:
     off = Policy(enabled=False, min_se=300)
     decision = proxy.forward(request("Supported: timer", "x: 5", "Min-SE: 7"), off)

@@ -318,30 +318,6 @@ def test_a_request_in_the_dialog_keeps_the_refresher(dialog: DialogTimer, role: 
     assert headers.session_expires == SessionExpires.of(1800, role)
 
 
-@pytest.mark.requirement("UAC-7.4-14")
-@pytest.mark.parametrize("dialog", [OURS, THEIRS])
-def test_renegotiation_leaves_the_refresher_open(dialog: DialogTimer) -> None:
-    assert uac.request(POLICY, dialog, renegotiate=True).session_expires == SessionExpires.of(1800)
-
-
-@pytest.mark.requirement("UAC-7.4-12", "UAC-7.4-13")
-def test_the_role_moves_to_a_peer_that_is_known_to_support_timers() -> None:
-    handed = uac.renewed(OURS, Side.REMOTE)
-    assert uac.request(POLICY, handed).session_expires == SessionExpires.of(1800, Role.UAS)
-    taken = uac.renewed(THEIRS, Side.LOCAL)
-    assert uac.request(POLICY, taken).session_expires == SessionExpires.of(1800, Role.UAC)
-
-
-@pytest.mark.requirement("UAC-7.4-12")
-def test_the_role_does_not_move_to_a_peer_that_never_showed_support() -> None:
-    completed = DialogTimer(Agreement(1800, Side.LOCAL))
-    with pytest.raises(ValueError, match="has not shown"):
-        uac.renewed(completed, Side.REMOTE)
-    assert uac.renewed(completed, Side.LOCAL) == completed
-    with pytest.raises(ValueError, match="no role to move"):
-        uac.renewed(DialogTimer(peer_supports=True), Side.REMOTE)
-
-
 @pytest.mark.requirement("UAC-7.2-09")
 def test_switched_off_stays_off_when_we_send_for_another_reason() -> None:
     off = DialogTimer(min_se=300, peer_supports=True)

@@ -203,7 +203,7 @@ def test_malformed_min_se_names_its_header() -> None:
         parse_min_se("soon")
 
 
-@pytest.mark.requirement("S61-7.3.1-01", "S61-7.3.3-01")
+@pytest.mark.requirement("S61-7.3.1-01")
 @pytest.mark.parametrize(
     "lines",
     [

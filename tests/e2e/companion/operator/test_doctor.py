@@ -133,7 +133,7 @@ def test_refresh_that_asterisk_swallows_is_made_up_for_and_told_of(stage: Stage)
     endpoint = "[bare]\ntype = endpoint\ntimers = no\ncontext = calls\nallow = !all,ulaw\naors = edge\n"
     identify = "[bare]\ntype = identify\nendpoint = bare\nmatch_header = From: /sip:bare@/\n"
     proxy = f"outbound_proxy = sip:{stage.stack.edge}\\;lr\n"
-    before = stage.companion.metric("session_timer_refreshes_suppressed_total")
+    before = stage.companion.metric("session_timer_refreshes_swallowed_total")
     with with_endpoints(stage.stack, endpoint + proxy + identify):
         call = stage.peer(BY_UPDATE).call(f"sip:wait@{stage.stack.edge}")
         call.local = f"<sip:bare@{call.agent.address}>"
@@ -153,7 +153,7 @@ def test_refresh_that_asterisk_swallows_is_made_up_for_and_told_of(stage: Stage)
         stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1)
         told = doctor(stage.stack)
         assert call.bye().status == 200
-    assert stage.companion.metric("session_timer_refreshes_suppressed_total") == before + 1
+    assert stage.companion.metric("session_timer_refreshes_swallowed_total") == before + 1
     assert told.status == 1
     problems = {each["what"]: each for each in told.of("problem")}
     assert problems["send_pai=no"]["file"] == f"{PJSIP}, [bare]"

@@ -92,7 +92,7 @@ def accounts(stack: Stack) -> None:
 @pytest.mark.usefixtures("accounts")
 def test_without_write_call_the_channels_are_not_listed(stack: Stack) -> None:
     with beside(stack, AMI__0__USERNAME="without-write-call") as process:
-        said = "".join(heard(process, "in step", "write = call"))
+        said = "".join(heard(process, "sync_refused", "write = call"))
     assert "the AMI account needs write = call" in said
     assert "Traceback" not in said
 
@@ -105,12 +105,12 @@ def test_without_read_call_a_new_call_is_not_taken_under_watch(
     """The first is the account that we ship."""
     stack = stage.stack
     with beside(stack, AMI__0__USERNAME=username) as process:
-        assert "in step" in heard(process, "in step")[-1]
+        assert "in_sync" in heard(process, "in_sync")[-1]
         call = stage.peer(41).call()
         call.dial(TIMER, "Session-Expires: 1800;refresher=uac")
         stage.companion.session(call.call_id)
         assert call.bye().status == 200
-        said = "".join(heard(process, "no longer under watch"))
+        said = "".join(heard(process, "call_untracked"))
     assert (call.call_id in said) is arms
 
 

@@ -22,7 +22,7 @@ MONITORING = (ROOT / "docs/how-to/monitoring.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def call(stage: Stage) -> Iterator[Call]:
-    """A call of a carrier, under watch."""
+    """A call of a carrier, tracked."""
     up = stage.peer(45).call()
     up.dial("Supported: timer", "Session-Expires: 90;refresher=uac")
     stage.companion.session(up.call_id)

@@ -25,7 +25,7 @@ session-timer() { python3 -m session_timer_companion "$@"; }
 """
 
 # Less than --privileged: systemd can give each service its sandbox, and writes no setting of our own host.
-_RIGHTS = (
+RIGHTS = (
     *("--cap-add", "SYS_ADMIN", "--cgroupns", "private"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),  # noqa: S108  # inside it
@@ -110,7 +110,7 @@ def booted(stack: Stack) -> Iterator[SystemdHost]:
         name,
         *where,
         *mounts,
-        *_RIGHTS,
+        *RIGHTS,
         "session-timer/systemd:trixie",
     ]
     done = subprocess.run(docker, capture_output=True, text=True, timeout=60, check=False)

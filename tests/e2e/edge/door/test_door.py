@@ -14,7 +14,7 @@ from tests.lab.told import KEY
 
 pytestmark = pytest.mark.smoke
 
-# Runs beside the edge, for the host reaches no TCP port of it; prints what came back, and how long it took.
+# Runs beside the edge, for the host reaches no TCP port of it. A line a reply: its code, length and body.
 _ASK = """
 import http.client, json, sys, time
 requests = json.loads({requests!r})

@@ -29,7 +29,7 @@ def refresh(stack: Stack) -> Refresh:
         if method == "UPDATE":
             asterisk_orders.update(stack, call)
         else:
-            asterisk_orders.refresh_with_offer(stack, call, method)
+            asterisk_orders.reinvite(stack, call)
         return call.expect(method)
 
     return send

@@ -1,0 +1,166 @@
+"""Messages gathered by Call-ID, and handed on when their call is over. Memory is bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from session_timer_companion.explain.reading.sip import Endpoint, Message
+from session_timer_companion.explain.reading.trace import Notes, Seen
+
+_CALL_METHODS = frozenset(
+    {"INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "REFER", "MESSAGE", "OPTIONS"}
+)
+_LINGER = 40.0
+"""Seconds after its end in which a call may still be repeated: Timers F and H are 32 (RFC 3261 17)."""
+MOST_MESSAGES = 4000
+"""Of one call; further ones are counted only."""
+MOST_CALLS = 20_000
+"""Open at a time; the one that was silent longest is then judged as it stands."""
+_SWEEP = 20.0
+
+
+@dataclass(slots=True)
+class Sighted:
+    """One message on one hop, and when it was seen there: more than once if it was retransmitted."""
+
+    source: Endpoint
+    destination: Endpoint
+    message: Message
+    times: list[float]
+    transport: str
+
+    @property
+    def time(self) -> float:
+        return self.times[0]
+
+    @property
+    def sent(self) -> int:
+        """How often it was sent. A capture of all interfaces sees one packet twice within moments."""
+        return 1 + sum(
+            after - before > 0.05 for before, after in zip(self.times, self.times[1:], strict=False)
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """All messages of one Call-ID, in the order in which they were first seen."""
+
+    call_id: str
+    messages: list[Sighted] = field(default_factory=list)
+    last: float = 0.0
+    over: float | None = None
+    """When it ended, as far as was seen."""
+    left_out: int = 0
+    jumps: int = 0
+    """How many jumps of the clock the file had before the call."""
+    jumped: bool = False
+    places: dict[tuple[Endpoint, Endpoint, int], int] = field(default_factory=dict)
+
+
+class Calls:
+    """Gathers calls out of a trace."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._open: OrderedDict[str, Call] = OrderedDict()
+        self._swept = float("-inf")
+
+    def add(self, seen: Seen) -> Iterator[Call]:
+        """Takes one message in; gives the calls that are over by now."""
+        message = seen.message
+        if message.method in _CALL_METHODS:
+            call = self._open.get(message.call_id)
+            if call is None:
+                if message.method in ("OPTIONS", "MESSAGE", "INFO", "REFER"):
+                    return  # outside of a call, or of one that shows nothing of itself
+                call = Call(message.call_id, jumps=len(self._notes.jumps))
+                self._open[message.call_id] = call
+            self._open.move_to_end(message.call_id)
+            _take(call, seen)
+        if abs(seen.time - self._swept) > _SWEEP or len(self._open) > MOST_CALLS:
+            self._swept = seen.time
+            yield from self._finished(seen.time)
+
+    def rest(self) -> Iterator[Call]:
+        """The calls that are still open when the trace ends."""
+        for call in self._open.values():
+            yield self._closed(call)
+        self._open.clear()
+
+    def _finished(self, now: float) -> Iterator[Call]:
+        over = [
+            call_id
+            for call_id, call in self._open.items()
+            if call.over is not None and abs(now - call.last) > _LINGER
+        ]
+        for call_id in over:
+            yield self._closed(self._open.pop(call_id))
+        while len(self._open) > MOST_CALLS:
+            yield self._closed(self._open.popitem(last=False)[1])
+
+    def _closed(self, call: Call) -> Call:
+        call.jumped = len(self._notes.jumps) != call.jumps
+        call.places.clear()
+        return call
+
+
+def _take(call: Call, seen: Seen) -> None:
+    message = seen.message
+    call.last = seen.time
+    place = (seen.source, seen.destination, hash(message))
+    at = call.places.get(place)
+    if at is not None:
+        call.messages[at].times.append(seen.time)
+        del call.messages[at].times[64:]
+        return
+    if len(call.messages) >= MOST_MESSAGES:
+        call.left_out += 1
+        return
+    call.places[place] = len(call.messages)
+    call.messages.append(Sighted(seen.source, seen.destination, _slim(message), [seen.time], seen.transport))
+    ended = message.method == "BYE" and (message.status or 0) >= 200
+    refused = message.method == "INVITE" and (message.status or 0) >= 300
+    if ended or (refused and not _established(call)):
+        call.over = seen.time
+    elif message.is_request and message.method == "INVITE":
+        call.over = None  # tried again, after a challenge or a 422
+
+
+def _established(call: Call) -> bool:
+    return any(
+        one.message.method in ("INVITE", "UPDATE", "BYE")
+        and (
+            200 <= (one.message.status or 0) < 300
+            or (one.message.is_request and one.message.to_tag is not None)
+        )
+        for one in call.messages
+    )
+
+
+_KEPT = frozenset({
+    "via", "from", "to", "session-expires", "min-se", "supported", "require", "allow",
+    "retry-after", "reason", "user-agent", "server", "x-session-timer",
+})  # fmt: skip
+
+
+def _slim(message: Message) -> Message:
+    """The message with what is judged of it: a capture holds many calls at a time.
+
+    Of a description its origin is kept, and a digest that tells whether the rest changed.
+    """
+    rows = tuple((name, sys.intern(value)) for name, value in message.headers if name in _KEPT)
+    body = b""
+    if message.body.startswith(b"v="):
+        lines = [line.strip() for line in message.body.splitlines() if line.strip()]
+        origin = next((line for line in lines if line.startswith(b"o=")), b"o=")
+        body = (
+            b"v=0\n"
+            + origin
+            + b"\nx="
+            + hashlib.blake2b(b"\n".join(lines), digest_size=8).digest().hex().encode()
+        )
+    return replace(message, headers=rows, body=body)

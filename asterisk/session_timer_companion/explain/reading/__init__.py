@@ -1,0 +1,1 @@
+"""From a file to the SIP messages in it: captures, logs, transports."""

@@ -1,0 +1,47 @@
+"""Compiles library and edge in place, for the Python that runs this: an extension beside each source file.
+
+    python3 docker/packaging/compile.py FOLDER
+
+FOLDER has copies of the packages session_timer and session_timer_kemi. Python takes the extension where it
+fits, and the source where not: another Python, another processor. Needs mypy with mypyc, setuptools and a C
+compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from inspect import cleandoc
+from pathlib import Path
+
+from mypyc.build import mypycify
+from setuptools import setup
+
+PACKAGES = ("session_timer", "session_timer_kemi")
+GROUP = "session_timer"
+"""The shared module that all extensions need, session_timer__mypyc, is named for it."""
+PLAIN = {
+    "config.py": "mypyc's own check does not follow join() over an enum; read once, at the start",
+    "validation.py": "the same",
+    "transitions.py": "a subclass of dict; nothing at the edge needs it",
+    "headers.py": "a generic dataclass with slots cannot be made in C",
+    "check.py": "a command",
+    "make_key.py": "a command",
+}
+"""Modules that stay as they are, and why. One that is not there is passed over."""
+
+
+def compiled(folder: Path) -> None:
+    """Write the extensions. Ends the program with mypyc's complaint about what it cannot compile."""
+    os.chdir(folder)
+    sources = sorted(
+        str(path) for package in PACKAGES for path in Path(package).rglob("*.py") if path.name not in PLAIN
+    )
+    extensions = mypycify(["--strict", "--follow-imports=silent", *sources], group_name=GROUP)
+    setup(name=GROUP, packages=[], ext_modules=extensions, script_args=["build_ext", "--inplace"])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(cleandoc(__doc__))
+    compiled(Path(sys.argv[1]))

@@ -1,0 +1,24 @@
+"""What an operator configures: the settings that hold for a peer, and the file that has them.
+
+`policy` is what holds for one peer, `model` what the whole file says, `validation` makes a model of data and
+finds every mistake in it.
+"""
+
+from .model import Config, ConfigError, EdgeSettings, Peer, Problem, address_of, host_of
+from .policy import ExpiryAction, Mode, Policy
+from .validation import is_door_address, validate
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "EdgeSettings",
+    "ExpiryAction",
+    "Mode",
+    "Peer",
+    "Policy",
+    "Problem",
+    "address_of",
+    "host_of",
+    "is_door_address",
+    "validate",
+]
