@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.kamailio.fakes.edge import ASTERISK, Edge, MakeEdge, Script
-from tests.kamailio.fakes.fake_ksr import Transaction
+from tests.kamailio.fakes.kamailio import Transaction
 
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac", "Allow: INVITE, UPDATE")
 
