@@ -18,6 +18,8 @@ class Verdict:
 
     seen: str
     complaints: tuple[str, ...]
+    printed: str = ""
+    """The last that the agent printed, where there is something to complain of."""
 
 
 def kept(call: ObservedCall, case: Case) -> list[Refresh]:
