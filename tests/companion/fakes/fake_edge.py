@@ -259,13 +259,6 @@ class FakeEdge:
             reply["more"] = more
         return 200, json.dumps(reply).encode()
 
-    def text(self, key: str) -> str | None:
-        """What stands in the table under this key."""
-        if key in self.texts:
-            return self.texts[key]
-        record = self.records.get(key)
-        return None if record is None else record.encode()
-
     def _lead(self, name: str, by: str, seconds: float) -> dict[str, Any] | None:
         leader, until = self.leads.get(name, ("", 0.0))
         if leader and leader != by and until > self.now:
