@@ -19,7 +19,7 @@ from session_timer import (
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Place
-from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction
+from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.rules import Rule
 
 SIDES = (Side.LOCAL, Side.REMOTE)
@@ -54,6 +54,8 @@ class MessageJudge:
     hop: Hop
     findings: Findings
     floor: int
+    others: list[Hop] = field(default_factory=list)
+    """The other hops of the call."""
     dialogs: dict[frozenset[str | None], Known] = field(default_factory=dict)
     told: dict[str | None, int] = field(default_factory=dict)
     """Seconds: the largest Min-SE of the 422 answers to the initial INVITEs so far, by who was told."""
@@ -258,6 +260,8 @@ class MessageJudge:
             )
         elif told < self.floor:
             self._report(Rule.MIN_SE_BELOW_90, each, one, f"Min-SE: {told}", f"Min-SE: {self.floor} or more")
+        elif self._came_from_further(each, one):
+            pass  # a proxy may have asked for less than came here: judged where it was answered
         elif wanted is None or wanted.interval >= told:
             asked_for = "no Session-Expires" if wanted is None else f"Session-Expires: {wanted}"
             self._report(
@@ -280,6 +284,14 @@ class MessageJudge:
         else:
             sender = known.sides[each.side]
             sender.min_se = max(sender.min_se, told)
+
+    def _came_from_further(self, each: Transaction, one: Sighted) -> bool:
+        further = [other for hop in self.others if (other := passed_on(each, hop)) is not None]
+        return any(
+            response.message.status == 422 and response.time <= one.time
+            for other in further
+            for response in other.responses
+        )
 
     def _bare(
         self, each: Transaction, asked: RefreshRequest, shown: RefreshResponse, one: Sighted, known: Known
