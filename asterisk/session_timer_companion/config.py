@@ -24,12 +24,10 @@ from session_timer_companion.section import (
     AS_IF_ABSENT,
     FilePath,
     Section,
-    first_line,
     overlay,
     place_of,
     read_file,
     reason_of,
-    secret_file,
 )
 
 
@@ -40,9 +38,6 @@ def _door(text: str) -> str:
 
 
 _ACCOUNT = TypeAdapter(AmiAccount)
-
-SECRETS = ("secret", "secret_file", "secret_credential")
-"""The keys of an AMI account that say what its password is, or where."""
 
 
 class Log(Section):
@@ -209,6 +204,8 @@ def _key(
     problems: list[Problem],
 ) -> SharedKey | None:
     """The key that edge and companion share, where any call comes through an edge."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # a command that asks needs no secret
+
     given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
     # Where there is a file too, that is the edge's, and the one of a command in a shell.
     names = (
@@ -226,7 +223,8 @@ def _key(
             problems.append(Problem("edge.key_file", reason))
         return None
     try:
-        return SharedKey.parse(first_line(secret_file(name, given[name], path, environment), "the key"))
+        holder = secret_files.holder_of(name, given[name], path, environment)
+        return SharedKey.parse(secret_files.first_line(holder, "the key"))
     except ValueError as error:
         problems.append(Problem(f"edge.{name}", str(error)))
         return None
@@ -264,8 +262,10 @@ def _account(
     index: int, server: object, path: Path, environment: Mapping[str, str]
 ) -> tuple[AmiAccount | None, Path | None, list[Problem]]:
     """One entry of `companion.ami`: the account, the file its password is in, and what is wrong."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # as above
+
     place = f"companion.ami[{index}]"
-    given, holder, wrong = _with_password(server, path, environment)
+    given, holder, wrong = secret_files.with_password(server, path, environment)
     problems = [Problem(f"{place}{key}", reason) for key, reason in wrong]
     try:
         account = _ACCOUNT.validate_python(given)
@@ -280,25 +280,3 @@ def _account(
     else:
         return account, holder, problems
     return None, holder, problems
-
-
-def _with_password(
-    server: object, path: Path, environment: Mapping[str, str]
-) -> tuple[object, Path | None, list[tuple[str, str]]]:
-    """The account with the password itself in it, the password's file, and what is wrong with which key."""
-    if not isinstance(server, dict):
-        return server, None, []
-    given = [key for key in SECRETS if server.get(key) is not None]
-    rest = {key: value for key, value in server.items() if key not in SECRETS}
-    # Where there is no password the other problems are to be found all the same.
-    unknown = {**rest, "secret": "unknown"}
-    if len(given) != 1:
-        return unknown, None, [("", "give the password once: as secret, secret_file or secret_credential")]
-    (key,) = given
-    if key == "secret":
-        return {**rest, "secret": server[key]}, path, []
-    try:
-        holder = secret_file(key, server[key], path, environment)
-        return {**rest, "secret": first_line(holder, "the password")}, holder, []
-    except ValueError as error:
-        return unknown, None, [(f".{key}", str(error))]

@@ -72,7 +72,7 @@ SENTENCES = {
     "standing_by": "Another companion leads. This one follows what happens, and sends nothing.",
     "started": "The companion has started.",
     "stopping": "The companion stops. Calls go on, and are found again at the next start.",
-    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call, and then "
+    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call,reporting, then "
     "`manager reload`. That holds for new logins, so we log in again.",
     "sync_retried": "Not every channel has been read yet. Reading goes on.",
     "update_swallowed": "UPDATE was swallowed and re-INVITE answered. This peer gets re-INVITE for a day.",

@@ -120,34 +120,3 @@ def reason_of(item: ErrorDetails) -> str:
             return "only letters, digits, '.', '_' and '-' can be used"
     message = str(item["msg"])
     return re.sub(r"^Input should be (a |an )?", "expected ", message)
-
-
-def secret_file(key: str, value: object, path: Path, environment: Mapping[str, str]) -> Path:
-    """The file that `secret_file` or `secret_credential` names. Raises `ValueError`."""
-    if not isinstance(value, str):
-        raise ValueError("expected text: put it between quotes")  # noqa: TRY004  # one kind for all that is wrong
-    if not value.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    if key.endswith("_file"):
-        return path.parent / value
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ValueError(
-            "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
-            f"LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
-            f"or use {key.removesuffix('_credential')}_file"
-        )
-    return Path(folder) / value
-
-
-def first_line(file: Path, what: str) -> str:
-    """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not text") from None
-    if not lines or not lines[0].strip():
-        raise ValueError(f"{file} is empty; its first line must be {what}")
-    return lines[0].strip()

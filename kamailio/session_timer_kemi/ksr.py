@@ -31,7 +31,8 @@ def info(text: str) -> None:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    return _raw(name).replace("\0", "\ufffd")  # 5.6 takes no text with a zero byte from Python
+    text = _raw(name)
+    return text.replace("\0", "\ufffd") if "\0" in text else text  # 5.6 takes no zero byte from Python
 
 
 def message_text() -> str:

@@ -39,8 +39,9 @@ class Site:
 
     def install_edge(self) -> None:
         """The page's steps for the edge."""
-        install, check, start = commands("The edge")
+        install, make_key, check, start = commands("The edge")
         self.edge.shell(f"cd /packages/{self.suite}; {noninteractive(install)}")
+        self.edge.shell(make_key)
         self.edge.edit(EDGE_SETTINGS, {EDGE_ADDRESS: self.stack.edge, ASTERISK_ADDRESS: self.stack.asterisk})
         self.edge.shell(check)
         stock = self.edge.read("/etc/kamailio/kamailio.cfg")
@@ -52,6 +53,7 @@ class Site:
         install, look, start = commands("The companion")
         self.companion.shell(f"cd /packages/trixie; {noninteractive(install)}")
         self.give_password()
+        self.give_key()
         addresses = {EDGE_ADDRESS: self.stack.edge, ASTERISK_ADDRESS: self.stack.asterisk}
         self.companion.edit(COMPANION_SETTINGS, {**addresses, "127.0.0.1": self.stack.asterisk})
         assert self.companion.state(UNIT) == "inactive"
@@ -63,9 +65,14 @@ class Site:
         self.companion.shell("install -d /etc/session-timer; install -m 600 /dev/null /etc/session-timer/ami")
         self.companion.put("/etc/session-timer/ami", f"{password}\n")
 
+    def give_key(self) -> None:
+        """The edge's key, copied to the companion's host."""
+        self.companion.shell("install -m 600 /dev/null /etc/session-timer/edge-key")
+        self.companion.put("/etc/session-timer/edge-key", self.edge.read("/etc/kamailio/session-timer.key"))
+
     @contextmanager
     def call(self, name: str, scenario: str = "refreshed-by-us") -> Iterator[SippRun]:
-        """A call of a scenario that the docs ship; ``name`` is its Call-ID. It is under watch when given."""
+        """A call of a scenario that the docs ship; ``name`` is its Call-ID. It is tracked when given."""
         inner = ["sipp", "-sf", f"/repo/docs/how-to/sipp/{scenario}.xml", "-s", NUMBER, "-m", "1"]
         inner += [
             "-i",
@@ -80,14 +87,14 @@ class Site:
         inner += ["-trace_err", "-error_file", f"/tmp/{name}.err", self.stack.edge]  # noqa: S108  # inside it
         run = SippRun.start(self.stack.container("carrier"), name, inner)
         try:
-            wait_until(lambda: not run.running or name in self.calls(), 20, f"{name} under watch")
+            wait_until(lambda: not run.running or name in self.calls(), 20, f"{name} tracked")
             assert run.running, run.complaint() or self.edge.journal("kamailio")[-3000:]
             yield run
         finally:
             run.stop()
 
     def calls(self) -> set[str]:
-        """The Call-IDs that the companion has under watch."""
+        """The Call-IDs that the companion tracks."""
         return {each["call_id"] for each in json.loads(self.companion.shell("session-timer sessions --json"))}
 
     def refresh(self, call_id: str) -> str:

@@ -11,12 +11,13 @@ import pytest
 
 from tests.lab.parts.replicated_edges import added
 from tests.lab.stack import ROOT, Stack
-from tests.packages.install_page import COMPANION_SETTINGS, EDGE_SETTINGS, commands, routed
+from tests.packages.install_page import COMPANION_SETTINGS, EDGE_ADDRESS, EDGE_SETTINGS, commands, routed
 from tests.packages.site import UNIT, Site, built, noninteractive
 
 RELEASE = "731edb2"
 """The commit of 0.1.0."""
 OLD = ROOT / "out" / "deb-old"
+UPGRADE = (ROOT / "docs/how-to/upgrade.md").read_text(encoding="utf-8")
 SETTINGS = """# written for 0.1.0
 session_timer: {{default_expires: 1800, min_se: 90}}
 asterisk: [{asterisk}]
@@ -94,6 +95,8 @@ def test_what_was_copied_is_replaced_and_the_settings_stay(site: Site) -> None:
     of_kamailio, of_service = restart.splitlines()
     site.edge.shell(of_edge)
     site.edge.edit("/etc/kamailio/kamailio.cfg", {'"session-timer-native.cfg"': f'"{packaged(site)}"'})
+    site.edge.shell(commands("The edge")[1])
+    as_upgrade_says(site)
     site.edge.shell(of_kamailio)
 
     modules, unit = of_companion.splitlines()
@@ -111,6 +114,22 @@ def test_what_was_copied_is_replaced_and_the_settings_stay(site: Site) -> None:
     for host, path in ((site.edge, EDGE_SETTINGS), (site.companion, COMPANION_SETTINGS)):
         changed = host.shell("dpkg --verify | grep -F session-timer || true").split()
         assert changed == ["??5??????", "c", path]
+
+
+def as_upgrade_says(site: Site) -> None:
+    """docs/how-to/upgrade.md: the key, the lines of `edge`, and no JSON-RPC for the companion."""
+    (wanted, kamailio) = re.findall(r"```diff\n(.*?)```", UPGRADE, re.DOTALL)
+    old = f'edge: {{rpc: "udp:{site.stack.edge}:8090"}}'
+    new = [line[1:] for line in wanted.splitlines() if line.startswith("+")]
+    lines = "\n".join(["edge:", *new]).replace(EDGE_ADDRESS, site.stack.edge)
+    site.edge.edit(EDGE_SETTINGS, {old: lines})
+    site.companion.edit(
+        COMPANION_SETTINGS, {old: lines.replace("key_file: session-timer.key", "key_credential: edge-key")}
+    )
+    site.give_key()
+    socket = next(line[1:] for line in kamailio.splitlines() if "dgram_socket" in line)
+    socket = socket.replace(EDGE_ADDRESS, site.stack.edge)
+    site.edge.edit("/etc/kamailio/kamailio.cfg", {f"{socket}\n": ""})
 
 
 def packaged(site: Site) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def test_it_gets_in_step_with_asterisk_and_ends_at_once(stack: Stack, tmp_path: 
     make, run, ask = commands("In a container")
     assert make.strip() == "make companion-image"
     settings = (ROOT / "docker/packaging/etc/companion.yaml").read_text(encoding="utf-8")
-    settings = re.sub(r"secret_credential: ami\b.*", "secret_file: /etc/session-timer/ami", settings)
+    settings = re.sub(r"secret_credential: ami\b.*", "secret_file: ami", settings)
+    settings = re.sub(r"key_credential: edge-key\b.*", "key_file: edge-key", settings)
     addresses = {EDGE_ADDRESS: stack.edge, ASTERISK_ADDRESS: stack.asterisk, "127.0.0.1": stack.asterisk}
     for example, real in addresses.items():
         settings = settings.replace(example, real)
@@ -33,7 +35,9 @@ def test_it_gets_in_step_with_asterisk_and_ends_at_once(stack: Stack, tmp_path: 
     try:
         (tmp_path / "session-timer.yaml").write_text(settings, encoding="utf-8")
         (tmp_path / "ami").write_text(stack.exec("asterisk", "cat", "/run/secrets/ami"), encoding="utf-8")
-        (tmp_path / "ami").chmod(0o644)
+        shutil.copy(ROOT / "docker/config/session-timer-key", tmp_path / "edge-key")
+        for secret in ("ami", "edge-key"):
+            (tmp_path / secret).chmod(0o644)
         tmp_path.chmod(0o755)
         network = f"--network {stack.project}_sip"
         words = run.replace("\\\n", " ").replace("--network host", network).split()
@@ -44,7 +48,7 @@ def test_it_gets_in_step_with_asterisk_and_ends_at_once(stack: Stack, tmp_path: 
         state = ("inspect", "-f", "{{.State.Health.Status}}", name)
         wait_until(lambda: docker(*state).strip(), 60, "the image", holds=lambda seen: seen == "healthy")
         asked = ask.replace("docker exec session-timer-companion", "").split()
-        assert "0 calls under watch" in docker("exec", name, *asked)
+        assert "0 calls" in docker("exec", name, *asked)
         assert docker("exec", name, "id", "-u").strip() == "65534"
         docker("stop", "--time", "5", name)
         assert docker("inspect", "-f", "{{.State.ExitCode}}", name).strip() == "0"

@@ -14,16 +14,15 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 from session_timer import ConfigError, Problem
 
+from session_timer_companion import secret_files
 from session_timer_companion.section import (
     Host,
     Port,
     Section,
-    first_line,
     overlay,
     place_of,
     read_file,
     reason_of,
-    secret_file,
 )
 
 SHORTEST_TOKEN = 16
@@ -95,7 +94,7 @@ def _checked(token: str) -> str:
 
 def token_of(file: Path) -> str:
     """The token in a file's first line. Raises `ValueError` with the reason."""
-    return _checked(first_line(file, "the token"))
+    return _checked(secret_files.first_line(file, "the token"))
 
 
 def http_token(
@@ -104,7 +103,7 @@ def http_token(
     """The token that a request must bring; None for none. What is wrong with it goes into `problems`."""
 
     def read(key: str, value: str) -> str:
-        return first_line(secret_file(key, value, path, environment), "the token")
+        return secret_files.first_line(secret_files.holder_of(key, value, path, environment), "the token")
 
     try:
         return _token(settings, read)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from session_timer import session
-from session_timer.session import Ask, Expire, Send
+from session_timer.session import Ask, Expire, Method, Send
 from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
@@ -26,9 +26,8 @@ from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence
-from session_timer_companion.timers.expiry import Expiry, HangUpRules
+from session_timer_companion.timers.expiry import Expiry, HangUpRules, is_late
 from session_timer_companion.timers.learned import LearnedPeers
-from session_timer_companion.timers.manual_refresh import ManualRefresh
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
@@ -81,7 +80,7 @@ class TimerDriver:
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
         self._learned = learned = LearnedPeers(enabled=learn_peers)
-        self._sender = RefreshSender(
+        self.sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),
             learned=learned,
@@ -96,7 +95,7 @@ class TimerDriver:
         self._expiry = Expiry(
             channels,
             rules,
-            records=self._records,
+            records=self.records,
             evidence=self.evidence,
             metrics=metrics,
             log=log,
@@ -104,24 +103,14 @@ class TimerDriver:
             ready=lambda: self.leading and ready(),
             holds=holds,
         )
+        self.holds = holds
         self._in_step = False
-        self.by_hand = ManualRefresh(
-            self._sender,
-            self.evidence,
-            records=self._records,
-            moved=self.reschedule,
-            leading=lambda: self.leading,
-            holds=holds,
-            metrics=metrics,
-            log=log,
-        )
         self._queue = PacedQueue(pace)
         self._pump_timer: asyncio.TimerHandle | None = None
         self._paused = True
-        self._holds = holds
         self._edges = edges
         self._metrics = metrics
-        self._log = log
+        self.log = log
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
 
@@ -145,14 +134,9 @@ class TimerDriver:
         self._paused = True
         self.scheduler.pause()
 
-    def reschedule(self, tracked: TrackedCall) -> None:
-        """This call has something else to wait for, or nothing."""
-        if not tracked.busy and not tracked.gone:
-            self._schedule(tracked)
-
     def let_go(self) -> None:
         """Go on where neither an operator nor `pause` stands against it."""
-        if self._holds.paused or not self._in_step:
+        if self.holds.paused or not self._in_step:
             return
         self._paused = False
         self.scheduler.resume()
@@ -166,7 +150,7 @@ class TimerDriver:
     @property
     def held(self) -> int:
         """Calls whose refresh is held back because their edge is down."""
-        return sum(len(calls) for calls in self._sender.held.values())
+        return sum(len(calls) for calls in self.sender.held.values())
 
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
@@ -189,7 +173,7 @@ class TimerDriver:
         self.scheduler.put(tracked, begun.wake)
         agreed = begun.dialog.agreement
         # Calls that are found at a start come by the thousand and are logged together.
-        log = self._log.info if reply is None else self._log.debug
+        log = self.log.info if reply is None else self.log.debug
         log(
             "armed",
             call=tracked,
@@ -208,17 +192,21 @@ class TimerDriver:
         tracked.gone = True
         self.scheduler.put(tracked, None)
         self._queue.forget(tracked)
-        self._sender.forget(tracked)
+        self.sender.forget(tracked)
         self._expiry.forget(tracked)
         if tracked.attempt is not None and tracked.attempt.reported is not None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
 
+    def count_not_sent(self, tracked: TrackedCall, method: Method) -> None:
+        """A refresh that an operator asked for could not be sent."""
+        self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
+
     def release(self, edge: EdgeClient) -> None:
         """This edge replies again: what was held back for it is due now."""
-        for tracked in self._sender.held.pop(edge, ()):
+        for tracked in self.sender.held.pop(edge, ()):
             if not tracked.gone and not tracked.busy and tracked.active is not None:
                 tracked.active = replace(tracked.active, wake=self._now())
-                self._schedule(tracked)
+                self.schedule(tracked)
 
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""
@@ -241,7 +229,7 @@ class TimerDriver:
         polls: list[TrackedCall] = []
         for tracked in tracked_calls:
             self._metrics.lag.observe(lag)
-            if tracked.busy or tracked.gone or tracked.key in self._holds.excluded:
+            if not self._may_serve(tracked):
                 continue
             standing = tracked.current_session()
             if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
@@ -278,7 +266,7 @@ class TimerDriver:
             standing = tracked.current_session()
             tracked.active, action = session.due(standing, now)
             if action is None:
-                self._schedule(tracked)
+                self.schedule(tracked)
             else:
                 due.append(PendingAction(tracked, standing, action))
         for some in _batches(due):
@@ -291,7 +279,7 @@ class TimerDriver:
         for tracked in tracked_calls:
             tracked.busy = True
         try:
-            replies = await self._records(tracked_calls)
+            replies = await self.records(tracked_calls)
             for tracked, reply in zip(tracked_calls, replies, strict=True):
                 before = tracked.since
                 if isinstance(reply, Found):
@@ -313,13 +301,14 @@ class TimerDriver:
             while due or polls:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
-                await self._sender.together(sends)
-                self._tasks.spawn(self._expiry.count_media(sends))
+                await self.sender.together(sends)
+                if late := [each.tracked for each in sends if is_late(each)]:
+                    self._tasks.spawn(self._expiry.count_media(late))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
                 polls = []
-        except Exception:  # noqa: BLE001  # calls must not die of our faults
+        except Exception:  # calls must not die of our faults
             for each in due:
                 if isinstance(each.action, Send) and each.tracked.attempt is None:
                     each.take_back(self._now() + RETRY)
@@ -328,7 +317,7 @@ class TimerDriver:
                 if standing.wake is not None:  # else it is off or over, and nothing makes it due
                     tracked.active = replace(standing, wake=self._now() + RETRY)
             self._metrics.faults.inc()
-            self._log.exception("internal_error", calls=len(tracked_calls))
+            self.log.exception("internal_error", calls=len(tracked_calls))
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
@@ -339,15 +328,21 @@ class TimerDriver:
         unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
         if not self._learned or not unknown:
             return
-        for tracked, reply in zip(unknown, await self._records(unknown), strict=True):
+        for tracked, reply in zip(unknown, await self.records(unknown), strict=True):
             if isinstance(reply, Found):
                 tracked.far = reply.record.far
 
-    def _may_serve(self, tracked: TrackedCall) -> bool:
-        return not tracked.busy and not tracked.gone and tracked.key not in self._holds.excluded
+    def reschedule(self, tracked: TrackedCall) -> None:
+        """This call has something else to wait for, or nothing."""
+        if not tracked.busy and not tracked.gone:
+            self.schedule(tracked)
 
-    def _schedule(self, tracked: TrackedCall) -> None:
-        if tracked.key in self._holds.excluded:
+    def _may_serve(self, tracked: TrackedCall) -> bool:
+        return not tracked.busy and not tracked.gone and tracked.key not in self.holds.excluded
+
+    def schedule(self, tracked: TrackedCall) -> None:
+        """Wake this call when its session wants it, or earlier to read what came of its refresh."""
+        if tracked.key in self.holds.excluded:
             self.scheduler.put(tracked, None)
             return
         wake = tracked.current_session().wake
@@ -359,7 +354,7 @@ class TimerDriver:
 
     async def _read(self, asks: list[TrackedCall], polls: list[TrackedCall]) -> list[PendingAction]:
         """Read records: a verdict for those that ask, news for those whose refresh is under way."""
-        replies = await self._records([*asks, *polls])
+        replies = await self.records([*asks, *polls])
         due: list[PendingAction] = []
         evidence = self.evidence
         for index, (tracked, reply) in enumerate(zip([*asks, *polls], replies, strict=True)):
@@ -369,7 +364,7 @@ class TimerDriver:
             asked = before.state is State.ASKING
             attempt = tracked.attempt
             # A call that asked once is read again at each poll: one line at level warning is enough.
-            log = self._log.warning if index < len(asks) else self._log.debug
+            log = self.log.warning if index < len(asks) else self.log.debug
             action = evidence.decide(tracked, reply, log) if asked else evidence.apply_record(tracked, reply)
             if action is not None:
                 due.append(PendingAction(tracked, before, action))
@@ -380,13 +375,13 @@ class TimerDriver:
                 attempt.polls += 1
         return due
 
-    async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
+    async def records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
         return await self._edges.records_of([(tracked.edge, tracked.key) for tracked in tracked_calls])
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("internal_error", exc_info=error)
+        self.log.error("internal_error", exc_info=error)
 
 
 def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:

@@ -48,6 +48,12 @@ class HangUpRules:
     """The CDR variable that gets the reason; empty: none."""
 
 
+def is_late(sent: PendingAction) -> bool:
+    """Whether this refresh may be the last one before a verdict."""
+    active = sent.tracked.active
+    return active is not None and (active.attempts > 1 or active.state is State.PROBING)
+
+
 class Expiry:
     """Hangs up, or reports, what sessions say is over."""
 
@@ -97,15 +103,9 @@ class Expiry:
             if outcome is not None:
                 raise outcome
 
-    async def count_media(self, sends: Iterable[PendingAction]) -> None:
-        """Count what peers have sent, where this refresh may be the last one before a verdict."""
-        wanted = [
-            each.tracked
-            for each in sends
-            if (active := each.tracked.active) is not None
-            and (active.attempts > 1 or active.state is State.PROBING)
-            and each.tracked.policy.media_is_evidence
-        ]
+    async def count_media(self, tracked_calls: Iterable[TrackedCall]) -> None:
+        """Count what peers have sent so far, so that a verdict that may follow need not wait for it."""
+        wanted = [tracked for tracked in tracked_calls if tracked.policy.media_is_evidence]
         await asyncio.gather(*[self._count(tracked) for tracked in wanted], return_exceptions=True)
 
     def forget(self, tracked: TrackedCall) -> None:

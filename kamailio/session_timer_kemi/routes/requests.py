@@ -40,7 +40,7 @@ class Requests:
                 self._announce(message)
             return False
         self._edge.in_hand.remember(message)
-        if source.is_asterisk:
+        if source.is_asterisk or _sender(message) is Side.LOCAL:
             if not message.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
             return False
@@ -62,8 +62,7 @@ class Requests:
         message = self._edge.in_hand.again()
         if message.method not in REFRESHES:
             return
-        source = self._source(message)
-        destination = self._destination(message)
+        source, destination = self._ends(message)
         if source.is_asterisk and destination.is_asterisk:
             return
         record = message.record
@@ -138,6 +137,20 @@ class Requests:
             answer_time = peer.policy.answer_time(timer.interval)
             ksr.wait_at_most(answer_time, peer.policy.ringing_time(timer.interval))
 
+    def _ends(self, message: Message) -> tuple[End, End]:
+        """Where a request comes from and goes to.
+
+        Asterisk may have an address that the settings do not name, behind NAT or as its Contact. Within a
+        dialog the record says whose end is whose.
+        """
+        source, destination = self._source(message), self._destination(message)
+        if not (source.is_asterisk or destination.is_asterisk):
+            sender = _sender(message)
+            if sender is not None:
+                source = source._replace(is_asterisk=sender is Side.LOCAL)
+                destination = destination._replace(is_asterisk=sender is Side.REMOTE)
+        return source, destination
+
     def _source(self, message: Message) -> End:
         return self._edge.directory.find(message.peer_name, message.source, message.from_domain)
 
@@ -150,10 +163,12 @@ class Requests:
 
         Outside of dialogs nobody knows yet where the request goes, and whether the profile there is off.
         """
-        record = message.record
-        if record is None or record.placed is None:
+        if not message.to_tag:
             return
-        policy = self._edge.directory.named(record.peer, timer=record.dialog.agreement is not None).policy
+        destination = self._destination(message)
+        if destination.is_asterisk:
+            return
+        policy = self._edge.profile(message.record, destination.peer).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
             as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
 
@@ -162,6 +177,14 @@ class Requests:
         if end.is_asterisk and end.host not in self._noted:
             self._noted.add(end.host)
             ksr.table_put(OURS, end.host, "1")
+
+
+def _sender(message: Message) -> Side | None:
+    """Whose request it is by the dialog's record; None where there is none, or none of a call of ours."""
+    record = message.record
+    if record is None or record.placed is None:
+        return None
+    return record.sender(message.from_tag)
 
 
 def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:

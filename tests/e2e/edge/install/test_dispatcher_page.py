@@ -13,7 +13,7 @@ from tests.lab.parts.asterisk_once import asterisk_once
 from tests.lab.parts.edge_once import EdgeOnce
 from tests.lab.parts.killed_parts import kill
 from tests.lab.parts.observed_edge import Wire
-from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, added
+from tests.lab.parts.replicated_edges import NATIVE_PAGE, SETTINGS, added, native
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import Call, Peer, UserAgent
 from tests.lab.sip import SipMessage
@@ -33,7 +33,7 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[EdgeOnce]:
     settings.mkdir()
     own = stack.address(EDGE)
     stock = stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
-    config = added(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
+    config = native(stock, NATIVE_PAGE.read_text(encoding="utf-8").replace("198.18.0.10", own))
     (folder / "kamailio.cfg").write_text(added(config, PAGE), encoding="utf-8")
     (listed,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     gateways = "".join(f"{line.strip()}\n" for line in listed.splitlines())
@@ -47,6 +47,7 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[EdgeOnce]:
         shutil.copytree(package, folder / package.name)
     both = f'{stack.asterisk}", "{stack.address(SECOND)}'
     (settings / "session-timer.yaml").write_text(SETTINGS.format(asterisk=both, edge=own), encoding="utf-8")
+    shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     found = EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, EDGE)
     with asterisk_once(stack, tmp_path / "second", SECOND, "asterisk-second", {}), found.running():
         yield found
