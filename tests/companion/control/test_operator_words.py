@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import yaml
+from session_timer_companion import __version__
 from session_timer_companion.http.client import Client
 
 from tests.companion.fakes.world import Agreement, Side, answers, world
@@ -118,6 +119,8 @@ async def test_commands_bring_the_token_of_the_configuration_or_of_a_file(tmp_pa
             status, _, err = await typed("sessions", *url)
             assert (status, "--token-file" in err) == (1, True)
             assert (await typed("sessions", *url, "--token-file", str(token)))[0] == 0
+            _, out, _ = await typed("doctor", "--config", str(file), "--listen", "0.5")
+            assert f"companion: running at http://127.0.0.1:{port}" in out
             token.write_text("short")
             status, _, err = await typed("sessions", *url, "--token-file", str(token))
             assert status == 1
@@ -126,3 +129,7 @@ async def test_commands_bring_the_token_of_the_configuration_or_of_a_file(tmp_pa
 
 def test_a_client_shows_its_token_nowhere() -> None:
     assert "secret" not in repr(Client("http://127.0.0.1:1", token="secret-of-this-test"))  # noqa: S106
+
+
+async def test_the_version_is_that_of_the_package() -> None:
+    assert (await typed("--version"))[1] == f"session-timer, version {__version__}\n"

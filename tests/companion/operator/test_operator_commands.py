@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 from session_timer import SharedKey
-from session_timer_companion import __version__
 from session_timer_companion.config import load
 from session_timer_companion.http.server import serve
 from session_timer_companion.http.sockets import listening
@@ -371,10 +370,6 @@ async def test_looking_at_calls_needs_no_password(tmp_path: Path) -> None:
         async with served(it, file):
             status, out, _ = await typed("sessions", "--config", str(file))
         assert (status, out) == (0, "0 calls tracked\n")
-
-
-async def test_the_version_is_that_of_the_package() -> None:
-    assert (await typed("--version"))[1] == f"session-timer, version {__version__}\n"
 
 
 async def test_resume_releases_the_brake_of_the_running_companion(tmp_path: Path) -> None:
