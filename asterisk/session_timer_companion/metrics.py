@@ -174,6 +174,12 @@ class Metrics:
         self.operator_pause = Gauge(
             "session_timer_paused", "1 while an operator holds everything back.", registry=registry
         )
+        self.learned = Gauge(
+            "session_timer_learned",
+            "Addresses of peers that swallow UPDATE and get re-INVITE for a day.",
+            ["asterisk"],
+            registry=registry,
+        )
         self.excluded = Gauge(
             "session_timer_excluded",
             "Calls for which an operator holds everything back.",

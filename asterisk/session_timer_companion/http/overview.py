@@ -21,7 +21,7 @@ from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.scheduler import TICK
 from session_timer_companion.timers.tracked_call import TrackedCall
 
-AT_A_TIME = 2_000
+AT_A_TIME = 1_000
 """Calls that are looked through in one go."""
 
 MOST = 500
@@ -139,6 +139,11 @@ async def overview(companion: Companion, search: str, limit: int) -> dict[str, A
         "calls": calls,
         "ended": ended,
         "peers": peers(companion.metrics, by_peer),
+        "learned": [
+            {"asterisk": tracker.name, "far": far, "left": round(left)}
+            for tracker in companion.trackers
+            for far, left in list(tracker.driver.learned.left().items())[:limit]
+        ],
         "held": {
             "waiting": {tracker.name: tracker.driver.waiting for tracker in companion.trackers},
             "edge_down": {tracker.name: tracker.driver.held for tracker in companion.trackers},

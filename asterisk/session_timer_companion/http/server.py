@@ -107,6 +107,7 @@ async def _metrics(request: web.Request) -> web.Response:
     for tracker in companion.trackers:
         companion.metrics.waiting.labels(tracker.name).set(tracker.driver.waiting)
         companion.metrics.held.labels(tracker.name).set(tracker.driver.held)
+        companion.metrics.learned.labels(tracker.name).set(len(tracker.driver.learned.left()))
         for standing in _USUAL:
             sessions.labels(tracker.name, *standing).set(0)
         for standing, calls in standings(tracker.by_key.values()).items():

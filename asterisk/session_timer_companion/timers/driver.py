@@ -79,7 +79,7 @@ class TimerDriver:
         """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
-        self._learned = learned = LearnedPeers(enabled=learn_peers)
+        self.learned = learned = LearnedPeers(enabled=learn_peers)
         self.sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),
@@ -326,7 +326,7 @@ class TimerDriver:
     async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
         """Where something was learned of peers: find out which of them each call is with."""
         unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
-        if not self._learned or not unknown:
+        if not self.learned or not unknown:
             return
         for tracked, reply in zip(unknown, await self.records(unknown), strict=True):
             if isinstance(reply, Found):

@@ -172,6 +172,8 @@ async def test_peers_have_their_success_rate_and_response_time(tmp_path: Path, b
             assert "3 (75.0 %)" in first
             assert "1 refused" in first
             assert "s at most for half" in first
+            it.tracker.driver.learned.learn("198.51.100.10:5060")
+            await page.until("document.querySelector('#learned').innerText.includes('198.51.100.10:5060')")
 
 
 async def test_with_a_token_nothing_is_shown_before_it_is_given(tmp_path: Path, browser: Browser) -> None:
