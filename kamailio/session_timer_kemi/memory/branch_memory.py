@@ -228,15 +228,12 @@ class Branch(NamedTuple):
         Returns how many have been noted on this branch before.
         """
         earlier = self._responded()[0]
-        ksr.remember(_RESPONDED + self.number, json.dumps((earlier + 1, to_tag)))
+        ksr.remember(_RESPONDED + self.number, f"{earlier + 1} {to_tag}")
         return earlier
 
     def _responded(self) -> tuple[int, str | None]:
-        kept = ksr.recall(_RESPONDED + self.number)
-        if not kept:
-            return 0, None
-        earlier, to_tag = json.loads(kept)
-        return earlier, to_tag
+        earlier, _, to_tag = ksr.recall(_RESPONDED + self.number).partition(" ")
+        return (int(earlier), to_tag) if earlier else (0, None)
 
 
 def peer_name() -> str:
