@@ -360,7 +360,8 @@ class TimerDriver:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
                 await self._sender.together(sends)
-                self._tasks.spawn(self._expiry.count_media(_late(sends)))
+                if late := _late(sends):
+                    self._tasks.spawn(self._expiry.count_media(late))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
