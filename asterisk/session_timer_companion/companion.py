@@ -55,6 +55,7 @@ class Companion:
                 key=configuration.key,
                 edges=self.edges,
                 pace=settings.pace,
+                learn_peers=settings.learn_peers,
                 rules=HangUpRules(self.brake, settings.cdr_field),
                 metrics=self.metrics,
             )

@@ -113,6 +113,8 @@ class CompanionSettings(_Section):
     pace: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Refreshes a second at most that one Asterisk is made to send."""
     brake: Annotated[Brake, _AsIfAbsent] = Brake()
+    learn_peers: bool = True
+    """Refresh by re-INVITE for a day where UPDATE timed out at the edge and re-INVITE was answered."""
     cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
     """The CDR variable that gets the reason of a hang-up; empty: none."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import sys
+import threading
+from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO, cast
 
@@ -70,6 +73,13 @@ SENTENCES = {
 LOST = Counter("session_timer_log_lines_lost", "Log lines that could not be written.", registry=None)
 
 
+MOST_WAITING = 10_000
+"""Lines that wait to be written at most, where whoever reads them stands still."""
+
+LAST_WORDS = 1.0
+"""Seconds that the end of the process waits for lines that are not written yet."""
+
+
 class _Lossy(io.TextIOBase):
     """Writes to `out` what can be written. What cannot is counted, and whoever wrote it does not notice."""
 
@@ -81,13 +91,49 @@ class _Lossy(io.TextIOBase):
             self._out.write(printable(text))
             self._out.flush()
         except (OSError, ValueError):  # a full disk, a reader that has gone; a stream that is closed
-            LOST.inc()
+            LOST.inc(text.count("\n") or 1)
         return len(text)
 
 
+class _Apart(_Lossy):
+    """The same in a thread: a reader that stands still stops nobody, and what it does not take is counted."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._lines: deque[str] = deque()
+        self._more = threading.Semaphore(0)
+        self._idle = threading.Event()
+        self._idle.set()
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+        atexit.register(self._idle.wait, LAST_WORDS)
+
+    def write(self, text: str) -> int:
+        if len(self._lines) >= MOST_WAITING:
+            LOST.inc()
+            return len(text)
+        self._idle.clear()
+        self._lines.append(text)
+        self._more.release()
+        return len(text)
+
+    def _write_all(self) -> None:
+        while True:
+            self._more.acquire()
+            # Whatever else waits goes along: one write costs as much as many lines.
+            lines = [self._lines.popleft()]
+            while self._lines and self._more.acquire(blocking=False):
+                lines.append(self._lines.popleft())
+            super().write("".join(lines))
+            if not self._lines:
+                self._idle.set()
+
+
 def configure(form: Literal["logfmt", "json"], level: str, stream: TextIO | None = None) -> None:
-    """Write every log line, ours and those of the standard `logging`, to `stream` (standard error)."""
-    out = cast("TextIO", _Lossy(stream or sys.stderr))
+    """Write every log line, ours and those of the standard `logging`, to `stream`.
+
+    None: to standard error, in a thread of its own, so that nobody waits for whoever reads it.
+    """
+    out = cast("TextIO", _Apart(sys.stderr) if stream is None else _Lossy(stream))
     shared: list[Processor] = [
         _explained,
         structlog.contextvars.merge_contextvars,

@@ -1,7 +1,4 @@
-"""The settings file, read before Kamailio forks, and the key that edge and companion share.
-
-YAML, or JSON where PyYAML is not installed.
-"""
+"""The settings file, read before Kamailio forks, and the key that edge and companion share."""
 
 from __future__ import annotations
 

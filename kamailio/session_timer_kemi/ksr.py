@@ -31,7 +31,8 @@ def info(text: str) -> None:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    return _raw(name).replace("\0", "\ufffd")  # 5.6 takes no text with a zero byte from Python
+    text = _raw(name)
+    return text.replace("\0", "\ufffd") if "\0" in text else text  # 5.6 takes no zero byte from Python
 
 
 def message_text() -> str:
@@ -157,6 +158,11 @@ def table_set(table: str, key: str, value: str, lifetime: int) -> bool:
     # Not by sht_setxs, both at once: up to Kamailio 6.0 an entry whose value grows is left without lifetime.
     taken = KSR.htable.sht_sets(table, key, value) > 0
     return bool(taken and KSR.htable.sht_setex(table, key, lifetime) > 0)
+
+
+def table_put(table: str, key: str, value: str) -> None:
+    """Put a value into a hash table whose entries have no lifetime."""
+    KSR.htable.sht_sets(table, key, value)
 
 
 def table_remove(table: str, key: str) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache, wraps
-from typing import NamedTuple, TypeVar, TypeVarTuple
+from functools import lru_cache, wraps
+from typing import Any, Generic, NamedTuple, TypeVar, TypeVarTuple
 
-from session_timer import LARGEST_INTERVAL
+from session_timer import LARGEST_INTERVAL, Record
 from session_timer.record import key
 
 from . import ksr
 from .memory import branch_memory
+from .memory.records import Records
 
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
@@ -35,6 +36,11 @@ class Rows(NamedTuple):
         """Those of the message that is being routed."""
         return cls._make(map(ksr.row, _HEADERS))
 
+    @classmethod
+    def read_first(cls, number: int) -> Rows:
+        """Those that an edit of ours touches or a decision needs, in the order in which they stand above."""
+        return cls._make((*map(ksr.row, _HEADERS[:number]), *(None,) * (len(_HEADERS) - number)))
+
     def of(self, header: str) -> Sequence[str]:
         """The rows of one header, as the library asks for them."""
         place = _PLACES.get(header)
@@ -46,47 +52,69 @@ _HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require"
 _PLACES = {header: place for place, header in enumerate(_HEADERS)}
 
 
+class _Once(Generic[_Result]):
+    """A property that is read once: `functools.cached_property` of Python 3.11 takes a lock each time."""
+
+    def __init__(self, read: Callable[[Any], _Result]) -> None:
+        self._read = read
+        self._name = read.__name__
+        self.__doc__ = read.__doc__
+
+    def __get__(self, message: Any, owner: type) -> _Result:  # noqa: ANN401 - whatever class has it
+        value = self._read(message)
+        message.__dict__[self._name] = value  # found there from now on, before this
+        return value
+
+
 class Message:
     """A request or a response: each fact is read from Kamailio when it is first asked for, and only then."""
 
-    @cached_property
+    @_Once
     def method(self) -> str:
         """Of the request, or of the request that a response answers."""
         return ksr.pv("$rm")
 
-    @cached_property
+    @_Once
     def call_id(self) -> str:
         return ksr.pv("$ci")
 
-    @cached_property
+    @_Once
     def from_tag(self) -> str:
         return ksr.pv("$ft")
 
-    @cached_property
+    @_Once
     def to_tag(self) -> str:
         """Empty in a request that begins a dialog."""
         return ksr.pv("$tt")
 
-    @cached_property
+    @_Once
     def cseq(self) -> int:
         """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
         return min(int(ksr.pv("$cs") or 0), LARGEST_INTERVAL)
 
-    @cached_property
+    @_Once
     def source(self) -> str:
         """The address that the message came from."""
         return ksr.pv("$si")
 
-    @cached_property
+    @_Once
     def from_domain(self) -> str:
         return ksr.pv("$fd")
 
-    @cached_property
+    @_Once
     def peer_name(self) -> str:
         """What the script calls the peer; empty if it does not say."""
         return branch_memory.peer_name()
 
-    @cached_property
+    @_Once
+    def record(self) -> Record | None:
+        """The record of a request's dialog as it stood when the request came; None outside a dialog.
+
+        Of one that cannot be read the response tells.
+        """
+        return Records().read(self.dialog, log=False) if self.to_tag else None
+
+    @_Once
     def rows(self) -> Rows:
         return Rows.read()
 

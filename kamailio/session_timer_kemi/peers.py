@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from session_timer import Config, Peer
 
@@ -10,8 +11,7 @@ _LONGEST_DOMAIN = 253
 """Characters (RFC 1035 2.3.4); no profile names a longer one."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """One end of a hop."""
 
     is_asterisk: bool

@@ -21,8 +21,6 @@ from typing import Any
 
 import yaml
 
-from tests.companion.fakes.fake_edge import KEY_TEXT
-
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300.0
 """Seconds in which every call must be tracked."""
@@ -186,7 +184,7 @@ def _companion(places: dict[str, Any]) -> Iterator[_Companion]:
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder, "session-timer.yaml"), Path(folder, "log")
         config.write_text(yaml.safe_dump(configuration))
-        Path(folder, "key").write_text(KEY_TEXT)
+        Path(folder, "key").write_text("a-key-of-the-tests-that-is-long-enough\n")
         command = [sys.executable, "-m", "session_timer_companion", "run", "--config", str(config)]
         with log.open("wb") as sink, subprocess.Popen(command, stderr=sink) as process:
             try:

@@ -1,9 +1,9 @@
 """Asterisk and edge as the companion sees them, for any number of calls: a process of its own.
 
-    python -m tests.bench.companion_world --calls 10000 --interval 90 --spare 15
+    python -m bench.companion_world --calls 10000 --interval 90 --spare 15
 
-Speaks AMI and answers at the edge's door, on free ports of 127.0.0.1 that its first line names. Each refresh
-that leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
+Speaks AMI and is an edge's door on free ports of 127.0.0.1, which its first line names. Each refresh that
+leaves is answered by the peer at once: the record moves. A line on standard input asks for the figures
 since the last one; they come as one line of JSON.
 """
 
@@ -63,15 +63,14 @@ class World:
 
     def channel(self, number: int, header: InternalHeader) -> Channel:
         """A call that came in. Identifiers are as long as those of real calls."""
-        call_id = str(uuid.uuid4())
         channel = Channel(
             name=f"PJSIP/edge-{number:08x}",
             uniqueid=f"{number}.0",
-            call_id=call_id,
+            call_id=str(uuid.uuid4()),
             local_tag=str(uuid.uuid4()),
             remote_tag=uuid.uuid4().hex[:16],
-            headers={"X-Session-Timer": header.encode(KEY, call_id)},
         )
+        channel.headers["X-Session-Timer"] = header.encode(KEY, channel.call_id)
         key = record.key(channel.call_id, channel.local_tag, channel.remote_tag)
         self.calls[key] = Told(at=-1.0, spread=place(key))
         return channel
@@ -108,11 +107,10 @@ class World:
             self.dialog,
             clock=CLOCK_NAME,
             at=call.at,
-            last=f"local:{call.refreshes + 2}",
+            last="local:2",
             refreshes=call.refreshes,
             on_path=True,
-            placed=Side.REMOTE,
-            far="198.18.0.42",
+            far="192.0.2.7",
         )
 
     def figures(self) -> dict[str, Any]:
@@ -121,13 +119,13 @@ class World:
         return found
 
 
+@dataclass(eq=False)
 class _Door(FakeEdge):
-    """An edge whose records are made when they are asked for."""
+    """The edge of this world: its records are made when they are asked for."""
 
-    world: World
+    world: World = field(default_factory=lambda: World(90, 0.0))
 
     def text(self, key: str) -> str | None:
-        self.asked_for.clear()  # of interest to tests only
         call = self.world.calls.get(key)
         return None if call is None else self.world.told(call).encode()
 
@@ -135,15 +133,12 @@ class _Door(FakeEdge):
 async def _main(calls: int, interval: int, spare: float) -> None:
     loop = asyncio.get_running_loop()
     world = World(interval, spare)
-    edge = _Door(clock=CLOCK_NAME, ahead=0.0)
-    edge.world = world
-    header = InternalHeader(
-        world.dialog.agreement, peer_allows_update=True, edge=edge.name, placed=Side.REMOTE
-    )
-    async with edge, FakeAsterisk(record=False, on_refresh=world.refreshed) as asterisk:
+    header = InternalHeader(world.dialog.agreement, peer_allows_update=True, edge="edge")
+    door = _Door(clock=CLOCK_NAME, ahead=0.0, world=world, record=False)
+    async with FakeAsterisk(record=False, on_refresh=world.refreshed) as asterisk, door:
         for number in range(calls):
             asterisk.add(world.channel(number, header))
-        print(json.dumps({"ami": asterisk.port, "door": edge.address}), flush=True)
+        print(json.dumps({"ami": asterisk.port, "door": door.address}), flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
             print(json.dumps(world.figures()), flush=True)
 

@@ -28,7 +28,7 @@ from .results import Outcome
 ROOT = Path(__file__).parents[2]
 LEDGER = ROOT / "docs" / "rfc4028.md"
 WITHOUT_STACK = tuple(
-    f"tests/{suite}" for suite in ("library", "kamailio", "companion", "docs", "lab", "demo")
+    f"tests/{suite}" for suite in ("library", "kamailio", "companion", "docs", "lab", "demo", "stacks/judged")
 )
 ON_THE_WIRE = "tests/e2e"
 

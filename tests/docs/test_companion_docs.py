@@ -20,8 +20,8 @@ from session_timer.session import Method, Reason
 from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
-from session_timer_companion.cli import main
-from session_timer_companion.config import SECRETS, CompanionSettings, Http, Log
+from session_timer_companion.cli import BROKEN, main
+from session_timer_companion.config import SECRETS, Brake, CompanionSettings, EdgePlace, Http, Log
 from session_timer_companion.metrics import ACTIONS, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,8 @@ SECTIONS: dict[str, type[Any]] = {
     "companion": CompanionSettings,
     "companion.ami[]": AmiAccount,
     "companion.ami[].tls": TlsSettings,
+    "companion.edges[]": EdgePlace,
+    "companion.brake": Brake,
     "companion.http": Http,
     "companion.log": Log,
 }
@@ -206,9 +208,11 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     assert "asterisk.service" in unit("Wants")[0]
     assert "asterisk.service" in unit("After")[0]
     assert unit("Requires") == unit("BindsTo") == unit("PartOf") == []
-    (credential,) = unit("LoadCredential")
-    name = credential.partition(":")[0]
-    assert f"secret_credential: {name}" in (ROOT / "asterisk/README.md").read_text()
+    password, key = unit("LoadCredential")
+    readme = (ROOT / "asterisk/README.md").read_text()
+    assert f"secret_credential: {password.partition(':')[0]}" in readme
+    assert f"key_credential: {key.partition(':')[0]}" in readme
+    assert unit("RestartPreventExitStatus") == [str(BROKEN)]
     assert unit("DynamicUser") == ["yes"]
 
 

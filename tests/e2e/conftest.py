@@ -29,6 +29,7 @@ if NATIVE:
     # calls whoever has not registered.
     collect_ignore_glob = [
         "edge/outbound/test_named_peer.py",
+        "edge/outbound/test_dns_failover.py",
         "edge/install/test_hidden_numbers.py",
         "edge/install/test_ways_of_installing.py",
         "edge/hostile/test_stream.py",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 
 import pytest
 from session_timer import Outcome, Record, Side
 from session_timer.record import key
-from session_timer_kemi.memory.branch_memory import Part, Pending
+from session_timer_kemi.memory.branch_memory import Found, Part, Pending, Waiting
 from session_timer_kemi.memory.records import clock_id
 
 from tests.kamailio.fakes.edge import ASTERISK, CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge
@@ -318,8 +317,11 @@ def test_odd_call_ids_and_tags(make_edge: MakeEdge, odd: str) -> None:
 def test_what_waits_for_the_answer_is_read_as_it_was_written(edge: Edge) -> None:
     for from_us in (False, True):
         handled = edge.send((*TIMER, "Min-SE: 200"), from_us=from_us)
-        found, method, call_id, *_, decided = json.loads(handled.avps["session_timer_0"])
-        assert (found, method, call_id) == ("begins", "INVITE", "call-1")
+        waiting = Waiting.decode(handled.avps["session_timer_0"])
+        assert (waiting.found, waiting.method, waiting.call_id) == (Found.BEGINS, "INVITE", "call-1")
+        for call_id in ("call-1", "call\r\n 1", "[call"):
+            assert Waiting.decode(waiting._replace(call_id=call_id).encode()).call_id == call_id
+        decided = waiting.decided
         pending = Pending.decode(decided)
         assert pending.part is (Part.UAC if from_us else Part.UAS)
         assert Pending.decode(pending.encode()) == pending

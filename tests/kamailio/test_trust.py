@@ -159,6 +159,15 @@ def test_switched_off_everything_passes_byte_for_byte(
     assert edge.ksr.tables["session_timer"] == {}
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE"])
+def test_outside_of_dialogs_nobody_says_support_for_a_peer_that_a_script_chooses_later(
+    edge: Edge, method: str
+) -> None:
+    """The Request-URI names the edge itself, or a domain; the gateway behind it may be switched off."""
+    sent = edge.send(method=method, from_us=True, target="trunk.example").sent
+    assert sent.all("Supported") == []
+
+
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("method", ["INVITE", "BYE", "OPTIONS", "INFO", "UPDATE"])
 def test_to_a_switched_off_peer_not_even_support_is_said(

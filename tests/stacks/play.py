@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.lab.observed import ObservedCall
 from tests.lab.stack import Stack
@@ -128,7 +128,7 @@ def _played(stage: Stage, case: Case, agent: Container, address: str) -> Verdict
     verdict = judge(look(), case)
     if not verdict.complaints:
         return verdict
-    return Verdict(verdict.seen, (*verdict.complaints, f"it printed: {agent.printed()[-600:]}"))
+    return replace(verdict, printed=agent.printed()[-600:])
 
 
 def _ended(call: ObservedCall) -> bool:

@@ -2,4 +2,5 @@
 
 from session_timer_companion.explain.command import command
 
-command(prog_name="session-timer explain")
+if __name__ == "__main__":
+    command(prog_name="session-timer explain")

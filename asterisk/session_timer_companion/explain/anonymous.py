@@ -92,7 +92,9 @@ def written(seen: Seen, names: Pseudonyms) -> str:
 
 
 def _end(end: Endpoint, names: Pseudonyms) -> str:
-    return f"{names.address(end.address)}:{end.port or 5060}"
+    known = end.port in (0, 5060, 5061)
+    port = (end.port or 5060) if known else 10_000 + names.number("port", str(end.port), 4)
+    return f"{names.address(end.address)}:{port}"
 
 
 def _message(message: Message, names: Pseudonyms) -> str:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from rich.text import Text
 
 from session_timer_companion.explain.anonymous import Pseudonyms, written
+from session_timer_companion.explain.drawing.ladder import merge
 from session_timer_companion.explain.drawing.svg import svg
 from session_timer_companion.explain.judging.calls import Calls
 from session_timer_companion.explain.judging.judge import Settings, judge
@@ -95,15 +96,24 @@ class _Waiting:
         held = self._held.setdefault(group, [])
         held.append(call)
         if {one.call_id for one in held} >= group:
-            yield from sorted(self._held.pop(group), key=lambda one: one.begin)
+            yield from _together(self._held.pop(group))
         while len(self._held) > _MOST_HELD:
-            yield from self._held.popitem(last=False)[1]
+            yield from _together(self._held.popitem(last=False)[1])
 
     def rest(self) -> Iterator[Explained]:
         """What is left when the trace ends."""
         for held in self._held.values():
-            yield from sorted(held, key=lambda one: one.begin)
+            yield from _together(held)
         self._held.clear()
+
+
+def _together(legs: list[Explained]) -> list[Explained]:
+    """Legs in the order in which they began; the last one draws them all."""
+    *before, last = sorted(legs, key=lambda one: one.begin)
+    if not before:
+        return legs
+    title = f"All {len(legs)} legs"
+    return [*before, replace(last, draw_legs=lambda: merge(title, [(one.begin, one.draw()) for one in legs]))]
 
 
 def run(trace: Path, wishes: Wishes) -> int:
@@ -121,6 +131,8 @@ def run(trace: Path, wishes: Wishes) -> int:
     except TraceError as error:
         click.echo(f"session-timer: {error}", err=True)
         return 2
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough: click ends quietly
     except OSError as error:
         click.echo(f"session-timer: {error.filename}: cannot be written: {error.strerror}", err=True)
         return 2
@@ -159,6 +171,8 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
         wishes.svg.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9._@-]", "_", call.call_id)[:80].lstrip(".")
         (wishes.svg / f"{told.calls:04}-{name}.svg").write_text(svg(call.draw()))
+        if call.draw_legs is not None:
+            (wishes.svg / f"{told.calls:04}-all-legs.svg").write_text(svg(call.draw_legs()))
     if html is not None:
         html.write(page.section(told.calls, call, timed=notes.timed))
     if wishes.as_json:

@@ -68,6 +68,7 @@ class TimerDriver:
         *,
         asterisk: str,
         pace: float,
+        learn_peers: bool,
         rules: HangUpRules,
         edges: EdgePool,
         metrics: Metrics,
@@ -84,7 +85,7 @@ class TimerDriver:
         """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
-        self._learned = learned = LearnedPeers()
+        self._learned = learned = LearnedPeers(enabled=learn_peers)
         self._sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),

@@ -15,7 +15,8 @@ MOST = 10_000
 class LearnedPeers:
     """By where a peer is (`Record.far`). Times are in seconds of the event loop's clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, enabled: bool = True) -> None:
+        self._enabled = enabled
         self._until: OrderedDict[str, float] = OrderedDict()
         self._now = asyncio.get_running_loop().time
 
@@ -29,7 +30,7 @@ class LearnedPeers:
 
     def learn(self, far: str) -> bool:
         """An UPDATE timed out and a re-INVITE was answered. Returns whether that is news."""
-        if not far:
+        if not far or not self._enabled:
             return False
         news = not self.swallows_update(far)
         self._until[far] = self._now() + DAY

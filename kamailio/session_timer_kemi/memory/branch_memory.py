@@ -137,8 +137,21 @@ class Waiting(NamedTuple):
     decided: str
     """A `Pending` as text: requests of one peer are decided alike, call after call."""
 
+    def encode(self) -> str:
+        # JSON takes longer, and is needed only where a folded header has an end of line in its value.
+        text = "\n".join(map(str, self))
+        return json.dumps(self) if text.count("\n") >= len(self) else text
+
+    @staticmethod
+    def decode(text: str) -> Waiting:
+        """What `encode` made the text of."""
+        places = json.loads(text) if text.startswith("[") else text.split("\n")
+        found, method, call_id, from_tag, to_tag, cseq, far, decided = places
+        return Waiting(Found(found), method, call_id, from_tag, to_tag, int(cseq), far, decided)
+
     @property
     def pending(self) -> Pending:
+        """What was decided on it."""
         return Pending.decode(self.decided)
 
     @property
@@ -179,7 +192,7 @@ class Branch(NamedTuple):
 
     def wait(self, waiting: Waiting) -> None:
         """Keep what the response needs."""
-        ksr.remember(_WAITING + self.number, json.dumps(waiting))
+        ksr.remember(_WAITING + self.number, waiting.encode())
 
     def waiting(self) -> Waiting | None:
         """What waits on this branch; None where no branch route of ours has run.
@@ -187,13 +200,10 @@ class Branch(NamedTuple):
         tm makes branches for which none runs (DNS failover, by which the same request goes to the next
         address): they wait for what the nearest earlier branch waits for.
         """
-        number = int(self.number)
-        while number >= 0:
+        for number in range(int(self.number), -1, -1):
             kept = ksr.recall(f"{_WAITING}{number}")
             if kept:
-                found, *rest = json.loads(kept)
-                return Waiting(Found(found), *rest)
-            number -= 1
+                return Waiting.decode(kept)
         return None
 
     def keep_aim(self, host: str) -> None:
@@ -201,9 +211,12 @@ class Branch(NamedTuple):
         ksr.remember(_AIM + self.number, json.dumps((ksr.pv("$ru"), ksr.pv("$du"), host)))
 
     def aim(self) -> Aim | None:
-        """Where this branch went; None where no branch route of ours has run."""
-        kept = ksr.recall(_AIM + self.number)
-        return Aim(*json.loads(kept)) if kept else None
+        """Where this branch went, or the nearest earlier one of which we know."""
+        for number in range(int(self.number), -1, -1):
+            kept = ksr.recall(f"{_AIM}{number}")
+            if kept:
+                return Aim(*json.loads(kept))
+        return None
 
     def has_responded(self, to_tag: str) -> bool:
         """Whether the last final response that passed on this branch came from whoever has this tag."""

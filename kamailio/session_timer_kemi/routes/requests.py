@@ -9,13 +9,15 @@ from session_timer import InternalHeader, Mode, Peer, Record, Side, uac
 from .. import ksr
 from ..memory import branch_memory
 from ..memory.branch_memory import Branch, Found, Part, Pending, Waiting
-from ..message_facts import Message
+from ..message_facts import Message, Rows
 from ..parts import as_proxy, as_uac, as_uas
 from ..parts.header_edits import Edits, Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
 
 REFRESHES = ("INVITE", "UPDATE")
+OURS = "session_timer_ours"
+"""The hash table of Asterisk's addresses, as far as calls have passed."""
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
 
@@ -25,6 +27,7 @@ class Requests:
 
     def __init__(self, edge: ThisEdge) -> None:
         self._edge = edge
+        self._noted: set[str] = set()
 
     def request(self) -> bool:
         """In the request route. True: the request has been answered."""
@@ -37,11 +40,11 @@ class Requests:
                 self._announce(message)
             return False
         self._edge.in_hand.remember(message)
-        if source.is_asterisk:
+        if source.is_asterisk or _sender(message) is Side.LOCAL:
             if not message.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
             return False
-        record = self._record(message)
+        record = message.record
         peer = self._edge.profile(record, source.peer)
         if not peer.policy.enabled:
             return False
@@ -59,11 +62,11 @@ class Requests:
         message = self._edge.in_hand.again()
         if message.method not in REFRESHES:
             return
-        source = self._source(message)
-        destination = self._destination(message)
+        source, destination = self._ends(message)
         if source.is_asterisk and destination.is_asterisk:
             return
-        record = self._record(message)
+        record = message.record
+        self._note_asterisk(source if source.is_asterisk else destination)
         peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
         if not peer.policy.enabled:
             return
@@ -134,6 +137,20 @@ class Requests:
             answer_time = peer.policy.answer_time(timer.interval)
             ksr.wait_at_most(answer_time, peer.policy.ringing_time(timer.interval))
 
+    def _ends(self, message: Message) -> tuple[End, End]:
+        """Where a request comes from and goes to.
+
+        Asterisk may have an address that the settings do not name, behind NAT or as its Contact. Within a
+        dialog the record says whose end is whose.
+        """
+        source, destination = self._source(message), self._destination(message)
+        if not (source.is_asterisk or destination.is_asterisk):
+            sender = _sender(message)
+            if sender is not None:
+                source = source._replace(is_asterisk=sender is Side.LOCAL)
+                destination = destination._replace(is_asterisk=sender is Side.REMOTE)
+        return source, destination
+
     def _source(self, message: Message) -> End:
         return self._edge.directory.find(message.peer_name, message.source, message.from_domain)
 
@@ -141,17 +158,33 @@ class Requests:
         host = ksr.pv("$nh(d)")
         return self._edge.directory.find(message.peer_name, host, host)
 
-    def _record(self, message: Message) -> Record | None:
-        """The record of a request's dialog; of one that cannot be read its response tells."""
-        return self._edge.records.read(message.dialog, log=False) if message.to_tag else None
-
     def _announce(self, message: Message) -> None:
+        """Say in a request of Asterisk's within a dialog that its sender knows session timers.
+
+        Outside of dialogs nobody knows yet where the request goes, and whether the profile there is off.
+        """
+        if not message.to_tag:
+            return
         destination = self._destination(message)
         if destination.is_asterisk:
             return
-        policy = self._edge.profile(self._record(message), destination.peer).policy
+        policy = self._edge.profile(message.record, destination.peer).policy
         if policy.enabled and policy.mode is Mode.ANCHOR:
-            as_uac.announce(message.rows).make()
+            as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
+
+    def _note_asterisk(self, end: End) -> None:
+        """Let a native configuration know whose requests come to `request`."""
+        if end.is_asterisk and end.host not in self._noted:
+            self._noted.add(end.host)
+            ksr.table_put(OURS, end.host, "1")
+
+
+def _sender(message: Message) -> Side | None:
+    """Whose request it is by the dialog's record; None where there is none, or none of a call of ours."""
+    record = message.record
+    if record is None or record.placed is None:
+        return None
+    return record.sender(message.from_tag)
 
 
 def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:

@@ -219,9 +219,9 @@ class Responses:
         return completed
 
     def _decided(self, transaction: Transaction) -> Completed:
-        rows = Rows.read()
         waiting, record = transaction.waiting, transaction.record
         known = None if record is None else record.dialog
+        rows = Rows.read_first(4) if waiting.pending.part is Part.UAS else Rows.read()
         match waiting.pending.part:
             case Part.UAS:
                 completed = as_uas.complete(rows, waiting.decided)

@@ -42,11 +42,14 @@ class Relay:
         return 1
 
     def _relay(self) -> None:
+        if KSR.is_method_in("IUB"):
+            KSR.tm.t_on_reply("ksr_onreply_manage")
         if KSR.is_method_in("IU"):
             KSR.tm.t_on_branch("ksr_branch_manage")
-            KSR.tm.t_on_reply("ksr_onreply_manage")
             KSR.tm.t_on_failure("ksr_failure_manage")
         if KSR.tm.t_relay() < 0:
+            if self.timers:
+                self.timers.on_unroutable()
             KSR.sl.sl_reply_error()
 
     def ksr_branch_manage(self, msg: object) -> int:

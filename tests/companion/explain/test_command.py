@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from session_timer import Policy
+from session_timer.config import EdgeSettings
 from session_timer_companion.cli import main
 from session_timer_companion.explain import command
 from session_timer_companion.explain.judging.rules import Rule
@@ -166,6 +168,11 @@ def test_two_legs_are_told_together(tmp_path: Path) -> None:
     ]
     assert "The same call has another leg: leg-2@pbx.example" in result.output
     assert "The same call has another leg: call-1@carrier.example" in result.output
+    _, _, both = result.output.partition("All 2 legs")
+    heads = both.splitlines()[1].split()
+    assert heads == [scenario.CARRIER, scenario.PBX, "198.18.81.77"]
+    assert both.count("INVITE") == 2
+    assert re.search(r"^   0.300 +│ +│──── INVITE ───▶│", both, re.MULTILINE)
 
 
 def test_a_leg_that_names_the_other_in_a_header(tmp_path: Path) -> None:
@@ -286,6 +293,15 @@ def test_every_rule_has_its_words() -> None:
         assert not words.what.endswith(".")
 
 
+def test_every_key_that_is_advised_exists() -> None:
+    """Of a profile, and of the edge's section."""
+    keys = set(Policy.__dataclass_fields__)
+    advised = " ".join(f"{words.around} {words.around_update} {words.own}" for words in WORDS.values())
+    for section, key in re.findall(r"(?:\b(edge|session_timer)\.)?\b([a-z]+(?:_[a-z0-9]+)+):? ", advised):
+        if key not in ("loose_route", "connected_line_method"):
+            assert key in (set(EdgeSettings.__dataclass_fields__) if section == "edge" else keys), key
+
+
 def test_the_help_of_the_command_is_its_own() -> None:
     result = run("--help")
     assert result.exit_code == 0
@@ -308,3 +324,32 @@ def test_a_long_address_is_shown_by_its_end(tmp_path: Path) -> None:
 
     assert "…aa:bbbb:cccc::42" in output
     assert "│──── UPDATE ───▶│" in output
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path: Path) -> None:
+    scripts = [replace(BROKEN, call_id=f"call-{n}@carrier.example") for n in range(200)]
+    trace = written(
+        tmp_path / "a.pcap", scenario.in_order(sent for each in scripts for sent in each.direct())
+    )
+    for options in ("", "--json", "--anonymize"):
+        ran = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f"{sys.executable} -m session_timer_companion.explain {trace} {options} | head -n 1",
+            ],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}/asterisk:{ROOT}/pylib"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ran.stdout.count("\n") == 1
+        assert ran.stderr == ""
+
+
+def test_what_cut_the_call_comes_before_what_did_no_harm(tmp_path: Path) -> None:
+    script = BROKEN.rows("ok", Min_SE="90", Server="sofia")
+
+    output = run(written(tmp_path / "a.pcap", script.direct())).output
+
+    assert "198.18.81.42 broke a rule: no-refresh, and 1 more" in output

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +151,30 @@ def test_asterisks_log(tmp_path: Path, stamp: str) -> None:
     assert [verdict.rule for verdict in call.verdicts] == [Rule.REQUIRE_MISSING]
     assert {party.address for party in call.dialogs[0].ends} == {scenario.CARRIER, "Asterisk"}
     assert call.ending.lasted == pytest.approx(1997, abs=1)
+
+
+@pytest.mark.parametrize("mark", ["Nov 30 14:10:39 pbx asterisk[4711]: ", "asterisk_1  | "])
+def test_asterisks_log_as_others_show_it(tmp_path: Path, mark: str) -> None:
+    """journalctl and docker compose logs put their mark before each line, those within a message too."""
+    path = tmp_path / "collected.log"
+    lines = writers.asterisk_log(SENT, "full").split(b"\n")
+    path.write_bytes(b"\n".join(mark.encode() + line for line in lines))
+
+    (call,) = judged(path)
+
+    assert [verdict.rule for verdict in call.verdicts] == [Rule.REQUIRE_MISSING]
+    assert call.ending.lasted == pytest.approx(1997, abs=1)
+
+
+def test_a_text_of_empty_lines_is_read_in_time(tmp_path: Path) -> None:
+    heading = b"<--- Received SIP request (65000 bytes) from UDP:192.0.2.1:5060 --->\n"
+    path = tmp_path / "empty.log"
+    path.write_bytes((heading + b"\n" * 40_000) * 10)
+    began = time.process_time()
+
+    assert judged(path) == []
+
+    assert time.process_time() - began < 5
 
 
 def test_asterisks_console_without_times(tmp_path: Path) -> None:
@@ -303,3 +328,16 @@ def test_frames_of_anything_end_and_never_raise() -> None:
         for _ in range(300):
             damage = Damage()
             list(frames(io.BytesIO(head + chance.randbytes(200)), damage))
+
+
+def test_two_ends_on_one_host_are_told_apart_by_their_ports(tmp_path: Path) -> None:
+    host = "127.0.0.1"
+    frames_ = []
+    for one in SENT:
+        ports = (5070, 5060) if one.source == scenario.CARRIER else (5060, 5070)
+        frames_.append((one.time, writers.udp(replace(one, source=host, target=host), *ports)))
+    found(tmp_path / "a.pcap", pcap(frames_, "loop"))
+
+    (call,) = judged(tmp_path / "a.pcap")
+
+    assert {party.address for party in call.dialogs[0].ends} == {"127.0.0.1:5060", "127.0.0.1:5070"}

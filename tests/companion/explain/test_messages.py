@@ -129,6 +129,7 @@ def test_every_rule_names_requirements_of_the_ledger() -> None:
 
 def test_levels() -> None:
     assert {rule for rule in Rule if rule.level is Level.CAUSE} == {
+        Rule.NEEDLESS_422,
         Rule.REFRESH_REFUSED,
         Rule.PEER_GONE,
         Rule.SWITCHED_OFF,
@@ -166,3 +167,16 @@ def without_second_via(text: bytes) -> bytes:
     rows = text.split(b"\r\n")
     vias = [row for row in rows if row.startswith(b"Via:")]
     return b"\r\n".join(row for row in rows if row not in vias[1:])
+
+
+@pytest.mark.requirement("PRX-8.1-05", "UAC-7.3-01")
+@pytest.mark.parametrize("asked", ["3600", None])
+def test_a_422_to_what_a_proxy_asked_for_is_no_fault(asked: str | None) -> None:
+    """It reduced the interval, or put one there, below what the callee takes."""
+    script = scenario.after_422().rows("first", Session_Expires=asked).rows("422", Min_SE="2400")
+    script = script.rows("invite", Min_SE="2400")
+
+    def reduced(line: Line) -> Line:
+        return line.with_rows(Session_Expires="1800") if line.name == "first" else line
+
+    assert rules(script.through(behind=reduced)) == []

@@ -65,6 +65,7 @@ def agree(call: Call, request: SipMessage, formats: str = "8 0 101", direction: 
 def digits_sent(stage: Stage, call: Call) -> int:
     """Make Asterisk send a digit; packets with payload type 101 that left it, as far as they are counted."""
     channel = stage.stack.channels()[call.call_id]
+    stage.stack.asterisk_cli("module load app_senddtmf.so")  # has AMI's PlayDTMF, and is not among the lab's
     # The second octet of RTP has the payload type; UDP's header has eight.
     wanted = f"dst host {call.agent.address} and udp and udp[9] & 0x7f = 101"
     listen = ["timeout", "15", "tcpdump", "-i", "any", "-l", "-n", "-c", str(DIGIT_PACKETS), wanted]
@@ -74,7 +75,8 @@ def digits_sent(stage: Stage, call: Call) -> int:
             lambda: "tcpdump" in stage.stack.exec("asterisk", "ps", "-A"), 10, "tcpdump to listen", pause=0.2
         )
         while not heard.done():
-            stage.stack.ami("PlayDTMF", Channel=channel, Digit="5", Duration="200")
+            (played,) = stage.stack.ami("PlayDTMF", Channel=channel, Digit="5", Duration="200")
+            assert played["Response"] == "Success", played
         return len(heard.result().splitlines())
 
 

@@ -46,4 +46,4 @@ def test_a_user_agent_that_nobody_here_wrote_keeps_its_call(
     agent: str, ends: dict[str, Future[Verdict]]
 ) -> None:
     verdict = ends[agent].result(LONGEST)
-    assert verdict.complaints == (), verdict.seen
+    assert verdict.complaints == (), f"{verdict.seen}; it printed: {verdict.printed}"

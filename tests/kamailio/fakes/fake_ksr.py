@@ -43,6 +43,7 @@ class FakeKsr(Functions):
                 if type(given) is not _TYPES[wanted]:
                     pytest.fail(f"KSR.{name} wants {wanted}, got {given!r}")
             self.called.add(name)
+            self.calls.append(name)
             if name in self.raising:
                 raise self.raising[name]
             model = getattr(self, "_do_" + name.replace(".", "_"), None)

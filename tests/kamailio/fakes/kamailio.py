@@ -93,6 +93,8 @@ class Kamailio:
         self.refusing: set[str] = set()
         """Hash tables that are full."""
         self.called: set[str] = set()
+        self.calls: list[str] = []
+        """Every call so far, by full name."""
         configuration = include.read_text(encoding="utf-8")
         self.tables: dict[str, dict[str, Row]] = {
             name: {} for name in re.findall(r'"htable", "htable", "(\w+)=>', configuration)

@@ -230,3 +230,20 @@ def test_the_record_tells_who_is_who_when_an_address_does_not(edge: Edge) -> Non
     handled = edge.send(("Supported: timer",), within=True, source="198.51.100.7")
     edge.answer(handled)
     assert edge.known(OURS, THEIRS).peer == "carrier"
+
+
+@pytest.mark.parametrize("from_us", [False, True])
+def test_within_a_dialog_the_record_says_whose_end_is_whose(edge: Edge, *, from_us: bool) -> None:
+    """Asterisk's Contact, and where it sends from since, is an address that the settings do not name."""
+    timer = ("Supported: timer", "Session-Expires: 1800;refresher=uac", "Allow: INVITE, UPDATE")
+    public = "198.51.100.77"
+    edge.call(*timer, from_us=from_us, answer=timer)
+    handled = edge.send(timer, method="UPDATE", within=True, target=public)
+    assert handled.sent.all(*TIMER_HEADERS) == [], "the timer is hidden from Asterisk"
+    answer = edge.sure(edge.answer(handled, source=public))
+    assert answer.value("Session-Expires") == "1800;refresher=uac"
+    handled = edge.send(method="UPDATE", from_us=True, within=True, source=public)
+    assert handled.sent.value("Session-Expires") == "1800;refresher=uas"
+    answer = edge.sure(edge.answer(handled, 200, ("Supported: timer", "Session-Expires: 1800;refresher=uas")))
+    assert answer.all(*TIMER_HEADERS) == []
+    assert (edge.known().refreshes, edge.known().peer) == (2, "carrier")

@@ -333,3 +333,16 @@ def test_a_2xx_whose_headers_kamailio_cannot_parse_takes_the_record_away(
     handled = edge.send(("Supported: timer",), from_us=from_us, within=True)
     edge.answer(handled, 200, ("Retry-After: soon",))
     assert edge.record() is None
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_reload_with_a_larger_minimum_refuses_no_interval_that_runs(edge: Edge, method: str) -> None:
+    timer = ("Supported: timer", "Session-Expires: 200;refresher=uac")
+    edge.call(*timer)
+    edge.config = {**edge.config, "session_timer": {"min_se": 600}}
+    edge.start()
+    assert edge.sure(edge.answer(edge.send(timer, method=method, within=True))).code == 200
+    edge.call_id = "call-2"
+    refused = edge.send(timer).answered
+    assert refused is not None
+    assert refused.code == 422

@@ -81,6 +81,15 @@ def test_bye_on_expiry_where_the_operator_chose_it(make_edge: MakeEdge) -> None:
     assert edge.ksr.lines("info")[-1] == "session timer: call-1: expired, BYE sent to both sides"
 
 
+def test_bye_on_expiry_of_a_call_that_asterisk_placed(make_edge: MakeEdge) -> None:
+    """Where it goes to shows only after the route in which dialogs begin to be followed."""
+    edge = ending(make_edge)
+    edge.call("Supported: timer", from_us=True)
+    edge.ksr.now += 1800
+    edge.ksr.expire(edge.timers.on_expired)
+    assert edge.ksr.ended_dialogs == ["call-1"]
+
+
 @pytest.mark.parametrize(
     ("settings", "rows"),
     [

@@ -29,6 +29,7 @@ def companion_once(
         ROOT / "pylib": "/opt/session-timer/pylib",
         ROOT / "asterisk": "/opt/session-timer/asterisk",
         ROOT / "docker" / "config" / "ami-secret": "/run/secrets/ami",
+        ROOT / "docker" / "config" / "session-timer-key": "/run/secrets/session-timer-key",
     }
     volumes = [word for each, inside in mounts.items() for word in ("-v", f"{each}:{inside}:ro")]
     environment = {

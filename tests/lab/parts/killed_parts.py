@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.lab.parts.native_edge import tell_gateway
 from tests.lab.stack import Stack
@@ -18,6 +20,16 @@ def kill(stack: Stack, service: str) -> None:
 
 def start(stack: Stack, service: str) -> None:
     subprocess.run(["docker", "start", stack.container(service)], check=True, capture_output=True)
+
+
+@contextmanager
+def without(stack: Stack, service: str) -> Iterator[None]:
+    """The stack without one of its parts, which is started again afterwards."""
+    kill(stack, service)
+    try:
+        yield
+    finally:
+        start(stack, service)
 
 
 def restart_edge(stage: Stage) -> None:

@@ -39,7 +39,9 @@ AHEAD = {"a": 50_000, "b": -1_000}
 BEHIND = 49
 """The carrier's address that plays Asterisk."""
 TIMER = ("Supported: timer", "Session-Expires: 7200;refresher=uac")
-SETTINGS = 'session_timer: {{enabled: true}}\nasterisk: ["{asterisk}"]\nedge: {{key_file: key}}\n'
+SETTINGS = (
+    'session_timer: {{enabled: true}}\nasterisk: ["{asterisk}"]\nedge: {{name: {name}, key_file: key}}\n'
+)
 
 
 def blocks(page: str, *contexts: str) -> str:
@@ -125,7 +127,7 @@ class Edges:
         settings.mkdir()
         if self._shared is None:
             asterisk = self._stack.address(BEHIND)
-            text = SETTINGS.format(asterisk=asterisk)
+            text = SETTINGS.format(asterisk=asterisk, name=f"edge-{name}")
         else:
             asterisk = self._stack.asterisk
             lab = (ROOT / "docker" / "config" / "session-timer.yaml").read_text(encoding="utf-8")

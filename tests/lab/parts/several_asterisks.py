@@ -49,10 +49,10 @@ SETTINGS = """
 unsafe_lab_intervals: true
 session_timer: {{default_expires: 12, min_se: 4}}
 asterisk: ["{network}.21"]
-edge: {{rpc: "udp:{network}.10:8090"}}
+edge: {{door: "http://{network}.10:5060", key_file: /run/secrets/session-timer-key}}
 peers:
   - {{name: pbx, match: {{name: [pbx]}}, session_timer: {{use_update: false}}}}
-  - {{name: own-timers, match: {{name: [own-timers]}}, session_timer: {{mode: watch}}}}
+  - {{name: own-timers, match: {{name: [own-timers]}}, session_timer: {{mode: endpoint_timers}}}}
 companion:
   ami:
     - name: alone

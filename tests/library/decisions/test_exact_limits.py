@@ -195,9 +195,9 @@ def test_a_2xx_begins_a_new_round_with_all_its_attempts() -> None:
 def test_in_a_lab_a_probe_comes_so_early_that_its_forms_still_fit() -> None:
     policy = Policy(floor=4, min_se=4, default_expires=12)
     held = session.begin(replace(THEIRS, agreement=Agreement(12, Side.REMOTE)), 0.0, policy)
-    assert held.wake == pytest.approx(8.0)
+    assert held.wake == pytest.approx(7.2)
     held = session.begin(replace(THEIRS, agreement=Agreement(30, Side.REMOTE)), 0.0, policy)
-    assert held.wake == pytest.approx(21.0)
+    assert held.wake == pytest.approx(20.75)
     ours = session.begin(replace(UPDATES, agreement=Agreement(1, Side.LOCAL)), 0.0, policy)
     assert ours.wake == pytest.approx(4 / 3)
 

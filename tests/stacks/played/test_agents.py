@@ -16,4 +16,4 @@ PLAYED = [each for each in cases(AGENTS) if not each.why_not]
 def test_agent(case: Case, playing: Playing, rows: list[Row]) -> None:
     verdict = playing.verdict(case)
     rows.append(Row(case.agent.name, case.scenario.name, verdict.seen, verdict.complaints))
-    assert verdict.complaints == (), verdict.seen
+    assert verdict.complaints == (), f"{verdict.seen}; it printed: {verdict.printed}"

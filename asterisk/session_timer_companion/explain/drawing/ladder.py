@@ -188,6 +188,25 @@ def stack(title: str, ladders: Iterable[Ladder]) -> Ladder:
     return Ladder(title, columns, tuple(rows))
 
 
+def merge(title: str, ladders: Iterable[tuple[float, Ladder]]) -> Ladder:
+    """Legs of one call in one picture, side by side; each comes with the time at which it began."""
+    ladders = list(ladders)
+    columns = tuple(dict.fromkeys(name for _, ladder in ladders for name in ladder.columns))
+    first = min((begin for begin, _ in ladders), default=0.0)
+    rows: list[Arrow | Note] = []
+    for begin, ladder in ladders:
+        places = [columns.index(name) for name in ladder.columns]
+        for row in ladder.rows:
+            match row:
+                case Arrow():
+                    later, source, target = row.time + begin - first, places[row.source], places[row.target]
+                    rows.append(replace(row, time=later, source=source, target=target))
+                case Note():
+                    rows.append(replace(row, time=row.time + begin - first))
+    rows.sort(key=lambda row: row.time)
+    return Ladder(title, columns, tuple(rows))
+
+
 def by_call(packets: Iterable[_Packet]) -> dict[str, list[_Packet]]:
     """The packets of each Call-ID, calls in the order in which they began."""
     calls: dict[str, list[_Packet]] = {}

@@ -61,7 +61,7 @@ def ending(call: Call, hops: list[Hop], dialogs: list[Dialog], findings: Finding
             if final is not None and (final.message.status or 0) >= 300 and not answers:
                 refused = findings.party(hop, CALLEE, final.message.software)
                 return Ending(final.time, refused, f"{final.message.status} {final.message.reason}".strip())
-    return Ending(call.last, None, "open", lasted=call.last - min(answers) if answers and timed else None)
+    return Ending(call.last, None, "open")
 
 
 def no_ack(hop: Hop, dialog: Dialog, findings: Findings, *, seen_elsewhere: bool) -> None:

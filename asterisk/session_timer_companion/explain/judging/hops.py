@@ -160,6 +160,16 @@ def _has(hop: Hop, cseq: int, method: str, tag: str | None) -> bool:
     )
 
 
+def passed_on(each: Transaction, to: Hop) -> Transaction | None:
+    """The same request on another hop, where a proxy passed it on or from where it came."""
+    wanted = each.request.message
+    for other in to.transactions:
+        message = other.request.message
+        if (message.cseq, message.method, message.from_tag) == (wanted.cseq, wanted.method, wanted.from_tag):
+            return other
+    return None
+
+
 def dialogs(hop: Hop) -> list[Dialog]:
     """The dialogs of a hop: one for each 2xx to the INVITE, and one that began before the capture."""
     found: dict[frozenset[str | None], Dialog] = {}

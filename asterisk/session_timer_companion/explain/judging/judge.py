@@ -66,7 +66,7 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
     shown: list[ExplainedDialog] = []
     every: list[tuple[Hop, Dialog, MessageJudge]] = []
     for hop in found:
-        messages = MessageJudge(hop, findings, settings.floor)
+        messages = MessageJudge(hop, findings, settings.floor, [other for other in found if other is not hop])
         messages.judge()
         every += [(hop, dialog, messages) for dialog in dialogs(hop)]
     for hop, dialog, messages in every:

@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 from session_timer import (
     Agreement,
     HeaderError,
-    Policy,
     RefreshRequest,
     RefreshResponse,
     Role,
-    SessionExpires,
     Side,
     proxy,
-    uas,
 )
 
+from session_timer_companion.explain.judging.answers import AnswerJudge, Backdrop
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Place
-from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction
+from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.rules import Rule
 
 SIDES = (Side.LOCAL, Side.REMOTE)
@@ -54,6 +52,8 @@ class MessageJudge:
     hop: Hop
     findings: Findings
     floor: int
+    others: list[Hop] = field(default_factory=list)
+    """The other hops of the call."""
     dialogs: dict[frozenset[str | None], Known] = field(default_factory=dict)
     told: dict[str | None, int] = field(default_factory=dict)
     """Seconds: the largest Min-SE of the 422 answers to the initial INVITEs so far, by who was told."""
@@ -221,22 +221,13 @@ class MessageJudge:
             known = self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
             known.sides = (Shown(caller.supports, caller.asked, caller.allows_update), known.sides[1])
         answering = known.sides[1 - each.side]
-        if message.rows("Min-SE"):
-            self._report(
-                Rule.MIN_SE_IN_ANSWER,
-                each,
-                one,
-                f"Min-SE: {message.header('Min-SE')}",
-                "no Min-SE: it belongs into a 422",
+        AnswerJudge(self.findings, Place(self.hop, each, one), self.floor, asked, shown).judge(
+            Backdrop(
+                sender_supports=known.sides[each.side].supports,
+                answerer_supports=answering.supports,
+                running=known.agreement,
             )
-        if shown.malformed:
-            self._report(
-                Rule.MALFORMED, each, one, shown.malformed, "Session-Expires: seconds;refresher=uac or uas"
-            )
-        elif shown.session_expires is None:
-            self._bare(each, asked, shown, one, known)
-        else:
-            self._timed(each, asked, shown, one, supported=known.sides[each.side].supports)
+        )
         answering.supports = answering.supports or shown.supports_timer
         if shown.allows_update is not None:
             answering.allows_update = shown.allows_update
@@ -258,6 +249,8 @@ class MessageJudge:
             )
         elif told < self.floor:
             self._report(Rule.MIN_SE_BELOW_90, each, one, f"Min-SE: {told}", f"Min-SE: {self.floor} or more")
+        elif self._came_from_further(each, one):
+            pass  # a proxy may have asked for less than came here: judged where it was answered
         elif wanted is None or wanted.interval >= told:
             asked_for = "no Session-Expires" if wanted is None else f"Session-Expires: {wanted}"
             self._report(
@@ -281,87 +274,13 @@ class MessageJudge:
             sender = known.sides[each.side]
             sender.min_se = max(sender.min_se, told)
 
-    def _bare(
-        self, each: Transaction, asked: RefreshRequest, shown: RefreshResponse, one: Sighted, known: Known
-    ) -> None:
-        if shown.requires_timer:
-            self._report(
-                Rule.REQUIRE_WITHOUT_TIMER,
-                each,
-                one,
-                "Require: timer, no Session-Expires",
-                "Session-Expires with a refresher",
-            )
-        elif known.agreement is not None and asked.session_expires is not None and not each.initial:
-            # Whoever never showed that it knows timers is refreshed one-sided: its bare 2xx ends nothing.
-            knows = known.sides[1 - each.side].supports or shown.supports_timer
-            going_on = f"Session-Expires: {asked.session_expires.interval}, for the timer to go on"
-            if knows:
-                bare = "no Session-Expires: the timer is off from here"
-                self._report(Rule.SWITCHED_OFF, each, one, bare, going_on)
-
-    def _timed(
-        self,
-        each: Transaction,
-        asked: RefreshRequest,
-        shown: RefreshResponse,
-        one: Sighted,
-        *,
-        supported: bool,
-    ) -> None:
-        seen = shown.session_expires
-        if seen is None:
-            return
-        stood = f"Session-Expires: {seen}"
-        due = self._due(asked, seen)
-        least = asked.min_se or 0
-        if seen.interval < max(least, self.floor):
-            rule = Rule.ANSWER_BELOW_MIN_SE if seen.interval < least else Rule.BELOW_90
-            self._report(rule, each, one, stood, f"{max(least, self.floor)} seconds or more")
-        elif asked.session_expires is not None and asked.supports_timer:
-            # For a caller without support a proxy raises what is too small (8.1): not told apart.
-            most = max(asked.session_expires.interval, least, self.floor)
-            if seen.interval > most:
-                self._report(Rule.INTERVAL_RAISED, each, one, stood, f"{most} seconds at most, as was asked")
-        named = asked.session_expires.refresher if asked.session_expires else None
-        if seen.refresher is None:
-            self._report(Rule.NO_REFRESHER, each, one, stood, f"Session-Expires: {due}")
-        elif seen.refresher is Role.UAC and not (asked.supports_timer or supported or named is Role.UAC):
-            self._report(
-                Rule.UAC_CANNOT_REFRESH, each, one, f"{stood}, to a request without Supported: timer",
-                f"Session-Expires: {due}",
-            )  # fmt: skip
-        elif asked.supports_timer and named is not None and named is not seen.refresher:
-            # uac where uas was asked for may be a proxy's completion (8.2), unless the UAS knows timers.
-            surely = named is Role.UAC or shown.supports_timer
-            wanted = f"refresher={named}, as the request named it"
-            if surely:
-                self._report(Rule.REFRESHER_OVERRIDDEN, each, one, stood, wanted)
-        if seen.refresher is Role.UAC and asked.supports_timer and not shown.requires_timer:
-            self._report(Rule.REQUIRE_MISSING, each, one, f"{stood}, no Require: timer", "Require: timer")
-        if shown.requires_timer and not (asked.supports_timer or supported):
-            self._report(
-                Rule.REQUIRE_NOT_SUPPORTED,
-                each,
-                one,
-                "Require: timer, to a request without Supported: timer",
-                "no Require: timer",
-            )  # fmt: skip
-
-    def _due(self, asked: RefreshRequest, seen: SessionExpires) -> SessionExpires:
-        """The header that the library would have put there, as near to what was seen as the rules allow."""
-        interval = max(seen.interval, self.floor)
-        lenient = Policy(
-            default_expires=interval,
-            max_expires=interval,
-            min_se=self.floor,
-            floor=self.floor,
-            prefer_refresher=seen.refresher or Role.UAC,
+    def _came_from_further(self, each: Transaction, one: Sighted) -> bool:
+        further = [other for hop in self.others if (other := passed_on(each, hop)) is not None]
+        return any(
+            response.message.status == 422 and response.time <= one.time
+            for other in further
+            for response in other.responses
         )
-        decision = uas.answer(asked, lenient)
-        if isinstance(decision, uas.Accept) and decision.session_expires is not None:
-            return decision.session_expires
-        return SessionExpires.of(interval, Role.UAS)
 
     def _elsewhere(self, each: Transaction) -> None:
         for one in (each.request, *each.responses):

@@ -11,7 +11,7 @@ from session_timer.headers import SessionExpires
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place
-from session_timer_companion.explain.judging.hops import CALLER, REFRESHES, Hop, Transaction
+from session_timer_companion.explain.judging.hops import CALLER, REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.rules import Rule
 
 
@@ -24,7 +24,7 @@ def judge(hops: list[Hop], findings: Findings) -> None:
             if not _is_proxy(before, behind):
                 continue
             for first in before.transactions:
-                second = _passed_on(first, behind)
+                second = passed_on(first, behind)
                 if second is not None and first.method in REFRESHES:
                     # The caller's request goes on to the next hop, the callee's comes from there.
                     pair = (first, second) if first.side == CALLER else (second, first)
@@ -36,20 +36,11 @@ def judge(hops: list[Hop], findings: Findings) -> None:
 def _is_proxy(before: Hop, behind: Hop) -> bool:
     """Whether who stands between them puts its Via on top of those that came (RFC 3261 16.6)."""
     for first in before.transactions:
-        second = _passed_on(first, behind)
+        second = passed_on(first, behind)
         if second is not None and first.side == CALLER and first.request.message.branch:
             came = first.request.message.branch
             return any(came in row for row in second.request.message.rows("via")[1:])
     return False
-
-
-def _passed_on(first: Transaction, behind: Hop) -> Transaction | None:
-    wanted = first.request.message
-    for each in behind.transactions:
-        message = each.request.message
-        if (message.cseq, message.method, message.from_tag) == (wanted.cseq, wanted.method, wanted.from_tag):
-            return each
-    return None
 
 
 def _pair(came: Transaction, left: Transaction, before: Hop, behind: Hop, findings: Findings) -> None:
@@ -119,7 +110,7 @@ def _byes(before: Hop, behind: Hop, findings: Findings) -> None:
     outward, inward = first[0], second[0]
     apart = abs(outward.request.time - inward.request.time)
     both_ways = outward.side != CALLER and inward.side == CALLER and apart < 2
-    if both_ways and _passed_on(outward, behind) is None and _passed_on(inward, before) is None:
+    if both_ways and passed_on(outward, behind) is None and passed_on(inward, before) is None:
         findings.happened(
             Rule.PROXY_BYE,
             Moment(behind, CALLER, inward.request.time, "BYE"),

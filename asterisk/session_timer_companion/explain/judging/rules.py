@@ -127,7 +127,7 @@ _RULES: dict[Rule, _Facts] = {
     Rule.MIN_SE_IN_ANSWER: _broken("RFC 4028 section 5", "MSE-5-04"),
     Rule.ELSEWHERE: _unwise("RFC 4028 section 4, Table 1", "SE-4-01", "SE-4-10"),
     Rule.NO_MIN_SE_IN_422: _broken("RFC 4028 section 6", "R422-6-02"),
-    Rule.NEEDLESS_422: _broken("RFC 4028 section 6", "R422-6-01"),
+    Rule.NEEDLESS_422: _cause("RFC 4028 section 6", "R422-6-01"),
     Rule.UNHEARD_422: _broken("RFC 4028 section 8.1", "PRX-8.1-13", "UAS-9-02"),
     Rule.PROXY_REFRESHER: _broken("RFC 4028 section 8.1", "PRX-8.1-09", "PRX-8.1-04"),
     Rule.PROXY_RAISED: _broken("RFC 4028 section 8.1", "PRX-8.1-07"),

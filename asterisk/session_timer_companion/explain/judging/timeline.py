@@ -14,13 +14,15 @@ from session_timer.session.answers import Reaction, reaction
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place, side_name, title
-from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Hop, Transaction
+from session_timer_companion.explain.judging.hops import REFRESHES, Dialog, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.messages import SIDES
 from session_timer_companion.explain.judging.rules import Rule
 
 TRANSACTION = 32.0
 """Seconds: Timers B and F (RFC 3261 17.1)."""
 _SOME_SENDS = 4
+_ASKS_AGAIN = frozenset({401, 407, 420, 421, 422, 483, 491, 494})
+"""Answers that say what to do better, or that it is only too early (RFC 5057)."""
 _SDP_VERSION = "o="
 
 
@@ -228,7 +230,7 @@ class TimelineJudge:
                 due = "a 2xx: its Allow lists UPDATE"
                 self.findings.message(Rule.UPDATE_REFUSED, Place(hop, each, final), known, due)
             return
-        if reaction(code) in (Reaction.RETRY, Reaction.BACK_OFF):
+        if code in _ASKS_AGAIN:
             return  # what to do is in the answer itself; whether it was done shows in what follows
         before = self._sdp_before(each)
         if code in (488, 606) and before is not None and _changed(before, each.request.message.body):
@@ -249,15 +251,8 @@ class TimelineJudge:
 
     def _failed_further_on(self, each: Transaction) -> bool:
         """Whether the request was passed on and has no answer there: this one is the proxy's own."""
-        wanted = each.request.message
-        for hop in self.others:
-            for other in hop.transactions:
-                message = other.request.message
-                same = (message.cseq, message.method) == (wanted.cseq, wanted.method)
-                later = other.request.time >= each.request.time
-                if same and later and message.from_tag == wanted.from_tag and other.final() is None:
-                    return True
-        return False
+        further = [other for hop in self.others if (other := passed_on(each, hop)) is not None]
+        return any(other.request.time >= each.request.time and other.final() is None for other in further)
 
     def _unanswered(self, each: Transaction) -> None:
         bye, sent = self.bye, each.request

@@ -116,6 +116,8 @@ class Explained:
     """Only one direction was captured."""
     jumped: bool = False
     """The clock jumped, or nothing was captured for a while: times were not judged."""
+    draw_legs: Callable[[], Ladder] | None = field(default=None, repr=False, compare=False)
+    """Of the last leg of a call with several: draws all of them in one picture."""
     partners: tuple[str, ...] = ()
     """Call-IDs of the legs that belong to the same call."""
 

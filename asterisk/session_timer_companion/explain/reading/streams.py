@@ -146,6 +146,8 @@ def _kind(held: bytes) -> str:
     # A capture may begin in the middle of a message: the next one tells.
     if _next_start(start) is not None:
         return "SIP"
+    if len(held) <= LARGEST and websocket.may_begin(start):
+        return ""
     return "other" if len(held) > LARGEST or b"\0" in start[:16] else ""
 
 

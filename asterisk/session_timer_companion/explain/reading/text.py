@@ -30,6 +30,10 @@ _CLOCK = re.compile(
 _MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"]
 # A line of the log that is none of the message's: a new entry with its time and level.
 _LOG_LINE = re.compile(rb"^\[[^\]\n]{8,40}\] (?:VERBOSE|NOTICE|WARNING|ERROR|DEBUG|DTMF|SECURITY)\[\d+\]")
+# What journalctl, or docker compose logs, puts before each line of whatever they show.
+_COLLECTED = re.compile(
+    rb"^(?:[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S{1,80} [^\s\[]{1,80}\[\d+\]: ?|[\w.-]{1,80} +\| ?)"
+)
 _SOME_YEAR = 2000
 """A log that names no year: only the time between its lines counts."""
 
@@ -52,6 +56,10 @@ class _Open:
     destination: Endpoint
     transport: str
     lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the lines so far."""
+    collected: bool = False
+    """Something else wrote the log down, and put its mark before each line."""
     length: int = 0
     """Bytes the message has, as its heading says; 0: it does not say."""
 
@@ -82,13 +90,15 @@ def messages(lines: Iterable[bytes]) -> Iterator[Written]:
             continue
         if open_one is None:
             continue
-        size = sum(map(len, open_one.lines)) + 2 * len(open_one.lines)
-        done = open_one.length and open_one.lines and size >= open_one.length
-        if done or size > LARGEST or _LOG_LINE.match(raw):
+        if open_one.collected:
+            line = _COLLECTED.sub(b"", line)
+        done = open_one.length and open_one.size >= open_one.length
+        if done or open_one.size > LARGEST or _LOG_LINE.match(line):
             yield open_one.whole()
             open_one = None
         else:
             open_one.lines.append(line)
+            open_one.size += len(line) + 2
     if open_one is not None:
         yield open_one.whole()
 
@@ -96,14 +106,20 @@ def messages(lines: Iterable[bytes]) -> Iterator[Written]:
 def _begins(line: bytes) -> _Open | None:
     found = _ASTERISK.search(line)
     if found is not None:
-        stamp = _BEFORE.match(line[: found.start()])
+        collected = _COLLECTED.match(line)
+        before = line[collected.end() if collected else 0 : found.start()]
+        stamp = _BEFORE.match(before)
+        at = _time(stamp[1]) if stamp else None
+        if at is None and collected:
+            at = _time(line)
         other = _endpoint(found["end"])
         received = found["way"] == b"Received"
         return _Open(
-            _time(stamp[1]) if stamp else None,
+            at,
             other if received else ASTERISK,
             ASTERISK if received else other,
             found["transport"].decode(),
+            collected=collected is not None,
             length=int(found["length"]),
         )
     found = _SNGREP.match(line)

@@ -22,6 +22,11 @@ def begins(data: bytes) -> bool:
     return parsed is not None and parsed[0] in (_TEXT, _BINARY) and begins_message(parsed[2])
 
 
+def may_begin(data: bytes) -> bool:
+    """Whether a stream that begins so may be WebSocket, of whose first frame a part is still to come."""
+    return data[0] in (0x80 | _TEXT, 0x80 | _BINARY) and _frame(data) is None
+
+
 def message(held: bytes, parts: list[bytes]) -> tuple[bytes | None, bytes]:
     """The first whole message of a stream, and the rest; ``parts`` keeps one that comes in several frames."""
     while True:

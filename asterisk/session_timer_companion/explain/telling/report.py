@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from session_timer_companion.explain.drawing.terminal import TerminalLadder
+from session_timer_companion.explain.judging.ending import CUTS
 from session_timer_companion.explain.judging.rules import Level
 from session_timer_companion.explain.judging.verdict import (
     Agreed,
@@ -60,6 +61,11 @@ def lines(number: int, call: Explained, *, timed: bool = True, drawn: bool = Tru
     if drawn:
         yield Text()
         ladder = call.draw()
+        yield from TerminalLadder(ladder.columns).whole(ladder)
+    if drawn and call.draw_legs is not None:
+        ladder = call.draw_legs()
+        yield Text()
+        yield Text(f"  {ladder.title}", "bold")
         yield from TerminalLadder(ladder.columns).whole(ladder)
     yield Text()
 
@@ -116,8 +122,7 @@ def ended(call: Explained) -> str:
     end = call.ending
     lasted = f" after {clock(end.lasted)}" if end.lasted is not None else ""
     if end.how == "open":
-        shown = f", which shows {clock(end.lasted)} of it" if end.lasted is not None else ""
-        return f"not within the capture{shown}"
+        return f"not within the capture; its last message came at {clock(end.at - call.begin)}"
     by = f" by {end.by.address}" if end.by is not None else ""
     reason = f", Reason: {end.reason}" if end.reason else ""
     return f"{end.how}{by}{lasted}{reason}"
@@ -127,6 +132,8 @@ def conclusion(call: Explained) -> str:
     """The verdict on the call in one line."""
     if call.broken:
         broken = [verdict for verdict in call.verdicts if verdict.level is Level.BROKEN]
+        # What cut the call comes before what did no harm.
+        broken.sort(key=lambda verdict: verdict.rule not in CUTS)
         return f"{broken[0].by.address} broke a rule: {broken[0].rule.value}" + (
             f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         )

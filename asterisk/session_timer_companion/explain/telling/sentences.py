@@ -183,7 +183,8 @@ WORDS: dict[Rule, Words] = {
         own=_EDGE,
     ),
     Rule.NEEDLESS_422: Words(
-        "{who} refused an interval that is not too small",
+        "{who} refused an interval that is not below the Min-SE it names: it counts wrong, or a proxy on the "
+        "way asked it for less",
         "answer 422 only to a Session-Expires below your Min-SE",
         kamailio="sst 5.6.3 tests the wrong way round: update it, or " + _SST,
         around="request_timer: false",

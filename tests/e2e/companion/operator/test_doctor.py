@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from demo.operator import with_endpoints
+from session_timer_companion.doctor.asterisk import NEEDED
 
 from tests.lab.parts import ami_accounts
 from tests.lab.parts.companion_run import CONFIG, put, ran
@@ -73,11 +74,10 @@ def test_all_is_well(stage: Stage) -> None:
     for what in (
         f"configuration: {CONFIG} is valid",
         f"Asterisk asterisk: logged in at {stack.asterisk}:5038",
-        "Asterisk asterisk: the account may Status, Getvar, Setvar, Hangup",
+        "Asterisk asterisk: the account may CoreShowChannels, Status, Getvar, Setvar, Hangup",
         "Asterisk asterisk: events of channels arrive",
         "Asterisk asterisk, endpoint edge: timers=no, and every form of refresh leaves",
-        f"edge udp:{stack.edge}:8090: answers: kamailio",
-        f"edge udp:{stack.edge}:8090: its clock runs",
+        f"edge edge: replies at http://{stack.edge}:5060",
         "companion: running at http://127.0.0.1:8080",
     ):
         assert any(each.startswith(what) for each in well), (what, well)
@@ -109,9 +109,10 @@ def test_lacking_privileges_are_named_with_their_line(stage: Stage) -> None:
     username = "SESSION_TIMER_COMPANION__AMI__0__USERNAME"
     told = doctor(stage.stack, **{username: "without-write-call"})
     assert [each["what"] for each in told.of("problem")] == [
-        f"the account may not {action}" for action in ("Status", "Getvar", "Setvar", "Hangup")
+        f"the account may not {action}" for action in NEEDED
     ]
-    assert {(each["change"], each["file"]) for each in told.of("problem")} == {("write = call", MANAGER)}
+    lines = {(each["change"], each["file"]) for each in told.of("problem")}
+    assert lines == {("write = call,reporting", MANAGER)}
     found = while_calls_come_and_go(stage, **{username: "without-read-call"}).problem
     assert found["what"] == "channels came and went, and no event told of it"
     assert (found["change"], found["file"]) == ("read = call", MANAGER)
@@ -119,11 +120,12 @@ def test_lacking_privileges_are_named_with_their_line(stage: Stage) -> None:
 
 def test_edge_that_cannot_be_asked(stack: Stack) -> None:
     elsewhere = "/tmp/elsewhere.yaml"  # noqa: S108 - in a container of our own
-    put(stack, "companion", elsewhere, stack.exec("companion", "cat", CONFIG).replace(":8090", ":8099"))
+    text = stack.exec("companion", "cat", CONFIG)
+    put(stack, "companion", elsewhere, text.replace(f"{stack.edge}:5060", f"{stack.edge}:8099"))
     found = doctor(stack, "--config", elsewhere).problem
-    assert found["about"] == f"edge udp:{stack.edge}:8099"
-    assert "JSON-RPC does not answer" in found["what"]
-    assert found["change"].startswith('modparam("jsonrpcs", "dgram_socket"')
+    assert found["about"] == "edge edge"
+    assert f"its door at http://{stack.edge}:8099 cannot be read" in found["what"]
+    assert found["change"].startswith("the door's lines in Kamailio's configuration")
     assert found["file"] == "/etc/kamailio/kamailio.cfg"
 
 

@@ -55,7 +55,7 @@ def test_a_record_reads_as_the_tutorial_says(stage: Stage, call: Call) -> None:
     assert re.search(pattern, record), record
 
 
-def test_readiness_reads_as_the_page_shows(stage: Stage, stack_rpc: str) -> None:
+def test_readiness_reads_as_the_page_shows(stage: Stage) -> None:
     (shown,) = re.findall(r"curl -s \S+/readyz\n +(\{.*\})$", MONITORING, re.MULTILINE)
     status, body = stage.companion.get("/readyz")
     assert status == 200
@@ -63,8 +63,9 @@ def test_readiness_reads_as_the_page_shows(stage: Stage, stack_rpc: str) -> None
     assert page.keys() == real.keys()
     assert page["version"] == real["version"]
     assert set(page["asterisk"].values()) == set(real["asterisk"].values()) == {"ready"}
-    # Edges of other tests may be known too, and gone.
-    assert set(page["edge"].values()) == {real["edge"][stack_rpc]} == {"ready"}
+    assert page["edge"] == real["edge"] == {"edge": "ready"}
+    assert set(page["role"].values()) == set(real["role"].values()) == {"leading"}
+    assert page["brake"] == real["brake"] == "off"
 
 
 def transcript(name: str) -> str:

@@ -113,14 +113,14 @@ def test_422_is_followed_by_one_refresh_with_the_larger_interval(stage: Stage) -
     call.answer(refresh(call, "UPDATE"), 422, "Min-SE: 100")
     request = call.expect("UPDATE")
     assert request.rows("Session-Expires") == ("100;refresher=uac",)
-    # No answer yet: whoever else would try again would do it now.
+    # It is a request of its own, with a CSeq of its own: the edge repeats nothing within a dialog.
     stage.edge.record(call.call_id, min_se="100", refreshes="0", interval=str(INTERVAL))
     stage.companion.session(call.call_id, lambda seen: seen["state"] == "refreshing")
     call.accept(request, "Require: timer", "Session-Expires: 100;refresher=uac")
     seen = stage.companion.session(call.call_id, lambda seen: seen["interval"] == 100)
     assert 40 <= seen["due"] <= 50
     inside = [each for each in stage.wire.from_asterisk(call.call_id) if each.is_request("UPDATE", "INVITE")]
-    assert len(inside) == 1
+    assert len({each.cseq[0] for each in inside}) == 2
     assert call.bye().status == 200
 
 
@@ -147,10 +147,9 @@ def test_481_ends_the_call(stage: Stage) -> None:
 def test_silence_after_update_ends_the_call_before_its_interval(stage: Stage) -> None:
     call, _ = received(stage, BY_UPDATE)
     refresh(call, "UPDATE")
-    assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL) <= INTERVAL
-    # Of the one without SDP nobody could have told that it left.
-    seen = stage.wire.requests(call.agent.address, call.call_id, "UPDATE")
-    assert {bool(each.body) for each in seen} == {False, True}
+    assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL + 3) <= INTERVAL + 2
+    # What swallows UPDATE may carry a re-INVITE.
+    assert stage.wire.requests(call.agent.address, call.call_id, "INVITE")
     record = cdr(stage, call)
     assert record["cause"] == "102"
     assert "our refresh was not answered" in record["userfield"]
@@ -172,7 +171,7 @@ def test_peer_that_refuses_everything_is_asked_once_a_round_and_lives(stage: Sta
     call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
     call.answer(refresh(call, "INVITE"), 488)
     call.expect("ACK")
-    stage.edge.record(call.call_id, failure="488", refreshes="0", interval=str(INTERVAL))
+    stage.companion.session(call.call_id, lambda seen: seen["refused"] == [488])
     # The deadline passes; the next round begins with the same question.
     agree(call, refresh(call, "INVITE", timeout=GIVEN_UP + HALF))
     ours = stage.observed(call).refreshes_by(stage.stack.edge)
@@ -229,7 +228,7 @@ def test_peer_that_forgot_to_refresh_but_lives_is_kept_by_the_probe(stage: Stage
     stage.edge.record(call.call_id, refreshes="1", refresher="remote")
     seen = stage.observed(call)
     assert seen.established is not None
-    assert 12 <= seen.refreshes[0].request.time - seen.established.time <= 16
+    assert 16 <= seen.refreshes[0].request.time - seen.established.time <= 18
     # It forgets again, and lives still.
     call.accept(call.expect("UPDATE", timeout=24), "Require: timer", ours)
     assert call.bye().status == 200
@@ -264,19 +263,19 @@ def silent(stage: Stage, domain: str) -> Call:
 
 
 @together.test("REF-10-07", "REF-10-08")
-def test_silent_peer_whose_profile_wants_no_probe_is_hung_up_without(stage: Stage) -> None:
+def test_silent_peer_whose_profile_wants_no_probe_is_only_reported(stage: Stage) -> None:
+    """Without a refresh of ours there is no evidence that it is gone."""
     call = silent(stage, "unprobed.example")
-    assert GIVEN_UP - 0.3 <= ended_by_asterisk(stage, call, INTERVAL) <= INTERVAL
+    told(stage, call, 1)
     assert stage.observed(call).refreshes == []
-    assert cdr(stage, call)["cause"] == "102"
-    assert "the peer sent no refresh" in cdr(stage, call)["userfield"]
+    assert call.bye().status == 200
 
 
 def told(stage: Stage, call: Call, reports: int) -> None:
     """Wait for so many reports that the call has expired; each comes an interval after the last, at most."""
     wait_until(
         lambda: stage.companion.log(call.call_id),
-        INTERVAL,
+        INTERVAL + 4,
         f"{reports} reports",
         holds=lambda log: log.count("expiry_reported") == reports,
         pause=0.5,
@@ -296,10 +295,9 @@ def test_silent_peer_whose_profile_says_only_to_report_it_is_kept(stage: Stage) 
 
 
 @together.test()
-def test_asterisk_ends_a_call_that_was_probed_although_the_profile_says_to_report_it(stage: Stage) -> None:
-    """A user agent whose request stays unanswered hangs up by itself: `probe: false` spares it that."""
+def test_a_call_that_was_probed_is_kept_where_the_profile_says_to_report_it(stage: Stage) -> None:
+    """Asterisk is answered 504 where the edge's own timer ends a probe, and keeps the dialog."""
     call = silent(stage, "reported.example")
-    told(stage, call, 1)
-    call.expect("UPDATE")
-    assert ended_by_asterisk(stage, call, 40) > 30
-    assert cdr(stage, call)["userfield"] == ""
+    for reports in (1, 2, 3, 4):
+        told(stage, call, reports)
+    assert call.bye().status == 200

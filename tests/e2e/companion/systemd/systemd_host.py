@@ -137,7 +137,7 @@ def install(host: SystemdHost) -> None:
     account, _ = typed(step(2))
     # The rest of that step is done on Asterisk's host.
     ours = [line for line in account.splitlines() if "/etc/session-timer" in line]
-    text = fenced(step(4), "yaml")
+    text = fenced(step(5), "yaml")
     for example, real in {
         "192.0.2.20": stack.asterisk,
         "192.0.2.10": stack.edge,
@@ -148,6 +148,8 @@ def install(host: SystemdHost) -> None:
     by_apt, _ = typed(step(1))
     host.shell(by_apt)
     host.shell("\n".join([f"password={password}", *ours]))
+    # What step 4 makes is the key that this stack's edge has.
+    host.put("/etc/session-timer/edge-key", stack.exec("edge", "cat", "/run/secrets/session-timer-key"))
     host.put(CONFIG, text)
-    (look,) = typed(step(5))
+    (look,) = typed(step(6))
     assert "valid" in host.shell("\n".join(line for line in look.splitlines() if "doctor" not in line))

@@ -75,12 +75,12 @@ def test_account_and_endpoint_are_there_as_the_doctor_sees_them(
     run("cat >/etc/asterisk/pjsip.conf", given=fenced(step(3), "ini"))
     assert re.search(r"trust_id_outbound +: true", run(load))
 
-    run("cat >/etc/session-timer/session-timer.yaml", given=fenced(step(4), "yaml"))
-    (look,) = typed(step(5))
+    run("cat >/etc/session-timer/session-timer.yaml", given=fenced(step(5), "yaml"))
+    (make_key,), (look,) = typed(step(4)), typed(step(6))
     given = ["--network", f"container:{container}", "--volumes-from", container]
     given += ["-e", "PYTHONPATH=/checkout/pylib:/checkout/asterisk", "--entrypoint", "bash"]
     # What the page calls session-timer where it came by apt.
-    script = f'session-timer() {{ python3 -m session_timer_companion "$@"; }}\n{look}'
+    script = f'session-timer() {{ python3 -m session_timer_companion "$@"; }}\n{make_key}\n{look}'
     said = subprocess.run(
         ["docker", "run", "--rm", *given, image(stack, "companion"), "-c", script],
         capture_output=True,
@@ -90,10 +90,10 @@ def test_account_and_endpoint_are_there_as_the_doctor_sees_them(
     ).stdout
     for well in (
         "Asterisk ast1: logged in at 127.0.0.1:5038",
-        "Asterisk ast1: the account may Status, Getvar, Setvar, Hangup",
+        "Asterisk ast1: the account may CoreShowChannels, Status, Getvar, Setvar, Hangup",
         "Asterisk ast1, endpoint carrier: timers=no, and every form of refresh leaves",
     ):
         assert f"ok       {well}\n" in said
     # There is no edge here.
     (problem,) = re.findall(r"^problem  (.*)", said, re.MULTILINE)
-    assert problem.startswith("edge udp:192.0.2.10:8090: its JSON-RPC does not answer")
+    assert problem.startswith("edge edge: its door at http://192.0.2.10:5060 cannot be read")

@@ -97,8 +97,8 @@ def pair(
 @contextmanager
 def companion(stack: Stack, key: str, *edges: Running) -> Iterator[subprocess.Popen[str]]:
     """A companion's edge client; the first edge is the one that it asks, the others those that it knows."""
-    addresses = [f"udp:{each.edge.address}:8090" for each in edges]
-    python = ["python3", "-u", "-c", AS_THE_COMPANION, key, *addresses]
+    places = [f"edge-{each.name}=http://{each.edge.address}:5060" for each in edges]
+    python = ["python3", "-u", "-c", AS_THE_COMPANION, key, *places]
     with subprocess.Popen(
         ["docker", "exec", "-i", stack.container("companion"), *python],
         stdin=subprocess.PIPE,

@@ -1,21 +1,26 @@
 """An edge dies with calls up, and the other one takes the address that both serve: nobody notices.
 
-Asterisk and the companion are the lab's own; the companion is not told that there are two edges.
+Asterisk is the lab's own. The companion has one door, at the address that both edges serve, and is not told
+that there are two.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.lab.parts.companion_once import companion_once
+from tests.lab.parts.companion_seen import Companion
+from tests.lab.parts.killed_parts import without
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.parts.replicated_edges import Edges, Running
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, LATE, TIMER, agree, refresh
 from tests.lab.peers.user_agent import ALLOW, Call, Peer, UserAgent
-from tests.lab.stack import Stack
+from tests.lab.stack import ROOT, Stack
 from tests.lab.together import Stage
 from tests.lab.waiting import wait_until
 
@@ -86,18 +91,34 @@ def pair(
         edges.close()
 
 
+@pytest.fixture
+def shared_companion(stage: Stage, pair: tuple[Running, Running], tmp_path: Path) -> Iterator[Companion]:
+    """In place of the lab's, one that asks whoever has the shared address."""
+    stack = stage.stack
+    take(stack, pair[0])
+    lab = (ROOT / "docker" / "config" / "session-timer.yaml").read_text(encoding="utf-8")
+    settings = lab.replace("@LAB_NET@.10", stack.address(SHARED)).replace("@LAB_NET@", stack.network)
+    (tmp_path / "session-timer.yaml").write_text(settings, encoding="utf-8")
+    with without(stack, "companion"), companion_once(stack, tmp_path, 16, "companion-shared") as found:
+        yield found
+    stage.companion.ready()
+
+
 @pytest.mark.requirement("UAC-7.2-15", "REF-10-02", "REF-10-07", "REF-10-08")
 def test_calls_go_on_over_the_edge_that_takes_the_address(
-    stage: Stage, pair: tuple[Running, Running], sockets: LabSockets, wire: Wire
+    stage: Stage,
+    pair: tuple[Running, Running],
+    shared_companion: Companion,
+    sockets: LabSockets,
+    wire: Wire,
 ) -> None:
     a, b = pair
     stack = stage.stack
     rpc = Kamailio(sockets, (stack.address(40), 7100 + SHARED), (stack.address(SHARED), 8090))
-    take(stack, a)
     ours, left_by_us = (called(stack, stage.peer, sockets, wire, BY_UPDATE, OURS) for _ in range(2))
     theirs, left = (called(stack, stage.peer, sockets, wire, BY_THEM, THEIRS) for _ in range(2))
     for call in (ours, left_by_us, theirs, left):
-        stage.companion.session(call.call_id)
+        shared_companion.session(call.call_id)
     for call in (ours, left_by_us):
         agree(call, refresh(call, "UPDATE"))
     for call in (left, theirs):
@@ -105,7 +126,7 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
     for call in (ours, left_by_us, theirs, left):
         assert rpc.record(call.call_id, refreshes="1")["clock"] == "host-a"
     for call in (ours, left_by_us):
-        stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1)
+        shared_companion.session(call.call_id, lambda seen: seen["refreshes"] == 1)
     holds(stack, b, ours, left_by_us, theirs, left)
 
     a.kill()
@@ -116,7 +137,7 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
     agree(ours, refresh(ours, "UPDATE"))
     for call in (ours, theirs):
         assert rpc.record(call.call_id, refreshes="2")["clock"] == "host-b"
-    stage.companion.session(ours.call_id, lambda seen: seen["refreshes"] == 2 and seen["due"] > 0)
+    shared_companion.session(ours.call_id, lambda seen: seen["refreshes"] == 2 and seen["due"] > 0)
     assert theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").status == 200
 
     # The one that died is started again: it has its table back, and may be the next to take over.
@@ -126,13 +147,13 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
         for call in (left_by_us, left):
             call.answer(call.expect("BYE", timeout=INTERVAL + LATE), 200)
         wait_until(
-            lambda: stage.companion.sessions().keys() & {left_by_us.call_id, left.call_id},
+            lambda: shared_companion.sessions().keys() & {left_by_us.call_id, left.call_id},
             8,
             "no dead call",
             holds=lambda seen: not seen,
         )
         # And who was not is found alive by it.
-        stage.companion.session(theirs.call_id, lambda seen: seen["refreshes"] >= 2)
+        shared_companion.session(theirs.call_id, lambda seen: seen["refreshes"] >= 2)
         for call in (ours, theirs):
             assert call.bye().status == 200
         wait_until(
@@ -141,4 +162,4 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
             "no record",
             holds=lambda seen: not seen,
         )
-    assert stage.companion.metric("session_timer_faults_total") == 0
+    assert shared_companion.metric("session_timer_faults_total") == 0

@@ -1,0 +1,98 @@
+"""Two companions for one Asterisk: one leads, the other takes over when it is silent."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from session_timer_companion import companion as companion_module
+from session_timer_companion.companion import Companion
+
+from tests.companion.fakes.virtual_time import in_virtual_time
+from tests.companion.fakes.world import Agreement, Side, World, world
+
+
+async def second(it: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Companion, asyncio.Task[None]]:
+    """Another companion with the same settings on another host."""
+    monkeypatch.setattr(companion_module, "own_name", lambda _configuration: "another-host:8080")
+    other = Companion(it.configuration())
+    await other.connect()
+    reading = asyncio.create_task(other.changes.run())
+    await it.until(lambda: other.ready)
+    return other, reading
+
+
+@in_virtual_time
+async def test_two_companions_refresh_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path) as it:
+        other, reading = await second(it, monkeypatch)
+        calls = [it.call(f"call-{n}", Agreement(90, Side.LOCAL)) for n in range(20)]
+        await it.until(lambda: all(it.confirmed(call) == 3 for call in calls), 300)
+        assert len(it.sent) <= 20 * 4
+        assert it.tracker.driver.leading
+        assert not other.trackers[0].driver.leading
+        # It follows: it knows how far each call is.
+        await it.until(
+            lambda: all(other.trackers[0].by_key[it.tracked(call).key].refreshes >= 2 for call in calls),
+            120,
+        )
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await other.aclose()
+
+
+@in_virtual_time
+async def test_the_standby_takes_over_within_seconds_of_the_leaders_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as it:
+        other, reading = await second(it, monkeypatch)
+        calls = [it.call(f"call-{n}", Agreement(90, Side.LOCAL)) for n in range(20)]
+        await it.until(lambda: all(it.is_tracked(call) for call in calls))
+        died = it.now
+        # As kill -9: nobody gives the lead up.
+        it._reading.cancel()
+        assert it.companion is not None
+        leader = it.companion
+
+        async def nothing() -> None:
+            """It is dead."""
+
+        leader.leadership.give_up = nothing  # type: ignore[method-assign]
+        await it.tracker.ami.aclose()
+        await it.tracker.driver.aclose()
+        await it.until(lambda: other.trackers[0].driver.leading, 30)
+        assert it.now - died < 12
+        await it.until(lambda: all(it.edge.records[key].refreshes >= 2 for key in it.edge.records), 200)
+        assert all(it.alive(call) for call in calls)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await other.aclose()
+
+
+@in_virtual_time
+async def test_a_leader_that_stops_hands_over_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as it:
+        other, reading = await second(it, monkeypatch)
+        stopped = it.now
+        await it.stop()
+        await it.until(lambda: other.trackers[0].driver.leading, 30)
+        assert it.now - stopped < 5
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await other.aclose()
+
+
+@in_virtual_time
+async def test_a_companion_that_is_started_again_leads_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        await it.until(lambda: "ast1" in it.edge.leads)
+        await it.stop()
+        await it.start()
+        began = it.now
+        call = it.call("call-1", Agreement(12, Side.LOCAL))
+        await it.until(lambda: it.confirmed(call) == 1)
+        assert it.now - began < 8
