@@ -53,18 +53,20 @@ class EdgePool:
                     replies[index] = Copy(copy.record, copy.clocks)
         return replies
 
-    async def records_of(self, places: Sequence[tuple[EdgeClient | None, str]]) -> list[RecordReply]:
-        """The record of each edge and key, in their order: every edge is asked once for all that it has."""
+    async def each(self, wanted: Sequence[tuple[EdgeClient | None, str]]) -> list[RecordReply]:
+        """The record of each, asked from its own edge; all edges are asked at the same time."""
         by_edge: dict[EdgeClient | None, list[int]] = {}
-        for index, (edge, _) in enumerate(places):
+        for index, (edge, _) in enumerate(wanted):
             by_edge.setdefault(edge, []).append(index)
         found = await asyncio.gather(
-            *[self.records(edge, [places[index][1] for index in some]) for edge, some in by_edge.items()]
+            *[self.records(edge, [wanted[index][1] for index in group]) for edge, group in by_edge.items()]
         )
-        replies: dict[int, RecordReply] = {}
-        for some, told in zip(by_edge.values(), found, strict=True):
-            replies.update(zip(some, told, strict=True))
-        return [replies[index] for index in range(len(places))]
+        of = {
+            index: reply
+            for group, replies in zip(by_edge.values(), found, strict=True)
+            for index, reply in zip(group, replies, strict=True)
+        }
+        return [of[index] for index in range(len(wanted))]
 
     async def close(self) -> None:
         for edge in self._edges.values():

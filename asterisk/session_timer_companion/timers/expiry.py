@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from session_timer import Outcome
 from session_timer.session import SELF_ENDING, Expire, Reason
-from session_timer.session.transitions import State
 
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
@@ -46,12 +45,6 @@ class HangUpRules:
     brake: HangUpBrake
     cdr_field: str
     """The CDR variable that gets the reason; empty: none."""
-
-
-def is_late(sent: PendingAction) -> bool:
-    """Whether this refresh may be the last one before a verdict."""
-    active = sent.tracked.active
-    return active is not None and (active.attempts > 1 or active.state is State.PROBING)
 
 
 class Expiry:

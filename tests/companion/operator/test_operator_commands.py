@@ -379,9 +379,9 @@ async def test_resume_releases_the_brake_of_the_running_companion(tmp_path: Path
         it.companion.brake.on = True
         async with served(it, file):
             status, out, _ = await typed("resume", "--config", str(file))
-            assert (status, out) == (0, "the brake is released\n")
+            assert (status, out) == (0, "it goes on\n")
             assert not it.companion.brake.on
-            assert (await typed("resume", "--config", str(file)))[1] == "the brake was not on\n"
+            assert (await typed("resume", "--config", str(file)))[1] == "nothing was held back\n"
 
 
 async def test_a_key_is_made_once_for_its_group_only(tmp_path: Path) -> None:
