@@ -249,7 +249,7 @@ def refresh(client: Client, call_id: str | None, peer: str | None, rate: float, 
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def make_key(file: Path) -> None:
     """Make the key that edge and companion share, in FILE (mode 0640). Overwrites nothing."""
-    from session_timer_companion.settings.secret_files import make_key as make  # noqa: PLC0415
+    from session_timer_companion.secret_files import make_key as make  # noqa: PLC0415
 
     try:
         make(file)

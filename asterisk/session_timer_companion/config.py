@@ -18,10 +18,10 @@ from session_timer import Config, ConfigError, Problem, SharedKey, is_door_addre
 
 from session_timer_companion.ami.account import AmiAccount
 from session_timer_companion.ami.errors import AmiAccountError
+from session_timer_companion.environment import overlay
 from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http, http_token
-from session_timer_companion.settings.environment import overlay
-from session_timer_companion.settings.section import (
+from session_timer_companion.section import (
     AS_IF_ABSENT,
     FilePath,
     Section,
@@ -204,7 +204,7 @@ def _key(
     problems: list[Problem],
 ) -> SharedKey | None:
     """The key that edge and companion share, where any call comes through an edge."""
-    from session_timer_companion.settings import secret_files  # noqa: PLC0415  # a command that asks needs no secret
+    from session_timer_companion import secret_files  # noqa: PLC0415  # a command that asks needs no secret
 
     given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
     # Where there is a file too, that is the edge's, and the one of a command in a shell.
@@ -262,7 +262,7 @@ def _account(
     index: int, server: object, path: Path, environment: Mapping[str, str]
 ) -> tuple[AmiAccount | None, Path | None, list[Problem]]:
     """One entry of `companion.ami`: the account, the file its password is in, and what is wrong."""
-    from session_timer_companion.settings import secret_files  # noqa: PLC0415  # as above
+    from session_timer_companion import secret_files  # noqa: PLC0415  # as above
 
     place = f"companion.ami[{index}]"
     given, holder, wrong = secret_files.with_password(server, path, environment)

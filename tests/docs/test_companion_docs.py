@@ -25,7 +25,7 @@ from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, 
 from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http
 from session_timer_companion.metrics import ACTIONS, Metrics
-from session_timer_companion.settings.secret_files import SECRETS
+from session_timer_companion.secret_files import SECRETS
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()

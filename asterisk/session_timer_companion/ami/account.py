@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from session_timer_companion.ami.errors import AmiAccountError
-from session_timer_companion.settings.section import FilePath, Host, Port
+from session_timer_companion.section import FilePath, Host, Port
 
 Seconds = Annotated[float, Field(strict=True, gt=0)]
 Flag = Annotated[bool, Field(strict=True)]

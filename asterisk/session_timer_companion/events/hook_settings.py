@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from session_timer_companion.settings.section import Section
+from session_timer_companion.section import Section
 
 On = Literal["hung_up", "refused"]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 from session_timer import ConfigError, Problem
 
-from session_timer_companion.settings.environment import overlay
-from session_timer_companion.settings.section import (
+from session_timer_companion import secret_files
+from session_timer_companion.environment import overlay
+from session_timer_companion.section import (
     Host,
     Port,
     Section,
@@ -93,8 +94,6 @@ def _checked(token: str) -> str:
 
 def token_of(file: Path) -> str:
     """The token in a file's first line. Raises `ValueError` with the reason."""
-    from session_timer_companion.settings import secret_files  # noqa: PLC0415  # where there is a token alone
-
     return _checked(secret_files.first_line(file, "the token"))
 
 
@@ -104,8 +103,6 @@ def http_token(
     """The token that a request must bring; None for none. What is wrong with it goes into `problems`."""
 
     def read(key: str, value: str) -> str:
-        from session_timer_companion.settings import secret_files  # noqa: PLC0415  # as above
-
         return secret_files.first_line(secret_files.holder_of(key, value, path, environment), "the token")
 
     try:
