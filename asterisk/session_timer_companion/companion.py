@@ -21,6 +21,9 @@ from session_timer_companion.tracking.edge_changes import ChangesReader
 from session_timer_companion.tracking.leadership import Leadership
 from session_timer_companion.tracking.tracker import CallTracker
 
+HAND_OVER = 0.5
+"""Seconds that a stop takes at most to give the lead up."""
+
 
 class StartError(Exception):
     """The companion cannot start as it is configured: the reason, for a person.
@@ -135,7 +138,10 @@ class Companion:
 
     async def aclose(self) -> None:
         await self.changes.aclose()
-        await self.leadership.give_up()
+        # An edge that is away is not waited for: the lead ends by itself.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER):
+                await self.leadership.give_up()
         for tracker in self.trackers:
             await tracker.aclose()
         await self.edges.close()

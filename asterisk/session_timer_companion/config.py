@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,9 +30,7 @@ from session_timer.config.file import parse
 
 from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
 from session_timer_companion.ami.errors import AmiAccountError
-
-ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
-"""`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
+from session_timer_companion.environment import overlay
 
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
@@ -45,9 +43,6 @@ def _door(text: str) -> str:
 
 
 _ACCOUNT = TypeAdapter(AmiAccount)
-
-SECRETS = ("secret", "secret_file", "secret_credential")
-"""The keys of an AMI account that say what its password is, or where."""
 
 
 class _Section(BaseModel):
@@ -164,7 +159,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     problems: list[Problem] = []
     shared = Config()
     if isinstance(data, dict):
-        _overlay(data, environment, problems)
+        overlay(data, environment, problems)
     try:
         shared = validate(data, source)
     except ConfigError as error:
@@ -210,6 +205,8 @@ def _key(
     problems: list[Problem],
 ) -> SharedKey | None:
     """The key that edge and companion share, where any call comes through an edge."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # a command that asks needs no secret
+
     given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
     # Where there is a file too, that is the edge's, and the one of a command in a shell.
     names = (
@@ -227,7 +224,8 @@ def _key(
             problems.append(Problem("edge.key_file", reason))
         return None
     try:
-        return SharedKey.parse(first_line(_holder(name, given[name], path, environment), "the key"))
+        holder = secret_files.holder_of(name, given[name], path, environment)
+        return SharedKey.parse(secret_files.first_line(holder, "the key"))
     except ValueError as error:
         problems.append(Problem(f"edge.{name}", str(error)))
         return None
@@ -240,7 +238,7 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> H
     problems: list[Problem] = []
     section: object = None
     if isinstance(data, dict):
-        _overlay(data, environment, problems)
+        overlay(data, environment, problems)
         section = data.get("companion")
     given = section.get("http") if isinstance(section, dict) else None
     try:
@@ -259,37 +257,6 @@ def _read(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     data = parse(text, str(path))
     return {} if data is None else data
-
-
-def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """Set what the environment overrides, in place."""
-    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
-        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        if not isinstance(data.get("companion"), dict):
-            data["companion"] = {}
-        try:
-            value = parse(environment[variable], variable)
-        except ConfigError:
-            value = environment[variable]
-        if not _set(data["companion"], steps, value):
-            problems.append(Problem(f"${variable}", "names no place in the companion section"))
-
-
-def _set(inside: object, steps: list[str], value: object) -> bool:
-    first, *rest = steps
-    if isinstance(inside, list) and first.isdecimal() and int(first) < len(inside):
-        if rest:
-            return _set(inside[int(first)], rest, value)
-        inside[int(first)] = value
-        return True
-    if isinstance(inside, dict) and first:
-        if rest:
-            if inside.get(first) is None:
-                inside[first] = {}
-            return _set(inside[first], rest, value)
-        inside[first] = value
-        return True
-    return False
 
 
 def _companion(
@@ -324,8 +291,10 @@ def _account(
     index: int, server: object, path: Path, environment: Mapping[str, str]
 ) -> tuple[AmiAccount | None, Path | None, list[Problem]]:
     """One entry of `companion.ami`: the account, the file its password is in, and what is wrong."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # as above
+
     place = f"companion.ami[{index}]"
-    given, holder, wrong = _with_password(server, path, environment)
+    given, holder, wrong = secret_files.with_password(server, path, environment)
     problems = [Problem(f"{place}{key}", reason) for key, reason in wrong]
     try:
         account = _ACCOUNT.validate_python(given)
@@ -369,56 +338,3 @@ def _reason(item: ErrorDetails) -> str:
             return "only letters, digits, '.', '_' and '-' can be used"
     message = str(item["msg"])
     return re.sub(r"^Input should be (a |an )?", "expected ", message)
-
-
-def _with_password(
-    server: object, path: Path, environment: Mapping[str, str]
-) -> tuple[object, Path | None, list[tuple[str, str]]]:
-    """The account with the password itself in it, the password's file, and what is wrong with which key."""
-    if not isinstance(server, dict):
-        return server, None, []
-    given = [key for key in SECRETS if server.get(key) is not None]
-    rest = {key: value for key, value in server.items() if key not in SECRETS}
-    # Where there is no password the other problems are to be found all the same.
-    unknown = {**rest, "secret": "unknown"}
-    if len(given) != 1:
-        return unknown, None, [("", "give the password once: as secret, secret_file or secret_credential")]
-    (key,) = given
-    if key == "secret":
-        return {**rest, "secret": server[key]}, path, []
-    try:
-        holder = _holder(key, server[key], path, environment)
-        return {**rest, "secret": first_line(holder, "the password")}, holder, []
-    except ValueError as error:
-        return unknown, None, [(f".{key}", str(error))]
-
-
-def _holder(key: str, value: object, path: Path, environment: Mapping[str, str]) -> Path:
-    """The file that `secret_file` or `secret_credential` names. Raises `ValueError`."""
-    if not isinstance(value, str):
-        raise ValueError("expected text: put it between quotes")  # noqa: TRY004  # one kind for all that is wrong
-    if not value.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    if key.endswith("_file"):
-        return path.parent / value
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ValueError(
-            "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
-            f"LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
-            f"or use {key.removesuffix('_credential')}_file"
-        )
-    return Path(folder) / value
-
-
-def first_line(file: Path, what: str) -> str:
-    """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not text") from None
-    if not lines or not lines[0].strip():
-        raise ValueError(f"{file} is empty; its first line must be {what}")
-    return lines[0].strip()

@@ -22,6 +22,8 @@ SENTENCES = {
     "armed": "The timer of this call runs.",
     "call_moved": "The dialog is on another channel now.",
     "call_untracked": "The call is over, or no longer ours.",
+    "asterisk_lacks": "This release of Asterisk lacks something that the companion needs.",
+    "asterisk_release": "Logged in to this release of Asterisk.",
     "brake_on": "Too many hang-ups within a minute. No call is hung up until `session-timer resume`.",
     "brake_released": "An operator has released the brake.",
     "channel_stuck": "The channel does not reply. The others go on without it.",
@@ -62,7 +64,7 @@ SENTENCES = {
     "standing_by": "Another companion leads. This one follows what happens, and sends nothing.",
     "started": "The companion has started.",
     "stopping": "The companion stops. Calls go on, and are found again at the next start.",
-    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call, and then "
+    "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call,reporting, then "
     "`manager reload`. That holds for new logins, so we log in again.",
     "sync_retried": "Not every channel has been read yet. Reading goes on.",
     "update_swallowed": "UPDATE was swallowed and re-INVITE answered. This peer gets re-INVITE for a day.",

@@ -21,7 +21,22 @@ from session_timer_companion.channels.calls import Call, Channel, Media, Numbers
 from session_timer_companion.channels.refresh_actions import Action
 from session_timer_companion.channels.stuck import StuckChannels
 
+FIRST_THAT_OFFERS = 180_000
+"""The first release that sends what `by_offer` asks for (docs/reference/asterisk-releases.md)."""
+
 _SET_ASIDE = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
+
+
+def lacks(release: int) -> str:
+    """What a release does not have that the companion needs; empty for nothing."""
+    if release < 162_800 or 180_000 <= release < 181_400:
+        return "PJSIP_RESPONSE_HEADER (from 16.28 and 18.14 on): calls that Asterisk placed are not kept"
+    return ""
+
+
+def written(release: int) -> str:
+    """``22.10.1`` for 221001."""
+    return f"{release // 10_000}.{release // 100 % 100}.{release % 100}"
 
 
 class AsteriskChannels:
@@ -31,7 +46,19 @@ class AsteriskChannels:
         """`key`: the one that edge and companion share; None: this Asterisk faces its peers itself."""
         self._ami = ami
         self._key = key
+        self.release: int | None = None
+        """As one number, 22.10.1 as 221001; None while it is not known."""
         self.stuck = stuck_channels
+
+    async def find_release(self) -> int | None:
+        """Ask for Asterisk's release, 22.10.1 as 221001, and keep it; None where it does not say."""
+        self.release = await queries.release(self._ami)
+        return self.release
+
+    @property
+    def sends_offers(self) -> bool:
+        """Whether an offer that names the format `none` leaves, and not only AMI says Success."""
+        return self.release is None or self.release >= FIRST_THAT_OFFERS
 
     async def answered(self) -> list[Channel]:
         """All answered channels; stuck ones that have ended are forgotten."""

@@ -52,13 +52,15 @@ def by_connected_line(channel: str, tag: str, number: str = "") -> list[Action]:
     return [*actions, _set(channel, "CONNECTEDLINE(tag)", tag)]
 
 
-def with_sdp(channel: str, media: Media, method: Method) -> list[Action]:
+def with_sdp(channel: str, media: Media, method: Method, *, offers: bool = True) -> list[Action]:
     """re-INVITE, or UPDATE with SDP, that leaves the session as it is. Raises `CannotRefresh`.
 
     Only audio can be offered anew without a change. Anything else goes by re-INVITE, whatever `method` says:
-    Asterisk sends no UPDATE that repeats it.
+    Asterisk sends no UPDATE that repeats it. `offers`: this release sends such offers at all.
     """
-    return by_offer(channel, media, method) if media.only_audio else by_repetition(channel, media)
+    if offers and media.only_audio:
+        return by_offer(channel, media, method)
+    return by_repetition(channel, media)
 
 
 def by_offer(channel: str, media: Media, method: Method) -> list[Action]:

@@ -171,7 +171,7 @@ class EdgeClient:
         finally:
             self._asking = None
             for future in self._wanted.values():
-                future.cancel()
+                _settle(future, Unreachable(f"edge {self.name}: no longer asked"))
 
     async def _ask_for(self, keys: list[str], wanted: Mapping[str, asyncio.Future[RecordReply]]) -> None:
         left = list(keys)
@@ -195,8 +195,7 @@ class EdgeClient:
                 _settle(wanted[key], Unreachable(f"edge {self.name}: {error}"))
         finally:
             for key in keys:
-                if not wanted[key].done():
-                    wanted[key].cancel()
+                _settle(wanted[key], Unreachable(f"edge {self.name}: no longer asked"))
 
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """One question and what it says of the edge. Raises `DoorError`."""

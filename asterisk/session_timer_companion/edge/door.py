@@ -75,7 +75,11 @@ class Door:
             self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         try:
             async with self._session.post(self._url, data=body, headers=self._headers) as response:
-                text = await response.content.read(LARGEST)
+                text = b""
+                async for part in response.content.iter_any():
+                    text += part
+                    if len(text) > LARGEST:
+                        raise DoorError(f"a reply of more than {LARGEST} bytes")
                 return _data(response.status, text)
         except TimeoutError:
             raise DoorError(f"no reply within {self._seconds:g} s") from None

@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from session_timer_companion import __version__
 from session_timer_companion.api import NO_CALL
+from session_timer_companion.channels.asterisk_channels import lacks, written
 from session_timer_companion.companion import Companion
 from session_timer_companion.http.views import shown, standings
 from session_timer_companion.timers import manual_refresh
@@ -90,9 +91,18 @@ async def _readiness(request: web.Request) -> web.Response:
             tracker.name: "leading" if tracker.driver.leading else "standing by"
             for tracker in companion.trackers
         },
+        "release": {tracker.name: _release(tracker.channels.release) for tracker in companion.trackers},
         "brake": "on" if companion.brake.on else "off",
     }
     return web.json_response(report, status=200 if companion.ready else 503)
+
+
+def _release(release: int | None) -> str:
+    """An Asterisk's release, and what it lacks."""
+    if release is None:
+        return "unknown"
+    missing = lacks(release)
+    return f"{written(release)} lacks {missing}" if missing else written(release)
 
 
 async def _sessions(request: web.Request) -> web.StreamResponse:

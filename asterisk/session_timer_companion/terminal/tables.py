@@ -98,7 +98,7 @@ def session_table(session: ShownSession) -> Table:
         "Call-ID": session["call_id"],
         "Asterisk": session["asterisk"],
         "Channel": session["channel"],
-        "EdgeClient": session["edge"] or "none: Asterisk faces the carrier itself",
+        "Edge": session["edge"] or "none: Asterisk faces the carrier itself",
         "State": session["state"],
         "Refresher": session["refresher"],
         "Interval": f"{session['interval']}s" if session["interval"] else "none",

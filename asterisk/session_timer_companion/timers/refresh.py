@@ -211,7 +211,8 @@ class RefreshSender:
             # Asterisk holds its own retry back for as long as we do, then finds that it would change nothing
             # and drops it, and with it every offer that was made meanwhile.
             return refresh_actions.by_repetition(tracked.channel, media), method
-        return refresh_actions.with_sdp(tracked.channel, media, method), method
+        actions = refresh_actions.with_sdp(tracked.channel, media, method, offers=self._channels.sends_offers)
+        return actions, method
 
     def _not_sent(self, each: PendingAction, method: Method, reason: str) -> None:
         """Asterisk could not be told: try again, later each time. A reason that stays is logged once."""

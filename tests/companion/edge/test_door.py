@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -304,3 +305,25 @@ async def test_the_lead_is_taken_renewed_and_given_up() -> None:
 async def test_a_door_behind_tls_needs_the_cas_certificate(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Door("https://edge.example:5061", KEY, 1.0, str(tmp_path / "ca.pem"))
+
+
+async def test_a_reply_that_comes_in_pieces_is_read_to_its_end() -> None:
+    """30,000 bytes are many segments on a real network."""
+    reply = {"v": 1, "edge": "edge", "records": {"call;a;b": GOLDEN}, "filler": "x" * 20_000}
+    body = json.dumps(reply).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), 1460):
+            writer.write(body[start : start + 1460])
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 5.0))
+    assert isinstance(await edge.record("call;a;b"), Found)
+    await edge.close()
+    server.close()

@@ -73,6 +73,8 @@ class FakeAsterisk:
     """Returns frames to send instead of the usual answer; `{id}` in them becomes the ActionID line."""
 
     greeting: bytes = b"Asterisk Call Manager/11.0.0\r\n"
+    release: str = "221001"
+    """VERSION(ASTERISK_VERSION_NUM); empty where func_version is not loaded."""
     silent: bool = False
     """Reads on and never answers."""
     drop_on: frozenset[str] = frozenset()
@@ -283,6 +285,8 @@ class FakeAsterisk:
             return _answer("Success", tag, Ping="Pong", Timestamp="1795340000.000000")
         if action.name not in ("Setvar", "Getvar", "Hangup"):
             return _answer("Error", tag, Message="Invalid/unknown command: " + action.name)
+        if action["Variable"] == "VERSION(ASTERISK_VERSION_NUM)":
+            return _answer("Success", tag, Variable=action["Variable"], Value=self.release)
         channel = self.channels.get(action["Channel"])
         if channel is None:
             return _answer("Error", tag, Message="No such channel")

@@ -95,6 +95,11 @@ class FakeEdge:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
+    def text(self, key: str) -> str | None:
+        """The record of this key as it stands in the table."""
+        record = self.records.get(key)
+        return self.texts.get(key, None if record is None else record.encode())
+
     # What a test looks at
 
     def read(self, key: str) -> int:

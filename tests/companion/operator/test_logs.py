@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -54,3 +56,31 @@ def test_a_sentence_stands_beside_its_event_and_not_in_its_place() -> None:
     structlog.get_logger("x").info("hung_up", call_id="c")
     line = json.loads(out.getvalue())
     assert (line["event"], line["text"]) == ("hung_up", logs.SENTENCES["hung_up"])
+
+
+class _StandsStill(io.StringIO):
+    """A reader that does not read until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reads.wait(20)
+        return super().write(text)
+
+
+def test_a_reader_that_stands_still_stops_nobody_and_what_it_misses_is_counted() -> None:
+    out = _StandsStill()
+    writer = logs._Apart(out)
+    lost = logs.LOST._value.get()
+    began = time.monotonic()
+    # Its thread has taken some of them, and as many again may wait.
+    for number in range(2 * logs.MOST_WAITING + 500):
+        writer.write(f"line {number}\n")
+    assert time.monotonic() - began < 5
+    assert 500 <= logs.LOST._value.get() - lost <= logs.MOST_WAITING + 500
+    out.reads.set()
+    assert writer._idle.wait(10)
+    assert out.getvalue().startswith("line 0\nline 1\n")
+    assert out.getvalue().count("\n") >= logs.MOST_WAITING

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from session_timer import SharedKey
 from session_timer_companion import __version__
 from session_timer_companion.config import load
 from session_timer_companion.http.server import serve
@@ -374,3 +375,30 @@ async def test_looking_at_calls_needs_no_password(tmp_path: Path) -> None:
 
 async def test_the_version_is_that_of_the_package() -> None:
     assert (await typed("--version"))[1] == f"session-timer, version {__version__}\n"
+
+
+async def test_resume_releases_the_brake_of_the_running_companion(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        assert it.companion is not None
+        file = written(it)
+        it.companion.brake.on = True
+        async with served(it, file):
+            status, out, _ = await typed("resume", "--config", str(file))
+            assert (status, out) == (0, "the brake is released\n")
+            assert not it.companion.brake.on
+            assert (await typed("resume", "--config", str(file)))[1] == "the brake was not on\n"
+
+
+async def test_a_key_is_made_once_for_its_group_only(tmp_path: Path) -> None:
+    file = tmp_path / "edge-key"
+    status, out, _ = await typed("make-key", str(file))
+    assert status == 0
+    assert str(file) in out
+    assert file.stat().st_mode & 0o777 == 0o640
+    text = file.read_text()
+    assert text.strip() not in out
+    assert SharedKey.parse(text)
+    status, _, err = await typed("make-key", str(file))
+    assert status == 1
+    assert "File exists" in err
+    assert file.read_text() == text

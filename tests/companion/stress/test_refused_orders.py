@@ -147,3 +147,23 @@ async def test_a_challenge_is_waited_for_and_not_answered_by_another_refresh(tmp
         assert len(it.refreshes(call)) == 1
         times = [sent.at for sent in it.refreshes(call)]
         assert all(later - sooner > 30 for sooner, later in pairwise(times))
+
+
+@in_virtual_time
+async def test_an_old_asterisk_is_refreshed_in_a_form_that_it_sends(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        it.asterisk.release = "162800"
+        call = it.call("call-1", Agreement(90, Side.LOCAL), update=False)
+        await it.start()
+        await it.until(lambda: it.confirmed(call) >= 1, 90)
+        assert not [each for each in it.asterisk.seen("Setvar") if "MEDIA_OFFER" in each["Variable"]]
+
+
+@in_virtual_time
+async def test_an_asterisk_that_cannot_keep_placed_calls_is_logged(tmp_path: Path) -> None:
+    with capture_logs() as logged:
+        async with world(tmp_path, start=False) as it:
+            it.asterisk.release = "161601"
+            await it.start()
+    (told,) = [line for line in logged if line["event"] == "asterisk_lacks"]
+    assert (told["release"], told["log_level"]) == ("16.16.1", "error")

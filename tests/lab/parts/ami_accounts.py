@@ -12,7 +12,7 @@ def make(stack: Stack) -> None:
     path = "/etc/asterisk/lab-secret.conf"
     text = stack.exec("asterisk", "cat", path)
     for name, rows in {
-        "without-read-call": ["read = log", "write = call"],
+        "without-read-call": ["read = log", "write = call,reporting"],
         "without-write-call": ["read = call", "write = log"],
     }.items():
         if f"[{name}]" not in text:

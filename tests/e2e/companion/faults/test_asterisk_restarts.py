@@ -90,7 +90,8 @@ def test_calls_that_asterisk_lost_are_gone(stage: Stage, restart: Callable[[Stag
         assert theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").status == 481
         assert ours.bye().status == 481
         has_no_record(stage, ours)
-        stage.edge.record(theirs.call_id, failure="481", refreshes="0")
+        (record,) = stage.edge.record_texts(theirs.call_id).values()
+        assert ":refused:481:" in record
         for call in (theirs, silent):
             assert 0 < lifetime(stage, call) <= INTERVAL + GRACE
         as_before(stage, refreshes=1)

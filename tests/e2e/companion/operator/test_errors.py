@@ -93,7 +93,7 @@ def accounts(stack: Stack) -> None:
 def test_without_write_call_the_channels_are_not_listed(stack: Stack) -> None:
     with beside(stack, AMI__0__USERNAME="without-write-call") as process:
         said = "".join(heard(process, "sync_refused", "write = call"))
-    assert "the AMI account needs write = call" in said
+    assert "AMI account needs write = call,reporting" in said
     assert "Traceback" not in said
 
 
@@ -119,6 +119,6 @@ def test_shipped_account_has_no_other_privilege() -> None:
     given = [
         row.replace(" ", "") for row in rows if row.startswith(("read", "write")) and "timeout" not in row
     ]
-    assert given == ["read=call", "write=call"]
+    assert given == ["read=call", "write=call,reporting"]
     filters = [row for row in rows if row.startswith("eventfilter")]
     assert filters == [f"eventfilter(action(include),name({name})) =" for name in EVENTS]
