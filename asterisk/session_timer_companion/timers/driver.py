@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 from session_timer import session
@@ -31,11 +32,14 @@ from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
-from session_timer_companion.timers.scheduler import Scheduler, batches
-from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall
+from session_timer_companion.timers.scheduler import Scheduler
+from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
+
+CALLS_PER_BATCH = 64
+"""Calls that are served together at most."""
 
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
@@ -51,6 +55,8 @@ _HANDS_OFF = 0.05
 
 _OPEN = (State.REFRESHING, State.PROBING, State.ASKING)
 """A refresh may be under way: what follows is not paced."""
+
+_Thing = TypeVar("_Thing")
 
 
 class TimerDriver:
@@ -138,11 +144,19 @@ class TimerDriver:
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
         now = self._now()
-        tracked.since = now
-        known = tracked.take_up(reply, now) if isinstance(reply, Found) else reply is None
+        since: float | None = now if reply is None else None
+        if isinstance(reply, Found):
+            record = reply.record
+            at = reply.clocks.ours(record.clock, record.at)
+            since = None if at is None else min(now, at)
+            tracked.refreshes = record.refreshes
+            tracked.dealt = record.ours.ended if record.ours else None
+            tracked.far = record.far
+            tracked.dialog = shared(record.dialog)
+        tracked.since = now if since is None else since
         tracked.active = None
         begun = tracked.current_session()
-        if not known and begun.state is State.OURS:
+        if since is None and begun.state is State.OURS:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
             tracked.active = begun = replace(begun, wake=now + tracked.spread * OVERDUE_SPREAD)
         self.scheduler.put(tracked, begun.wake)
@@ -182,7 +196,14 @@ class TimerDriver:
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""
         for tracked in tracked_calls:
-            tracked.shift(seconds)
+            tracked.since -= seconds
+            active = tracked.active
+            if active is not None:
+                wake = None if active.wake is None else active.wake - seconds
+                sent = None if active.sent is None else active.sent - seconds
+                tracked.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
+            if tracked.attempt is not None:
+                tracked.attempt.sent -= seconds
             if not tracked.busy and not tracked.gone:
                 self._schedule(tracked)
 
@@ -197,7 +218,7 @@ class TimerDriver:
             await asyncio.sleep(_HANDS_OFF)
         standing = tracked.current_session()
         method = standing.method
-        refusal = tracked.why_not_now() if self.leading else "another companion leads: ask that one"
+        refusal = self._cannot_refresh_now(tracked, standing)
         if refusal:
             return method, RefreshOutcome.NOT_SENT, refusal
         reported: asyncio.Future[tuple[RefreshOutcome, str]] = self._loop.create_future()
@@ -220,6 +241,22 @@ class TimerDriver:
         if tracked.edge is None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
         return (method, *await self._outcome(tracked, reported))
+
+    def _cannot_refresh_now(self, tracked: TrackedCall, standing: session.Session) -> str:
+        """Why an operator's refresh is not sent; empty if it is."""
+        if tracked.gone:
+            return "the call has ended"
+        if tracked.attempt is not None or standing.sent is not None:
+            return "another refresh of this call is under way"
+        if tracked.policy.observe:
+            return "the profile says observe: nothing is sent"
+        if not self.leading:
+            return "another companion leads: ask that one"
+        if tracked.edge is not None and tracked.edge.up is False:
+            return (
+                f"edge {tracked.edge.name} is down ({tracked.edge.reason}), and Asterisk would end the call"
+            )
+        return ""
 
     async def _outcome(
         self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
@@ -273,7 +310,7 @@ class TimerDriver:
         if self.leading:
             self._due(taken, [])
         else:
-            for some in batches(taken):
+            for some in _batches(taken):
                 self._tasks.spawn(self._stand_by(some))
         wait = self._queue.wait()
         if wait is not None:
@@ -289,9 +326,9 @@ class TimerDriver:
                 self._schedule(tracked)
             else:
                 due.append(PendingAction(tracked, standing, action))
-        for some in batches(due):
+        for some in _batches(due):
             self._tasks.spawn(self._serve(some, []))
-        for few in batches(polls):
+        for few in _batches(polls):
             self._tasks.spawn(self._serve([], few))
 
     async def _stand_by(self, tracked_calls: list[TrackedCall]) -> None:
@@ -323,7 +360,7 @@ class TimerDriver:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
                 await self._sender.together(sends)
-                if late := [each.tracked for each in sends if each.may_be_the_last]:
+                if late := _late(sends):
                     self._tasks.spawn(self._expiry.count_media(late))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
@@ -391,8 +428,34 @@ class TimerDriver:
 
     async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
-        return await self._edges.each([(tracked.edge, tracked.key) for tracked in tracked_calls])
+        by_edge: dict[EdgeClient | None, list[TrackedCall]] = {}
+        for tracked in tracked_calls:
+            by_edge.setdefault(tracked.edge, []).append(tracked)
+        found = await asyncio.gather(
+            *[self._edges.records(edge, [each.key for each in group]) for edge, group in by_edge.items()]
+        )
+        of = {
+            id(tracked): reply
+            for group, replies in zip(by_edge.values(), found, strict=True)
+            for tracked, reply in zip(group, replies, strict=True)
+        }
+        return [of[id(tracked)] for tracked in tracked_calls]
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
         self._log.error("internal_error", exc_info=error)
+
+
+def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:
+    """Those whose refresh may be the last one before a verdict."""
+    return [
+        each.tracked
+        for each in sends
+        if each.tracked.active is not None
+        and (each.tracked.active.attempts > 1 or each.tracked.active.state is State.PROBING)
+    ]
+
+
+def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:
+    for start in range(0, len(things), CALLS_PER_BATCH):
+        yield things[start : start + CALLS_PER_BATCH]
