@@ -207,7 +207,7 @@ def resume(config: Path, url: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def make_key(file: Path) -> None:
     """Make the key that edge and companion share, in FILE (mode 0640). Overwrites nothing."""
-    from session_timer_companion.key_file import make  # noqa: PLC0415
+    from session_timer_companion.secret_files import make_key as make  # noqa: PLC0415
 
     try:
         make(file)

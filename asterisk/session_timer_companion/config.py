@@ -46,9 +46,6 @@ def _door(text: str) -> str:
 
 _ACCOUNT = TypeAdapter(AmiAccount)
 
-SECRETS = ("secret", "secret_file", "secret_credential")
-"""The keys of an AMI account that say what its password is, or where."""
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -210,6 +207,8 @@ def _key(
     problems: list[Problem],
 ) -> SharedKey | None:
     """The key that edge and companion share, where any call comes through an edge."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # a command that asks needs no secret
+
     given = {"key_file": shared.edge.key_file, "key_credential": shared.edge.key_credential}
     # Where there is a file too, that is the edge's, and the one of a command in a shell.
     names = (
@@ -227,7 +226,8 @@ def _key(
             problems.append(Problem("edge.key_file", reason))
         return None
     try:
-        return SharedKey.parse(first_line(_holder(name, given[name], path, environment), "the key"))
+        holder = secret_files.holder_of(name, given[name], path, environment)
+        return SharedKey.parse(secret_files.first_line(holder, "the key"))
     except ValueError as error:
         problems.append(Problem(f"edge.{name}", str(error)))
         return None
@@ -324,8 +324,10 @@ def _account(
     index: int, server: object, path: Path, environment: Mapping[str, str]
 ) -> tuple[AmiAccount | None, Path | None, list[Problem]]:
     """One entry of `companion.ami`: the account, the file its password is in, and what is wrong."""
+    from session_timer_companion import secret_files  # noqa: PLC0415  # as above
+
     place = f"companion.ami[{index}]"
-    given, holder, wrong = _with_password(server, path, environment)
+    given, holder, wrong = secret_files.with_password(server, path, environment)
     problems = [Problem(f"{place}{key}", reason) for key, reason in wrong]
     try:
         account = _ACCOUNT.validate_python(given)
@@ -369,56 +371,3 @@ def _reason(item: ErrorDetails) -> str:
             return "only letters, digits, '.', '_' and '-' can be used"
     message = str(item["msg"])
     return re.sub(r"^Input should be (a |an )?", "expected ", message)
-
-
-def _with_password(
-    server: object, path: Path, environment: Mapping[str, str]
-) -> tuple[object, Path | None, list[tuple[str, str]]]:
-    """The account with the password itself in it, the password's file, and what is wrong with which key."""
-    if not isinstance(server, dict):
-        return server, None, []
-    given = [key for key in SECRETS if server.get(key) is not None]
-    rest = {key: value for key, value in server.items() if key not in SECRETS}
-    # Where there is no password the other problems are to be found all the same.
-    unknown = {**rest, "secret": "unknown"}
-    if len(given) != 1:
-        return unknown, None, [("", "give the password once: as secret, secret_file or secret_credential")]
-    (key,) = given
-    if key == "secret":
-        return {**rest, "secret": server[key]}, path, []
-    try:
-        holder = _holder(key, server[key], path, environment)
-        return {**rest, "secret": first_line(holder, "the password")}, holder, []
-    except ValueError as error:
-        return unknown, None, [(f".{key}", str(error))]
-
-
-def _holder(key: str, value: object, path: Path, environment: Mapping[str, str]) -> Path:
-    """The file that `secret_file` or `secret_credential` names. Raises `ValueError`."""
-    if not isinstance(value, str):
-        raise ValueError("expected text: put it between quotes")  # noqa: TRY004  # one kind for all that is wrong
-    if not value.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    if key.endswith("_file"):
-        return path.parent / value
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ValueError(
-            "there are no systemd credentials ($CREDENTIALS_DIRECTORY is not set): the unit needs "
-            f"LoadCredential=, a command in a shell CREDENTIALS_DIRECTORY=<folder of that file>; "
-            f"or use {key.removesuffix('_credential')}_file"
-        )
-    return Path(folder) / value
-
-
-def first_line(file: Path, what: str) -> str:
-    """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not text") from None
-    if not lines or not lines[0].strip():
-        raise ValueError(f"{file} is empty; its first line must be {what}")
-    return lines[0].strip()

@@ -33,6 +33,12 @@ def near(what: str, expected: float, seen: float | None, *, early: float = 0.2, 
     return Check(what, f"{expected:.1f} s (-{early:g}, +{late:g})", _number(seen, " s"), fits)
 
 
+def between(what: str, least: float, most: float, seen: float | None) -> Check:
+    """Seen, in seconds, must lie between ``least`` and ``most``."""
+    fits = seen is not None and least - 0.2 <= seen <= most
+    return Check(what, f"{least:.1f} to {most:.1f} s", _number(seen, " s"), fits)
+
+
 def contains(what: str, expected: str, seen: str) -> Check:
     """Expected must occur in seen, of which the check shows the beginning."""
     return Check(what, f"contains {expected!r}", seen[:200] or "nothing", expected in seen)

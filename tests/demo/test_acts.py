@@ -127,7 +127,7 @@ def test_a_good_call_passes(act: Act, call: int, packets: list[Packet]) -> None:
         ),
         (THREE, [*by_carrier()[:-1], bye(24.5, EDGE)], "BYE comes from"),
         (FOUR, silent(12.9), "BYE after the last refresh"),
-        (FOUR, silent(15.6), "BYE after the last refresh"),
+        (FOUR, silent(19.1), "BYE after the last refresh"),
         (FOUR, silent()[:-1], "BYE after the last refresh"),
         (FOUR, [*silent()[:-1], bye(14.0, CARRIER)], "BYE comes from"),
     ],

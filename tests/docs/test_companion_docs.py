@@ -21,8 +21,9 @@ from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import BROKEN, main
-from session_timer_companion.config import SECRETS, Brake, CompanionSettings, EdgePlace, Http, Log
+from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, Http, Log
 from session_timer_companion.metrics import ACTIONS, Metrics
+from session_timer_companion.secret_files import SECRETS
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()

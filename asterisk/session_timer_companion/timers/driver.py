@@ -18,22 +18,20 @@ from session_timer import session
 from session_timer.session import Ask, Expire, Method, Send
 from session_timer.session.transitions import State
 
-from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
-from session_timer_companion.channels.refresh_actions import CannotRefresh
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.metrics import Metrics
-from session_timer_companion.timers.evidence import Evidence, why_not
+from session_timer_companion.timers.evidence import Evidence
 from session_timer_companion.timers.expiry import Expiry, HangUpRules
 from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
 from session_timer_companion.timers.scheduler import Scheduler
-from session_timer_companion.timers.tracked_call import RETRY, Attempt, PendingAction, TrackedCall, shared
+from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -46,12 +44,6 @@ OVERDUE_SPREAD = 10.0
 
 STANDBY_LOOK = 3.0
 """Seconds between two looks at a call that is due, while another companion leads."""
-
-OPERATOR_WAITS = 8.0
-"""Seconds that an operator is kept waiting for the outcome of a refresh."""
-
-_HANDS_OFF = 0.05
-"""Seconds between two looks whether a call that somebody has in hand is free."""
 
 _OPEN = (State.REFRESHING, State.PROBING, State.ASKING)
 """A refresh may be under way: what follows is not paced."""
@@ -86,7 +78,7 @@ class TimerDriver:
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
         self._learned = learned = LearnedPeers(enabled=learn_peers)
-        self._sender = RefreshSender(
+        self.sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),
             learned=learned,
@@ -99,7 +91,7 @@ class TimerDriver:
         self._expiry = Expiry(
             channels,
             rules,
-            records=self._records,
+            records=self.records,
             evidence=self.evidence,
             metrics=metrics,
             log=log,
@@ -111,7 +103,7 @@ class TimerDriver:
         self._paused = True
         self._edges = edges
         self._metrics = metrics
-        self._log = log
+        self.log = log
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
 
@@ -139,7 +131,7 @@ class TimerDriver:
     @property
     def held(self) -> int:
         """Calls whose refresh is held back because their edge is down."""
-        return sum(len(calls) for calls in self._sender.held.values())
+        return sum(len(calls) for calls in self.sender.held.values())
 
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
@@ -162,7 +154,7 @@ class TimerDriver:
         self.scheduler.put(tracked, begun.wake)
         agreed = begun.dialog.agreement
         # Calls that are found at a start come by the thousand and are logged together.
-        log = self._log.info if reply is None else self._log.debug
+        log = self.log.info if reply is None else self.log.debug
         log(
             "armed",
             call_id=tracked.call_id,
@@ -181,17 +173,21 @@ class TimerDriver:
         tracked.gone = True
         self.scheduler.put(tracked, None)
         self._queue.forget(tracked)
-        self._sender.forget(tracked)
+        self.sender.forget(tracked)
         self._expiry.forget(tracked)
         if tracked.attempt is not None and tracked.attempt.reported is not None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
 
+    def count_not_sent(self, method: Method) -> None:
+        """A refresh that an operator asked for could not be sent."""
+        self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+
     def release(self, edge: EdgeClient) -> None:
         """This edge replies again: what was held back for it is due now."""
-        for tracked in self._sender.held.pop(edge, ()):
+        for tracked in self.sender.held.pop(edge, ()):
             if not tracked.gone and not tracked.busy and tracked.active is not None:
                 tracked.active = replace(tracked.active, wake=self._now())
-                self._schedule(tracked)
+                self.schedule(tracked)
 
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""
@@ -205,78 +201,7 @@ class TimerDriver:
             if tracked.attempt is not None:
                 tracked.attempt.sent -= seconds
             if not tracked.busy and not tracked.gone:
-                self._schedule(tracked)
-
-    # An operator's refresh
-
-    async def refresh_now(self, tracked: TrackedCall) -> tuple[Method, RefreshOutcome, str]:
-        """Refresh one call because an operator asks for it; the form, the outcome and its reason.
-
-        It is followed and counted as any other, and stands for the automatic one that becomes due meanwhile.
-        """
-        while tracked.busy:
-            await asyncio.sleep(_HANDS_OFF)
-        standing = tracked.current_session()
-        method = standing.method
-        refusal = self._cannot_refresh_now(tracked, standing)
-        if refusal:
-            return method, RefreshOutcome.NOT_SENT, refusal
-        reported: asyncio.Future[tuple[RefreshOutcome, str]] = self._loop.create_future()
-        tracked.busy = True
-        try:
-            (before,) = await self._records([tracked])
-            if isinstance(before, Found):
-                self.evidence.apply_refresh(tracked, before)
-                tracked.dealt = before.record.ours.ended if before.record.ours else None
-            method = await self._sender.send(tracked, method)
-            tracked.attempt = Attempt(method, self._now(), reported=reported)
-        except (AmiError, CannotRefresh) as error:
-            self._metrics.ended(method, RefreshOutcome.NOT_SENT)
-            return method, RefreshOutcome.NOT_SENT, str(error)
-        finally:
-            tracked.busy = False
-            if not tracked.gone:
-                self._schedule(tracked)
-        self._log.info("refresh_asked_for", call_id=tracked.call_id, method=method.name)
-        if tracked.edge is None:
-            self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
-        return (method, *await self._outcome(tracked, reported))
-
-    def _cannot_refresh_now(self, tracked: TrackedCall, standing: session.Session) -> str:
-        """Why an operator's refresh is not sent; empty if it is."""
-        if tracked.gone:
-            return "the call has ended"
-        if tracked.attempt is not None or standing.sent is not None:
-            return "another refresh of this call is under way"
-        if tracked.policy.observe:
-            return "the profile says observe: nothing is sent"
-        if not self.leading:
-            return "another companion leads: ask that one"
-        if tracked.edge is not None and tracked.edge.up is False:
-            return (
-                f"edge {tracked.edge.name} is down ({tracked.edge.reason}), and Asterisk would end the call"
-            )
-        return ""
-
-    async def _outcome(
-        self, tracked: TrackedCall, reported: asyncio.Future[tuple[RefreshOutcome, str]]
-    ) -> tuple[RefreshOutcome, str]:
-        """What came of an operator's refresh, as far as can be said while the operator waits."""
-        await asyncio.wait({reported}, timeout=OPERATOR_WAITS)
-        if reported.done():
-            return reported.result()
-        (reply,) = await self._records([tracked])
-        if reported.done():
-            return reported.result()
-        seen = self.evidence.seen(tracked, reply)
-        outcome, reason = RefreshOutcome.UNKNOWN, f"no response yet: {why_not(reply, seen)}"
-        attempt = tracked.attempt
-        if attempt is not None and attempt.reported is reported:
-            if tracked.current_session().sent is None:
-                self.evidence.close_attempt(tracked, outcome, reason)
-            else:
-                attempt.reported = None  # the session follows it to its end
-        return outcome, reason
+                self.schedule(tracked)
 
     # Calls whose time has come
 
@@ -323,7 +248,7 @@ class TimerDriver:
             standing = tracked.current_session()
             tracked.active, action = session.due(standing, now)
             if action is None:
-                self._schedule(tracked)
+                self.schedule(tracked)
             else:
                 due.append(PendingAction(tracked, standing, action))
         for some in _batches(due):
@@ -336,7 +261,7 @@ class TimerDriver:
         for tracked in tracked_calls:
             tracked.busy = True
         try:
-            replies = await self._records(tracked_calls)
+            replies = await self.records(tracked_calls)
             for tracked, reply in zip(tracked_calls, replies, strict=True):
                 before = tracked.since
                 if isinstance(reply, Found):
@@ -348,7 +273,7 @@ class TimerDriver:
             for tracked in tracked_calls:
                 tracked.busy = False
                 if not tracked.gone:
-                    self._schedule(tracked)
+                    self.schedule(tracked)
 
     async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
@@ -359,14 +284,14 @@ class TimerDriver:
             while due or polls:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
-                await self._sender.together(sends)
+                await self.sender.together(sends)
                 if late := _late(sends):
                     self._tasks.spawn(self._expiry.count_media(late))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
                 polls = []
-        except Exception:  # noqa: BLE001  # calls must not die of our faults
+        except Exception:  # calls must not die of our faults
             for each in due:
                 if isinstance(each.action, Send) and each.tracked.attempt is None:
                     each.take_back(self._now() + RETRY)
@@ -375,27 +300,28 @@ class TimerDriver:
                 if standing.wake is not None:  # else it is off or over, and nothing makes it due
                     tracked.active = replace(standing, wake=self._now() + RETRY)
             self._metrics.faults.inc()
-            self._log.exception("internal_error", calls=len(tracked_calls))
+            self.log.exception("internal_error", calls=len(tracked_calls))
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
                 if not tracked.gone:
-                    self._schedule(tracked)
+                    self.schedule(tracked)
 
     async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
         """Where something was learned of peers: find out which of them each call is with."""
         unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
         if not self._learned or not unknown:
             return
-        for tracked, reply in zip(unknown, await self._records(unknown), strict=True):
+        for tracked, reply in zip(unknown, await self.records(unknown), strict=True):
             if isinstance(reply, Found):
                 tracked.far = reply.record.far
 
     def _moved(self, tracked: TrackedCall) -> None:
         if not tracked.busy:
-            self._schedule(tracked)
+            self.schedule(tracked)
 
-    def _schedule(self, tracked: TrackedCall) -> None:
+    def schedule(self, tracked: TrackedCall) -> None:
+        """Wake this call when its session wants it, or earlier to read what came of its refresh."""
         wake = tracked.current_session().wake
         attempt = tracked.attempt
         if attempt is not None and tracked.edge is not None:
@@ -405,7 +331,7 @@ class TimerDriver:
 
     async def _read(self, asks: list[TrackedCall], polls: list[TrackedCall]) -> list[PendingAction]:
         """Read records: a verdict for those that ask, news for those whose refresh is under way."""
-        replies = await self._records([*asks, *polls])
+        replies = await self.records([*asks, *polls])
         due: list[PendingAction] = []
         evidence = self.evidence
         for index, (tracked, reply) in enumerate(zip([*asks, *polls], replies, strict=True)):
@@ -415,7 +341,7 @@ class TimerDriver:
             asked = before.state is State.ASKING
             attempt = tracked.attempt
             # A call that asked once is read again at each poll: one line at level warning is enough.
-            log = self._log.warning if index < len(asks) else self._log.debug
+            log = self.log.warning if index < len(asks) else self.log.debug
             action = evidence.decide(tracked, reply, log) if asked else evidence.apply_record(tracked, reply)
             if action is not None:
                 due.append(PendingAction(tracked, before, action))
@@ -426,7 +352,7 @@ class TimerDriver:
                 attempt.polls += 1
         return due
 
-    async def _records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
+    async def records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
         by_edge: dict[EdgeClient | None, list[TrackedCall]] = {}
         for tracked in tracked_calls:
@@ -443,7 +369,7 @@ class TimerDriver:
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("internal_error", exc_info=error)
+        self.log.error("internal_error", exc_info=error)
 
 
 def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:

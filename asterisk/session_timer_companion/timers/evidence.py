@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from session_timer import Agreement, RefreshResponse, Side, session
@@ -175,11 +174,8 @@ class Evidence:
             self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
             tracked.dealt = request.ended
             return None
-        if request.method == "UPDATE" and Method.UPDATE_SDP not in standing.failed:
-            # What swallows the one swallows the other.
-            standing = replace(standing, failed=(*standing.failed, Method.UPDATE_SDP))
         tracked.active, action = session.timed_out(standing, self._now())
-        if isinstance(action, Send):
+        if not isinstance(action, Expire):
             self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
             tracked.dealt = request.ended
             self._log.warning("refresh_timed_out", call_id=tracked.call_id, method=request.method)

@@ -23,6 +23,9 @@ SELF_ENDING = 2 * ANSWER_TIME + 4
 The refresh may wait 32 seconds for its response, and so may the BYE that follows.
 """
 
+FEWEST_ATTEMPTS = 2
+"""Refreshes that time out before a session ends, if there is time: one may be lost by chance."""
+
 MOST_ATTEMPTS = 4
 """Refreshes per interval; a peer is not asked the same thing over and over (RFC 4028 section 10)."""
 
@@ -119,13 +122,20 @@ def left_at(session: Session, at: float) -> Session:
 def timed_out(session: Session, now: float) -> Step:
     """Our refresh passed the edge and timed out there.
 
-    A path may swallow one form and carry another, so the next form follows while there is time. The last one
-    that times out ends the session: this is the evidence.
+    A path that swallows UPDATE swallows it with SDP too, and may carry INVITE: that form follows at once. Then
+    a peer that is merely away for a while has until shortly before the deadline to come back. The last refresh
+    that times out there ends the session: this is the evidence.
     """
-    if session.sent is None or session.state is State.OVER:
+    if session.sent is None or session.deadline is None or session.state is State.OVER:
         return session, None
     if _has_time(session, now):
-        return _send(_without(session, session.method), Event.AGAIN, now)
+        if session.method is not Method.INVITE:
+            return _send(_without(session, Method.UPDATE, Method.UPDATE_SDP), Event.AGAIN, now)
+        last_round = session.deadline - 2 * session.policy.answer_time(session.interval)
+        if now < last_round:
+            return replace(session, state=after(session.state, Event.LATER), wake=last_round, sent=None), None
+        if now < session.deadline or session.attempts < FEWEST_ATTEMPTS:
+            return _send(session, Event.AGAIN, now)
     return _expire(session, Event.TIMED_OUT, Reason.UNANSWERED if is_ours(session.dialog) else Reason.SILENT)
 
 

@@ -319,6 +319,7 @@ async def test_a_reply_that_comes_in_pieces_is_read_to_its_end() -> None:
             writer.write(body[start : start + 1460])
             await writer.drain()
             await asyncio.sleep(0.002)
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

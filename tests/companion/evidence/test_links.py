@@ -7,12 +7,13 @@ side answered it 408 or 481, nothing newer has come, the channel still has the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from session_timer import Outcome, Side
+from session_timer_companion.timers.tracked_call import PendingAction
 from structlog.testing import capture_logs
 
 from tests.companion.fakes.fake_channel import Channel, Refresh
@@ -300,19 +301,17 @@ async def test_with_something_else_at_the_last_look(tmp_path: Path, what: str) -
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", OURS)
         await it.until(lambda: it.is_tracked(call))
-        seen: list[float] = []
+        expiry = it.tracker.driver._expiry
+        end, verdicts = expiry.together, list[float]()
 
-        def asked(question: dict[str, object]) -> None:
-            ours = it.edge.records[key(call)].ours if key(call) in it.edge.records else None
-            if question.get("records") and ours is not None and ours.outcome is Outcome.TIMED_OUT:
-                seen.append(it.now)
-                if len(seen) == 3:  # the verdict was at the second form's; this is the look after it
-                    it.edge.on_request = None
-                    asyncio.get_running_loop().call_soon(LAST_LOOKS[what], it, call)
+        async def with_something_else(due: Sequence[PendingAction]) -> None:
+            if due and not verdicts:
+                verdicts.append(it.now)
+                LAST_LOOKS[what](it, call)
+            await end(due)
 
-        it.edge.on_request = asked
-        await it.until(lambda: len(seen) >= 3, 60)
-        changed = it.now
-        await it.until_after(changed + 2)
+        expiry.together = with_something_else  # type: ignore[method-assign]
+        await it.until(lambda: bool(verdicts), 60)
+        await it.until_after(verdicts[0] + 2)
         assert it.alive(call)
         assert not it.asterisk.seen("Hangup")

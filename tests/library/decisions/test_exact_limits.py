@@ -132,7 +132,7 @@ def test_in_a_lab_with_short_intervals_a_form_has_a_sixth_of_the_interval() -> N
 
 def test_another_form_is_sent_only_if_it_can_be_answered_before_the_interval_is_over() -> None:
     held, _ = session.due(session.begin(UPDATES, 0.0, POLICY), DEADLINE)
-    assert session.timed_out(held, 1787.0)[1] == Send(Method.UPDATE_SDP)
+    assert session.timed_out(held, 1787.0)[1] == Send(Method.INVITE)
     assert isinstance(session.timed_out(held, 1787.1)[1], session.Expire)
 
 

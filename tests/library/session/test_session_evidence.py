@@ -29,7 +29,6 @@ from tests.library.session.sessions import (
     OURS,
     THEIRS,
     UPDATE,
-    UPDATE_SDP,
     begun,
     refreshing,
     refused,
@@ -90,35 +89,58 @@ def test_news_that_nobody_asked_for_is_no_verdict() -> None:
     assert session.timed_out(ours, 10.0) == session.under_way(ours, 10.0) == (ours, None)
 
 
-@pytest.mark.requirement("UAC-7.2-15", "REF-10-05", "D-02")
-def test_a_refresh_that_timed_out_at_the_edge_is_tried_in_another_form() -> None:
-    held, now, sent = refreshing(BY_UPDATE), 900.0, [UPDATE]
-    while held.state is State.REFRESHING:
-        now += 12.0
+def timed_out_to_the_end(held: session.Session, now: float) -> tuple[list[tuple[float, Send]], session.Action, float]:
+    """Every refresh from now on times out: when each left, and what came at last, when."""
+    sent: list[tuple[float, Send]] = []
+    while True:
+        now += held.policy.answer_time(held.interval)
         held, action = session.timed_out(held, now)
-        if isinstance(action, Send):
-            sent.append(action)
-    assert sent == [UPDATE, UPDATE_SDP, INVITE, INVITE]
-    assert held.failed == (Method.UPDATE, Method.UPDATE_SDP, Method.INVITE)
+        if action is None:
+            assert held.state is State.WAITING
+            held, action, now = woken(held)
+        if not isinstance(action, Send):
+            assert action is not None
+            return sent, action, now
+        sent.append((now, action))
+
+
+@pytest.mark.requirement("UAC-7.2-15", "REF-10-05", "D-02")
+def test_a_peer_that_is_away_for_a_while_has_until_the_deadline_to_come_back() -> None:
+    sent, action, now = timed_out_to_the_end(refreshing(BY_UPDATE), 900.0)
+    assert sent == [(912.0, INVITE), (DEADLINE - 24, INVITE), (DEADLINE - 12, INVITE)]
     assert action == Expire(Reason.UNANSWERED, hang_up=True)
-    assert now == 900 + MOST_ATTEMPTS * 12
+    assert now == DEADLINE
+
+
+@pytest.mark.requirement("UAC-7.2-15", "D-02")
+def test_a_2xx_in_the_last_round_saves_the_call() -> None:
+    held, _ = session.timed_out(refreshing(OURS), 912.0)
+    held, action, now = woken(held)
+    assert (action, now) == (INVITE, DEADLINE - 24)
+    assert session.refreshed(held, OURS, now + 1).state is State.OURS
 
 
 @pytest.mark.requirement("REF-10-04", "D-02")
 @pytest.mark.parametrize("interval", [90, 120, 180, 600, 1800, 86400])
-def test_a_peer_that_a_path_keeps_update_from_has_time_for_a_re_invite(interval: int) -> None:
-    """From 90 seconds up every form has its turn before the deadline of RFC 4028 section 10 ends the call."""
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("update", [True, False])
+def test_two_forms_time_out_before_a_session_ends_and_it_ends_before_its_interval(
+    interval: int, side: Side, update: bool
+) -> None:
+    """A path may swallow UPDATE: from 90 seconds up there is time for the re-INVITE too."""
     policy = Policy()
-    dialog = DialogTimer(Agreement(interval, Side.LOCAL), peer_allows_update=True)
-    held, action, now = woken(begun(dialog, policy))
-    for method in (Method.UPDATE, Method.UPDATE_SDP, Method.INVITE):
-        assert action == Send(method)
-        now += policy.answer_time(interval)
-        held, action = session.timed_out(held, now)
-    assert held.expires is not None
-    assert now < held.expires
-    assert 2 * policy.answer_time(interval) <= interval - policy.guard(interval) - interval / 2
-    assert now - policy.answer_time(interval) + policy.ringing_time(interval) < held.expires
+    held, action, now = woken(
+        begun(DialogTimer(Agreement(interval, side), peer_allows_update=update), policy)
+    )
+    if side is Side.REMOTE:
+        held, action = session.silent(held, now)
+    first = action
+    assert first == (UPDATE if update else INVITE)
+    assert now + policy.answer_time(interval) + policy.ringing_time(interval) < interval
+    sent, action, now = timed_out_to_the_end(held, now)
+    assert sent[0][1] == INVITE
+    assert isinstance(action, Expire)
+    assert interval - policy.guard(interval) <= now < interval
 
 
 @pytest.mark.requirement("REF-10-04")
