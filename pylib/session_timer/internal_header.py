@@ -10,6 +10,7 @@ a program with the key wrote it for this very call.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from .dialog import Agreement, DialogTimer, Side
@@ -44,14 +45,7 @@ class InternalHeader:
 
     def encode(self, key: SharedKey, call_id: str) -> str:
         """The header's value, signed for the call with this Call-ID."""
-        agreed = self.agreement
-        parts = [str(agreed.interval), f"refresher={agreed.refresher}"] if agreed else ["0", "refresher=none"]
-        if agreed and agreed.one_sided:
-            parts.append("one-sided")
-        parts.append(f"allow={'UPDATE' if self.peer_allows_update else 'INVITE'}")
-        named = (("edge", self.edge), ("peer", self.peer), ("placed", self.placed or ""))
-        parts += [f"{name}={_quoted(value)}" for name, value in named if value]
-        text = ";".join((*parts, f"v={VERSION}"))
+        text = _text(self)
         return text + _SIGNED_BY + key.signature(_PURPOSE, call_id, text)
 
     @classmethod
@@ -80,6 +74,19 @@ class InternalHeader:
             peer=_unquoted(given.get("peer", "")),
             placed=Side(placed) if placed else None,
         )
+
+
+@lru_cache(256)
+def _text(header: InternalHeader) -> str:
+    """The value without its signature: the same for one call of a peer after the other."""
+    agreed = header.agreement
+    parts = [str(agreed.interval), f"refresher={agreed.refresher}"] if agreed else ["0", "refresher=none"]
+    if agreed and agreed.one_sided:
+        parts.append("one-sided")
+    parts.append(f"allow={'UPDATE' if header.peer_allows_update else 'INVITE'}")
+    named = (("edge", header.edge), ("peer", header.peer), ("placed", header.placed or ""))
+    parts += [f"{name}={_quoted(value)}" for name, value in named if value]
+    return ";".join((*parts, f"v={VERSION}"))
 
 
 # pjsip ends a row at "&" and at a lone CR, others at a quote they do not like: a name has none of these.

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 SHORTEST = 32
 """Characters. A key of so many, drawn at random from the 64 allowed ones, has 192 bits."""
@@ -17,6 +18,12 @@ SHORTEST = 32
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SIGNATURE_LENGTH = 32
 """Hexadecimal digits: 128 bits of SHA-256."""
+
+
+@lru_cache(4)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    """What every signature by this key begins with."""
+    return hmac.new(secret, digestmod=hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class SharedKey:
 
     def signature(self, purpose: str, *texts: str) -> str:
         """Sign `texts` for one purpose; 32 hexadecimal digits."""
-        signed = hmac.new(self._secret, digestmod=hashlib.sha256)
+        signed = _keyed(self._secret).copy()
         for text in (purpose, *texts):
             data = text.encode("utf-8", "surrogateescape")
             # The length goes first: else two texts could be read as two others.

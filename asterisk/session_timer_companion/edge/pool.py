@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,21 @@ class EdgePool:
                 if isinstance(copy, Found):
                     replies[index] = Copy(copy.record, copy.clocks)
         return replies
+
+    async def each(self, wanted: Sequence[tuple[EdgeClient | None, str]]) -> list[RecordReply]:
+        """The record of each, asked from its own edge; all edges are asked at the same time."""
+        by_edge: dict[EdgeClient | None, list[int]] = {}
+        for index, (edge, _) in enumerate(wanted):
+            by_edge.setdefault(edge, []).append(index)
+        found = await asyncio.gather(
+            *[self.records(edge, [wanted[index][1] for index in group]) for edge, group in by_edge.items()]
+        )
+        of = {
+            index: reply
+            for group, replies in zip(by_edge.values(), found, strict=True)
+            for index, reply in zip(group, replies, strict=True)
+        }
+        return [of[index] for index in range(len(wanted))]
 
     async def close(self) -> None:
         for edge in self._edges.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -30,14 +30,11 @@ from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
-from session_timer_companion.timers.scheduler import Scheduler
+from session_timer_companion.timers.scheduler import Scheduler, batches
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall, shared
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
-
-CALLS_PER_BATCH = 64
-"""Calls that are served together at most."""
 
 OVERDUE_SPREAD = 10.0
 """Seconds over which calls of unknown age are refreshed after a start without edge."""
@@ -192,14 +189,7 @@ class TimerDriver:
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""
         for tracked in tracked_calls:
-            tracked.since -= seconds
-            active = tracked.active
-            if active is not None:
-                wake = None if active.wake is None else active.wake - seconds
-                sent = None if active.sent is None else active.sent - seconds
-                tracked.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
-            if tracked.attempt is not None:
-                tracked.attempt.sent -= seconds
+            tracked.shift(seconds)
             if not tracked.busy and not tracked.gone:
                 self.schedule(tracked)
 
@@ -235,7 +225,7 @@ class TimerDriver:
         if self.leading:
             self._due(taken, [])
         else:
-            for some in _batches(taken):
+            for some in batches(taken):
                 self._tasks.spawn(self._stand_by(some))
         wait = self._queue.wait()
         if wait is not None:
@@ -251,9 +241,9 @@ class TimerDriver:
                 self.schedule(tracked)
             else:
                 due.append(PendingAction(tracked, standing, action))
-        for some in _batches(due):
+        for some in batches(due):
             self._tasks.spawn(self._serve(some, []))
-        for few in _batches(polls):
+        for few in batches(polls):
             self._tasks.spawn(self._serve([], few))
 
     async def _stand_by(self, tracked_calls: list[TrackedCall]) -> None:
@@ -285,7 +275,7 @@ class TimerDriver:
                 sends = [each for each in due if isinstance(each.action, Send)]
                 await self._find_peers([each.tracked for each in sends])
                 await self.sender.together(sends)
-                if late := _late(sends):
+                if late := [each.tracked for each in sends if each.may_be_the_last]:
                     self._tasks.spawn(self._expiry.count_media(late))
                 await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
@@ -354,34 +344,8 @@ class TimerDriver:
 
     async def records(self, tracked_calls: list[TrackedCall]) -> list[RecordReply]:
         """The record of each, asked from the edge that has it."""
-        by_edge: dict[EdgeClient | None, list[TrackedCall]] = {}
-        for tracked in tracked_calls:
-            by_edge.setdefault(tracked.edge, []).append(tracked)
-        found = await asyncio.gather(
-            *[self._edges.records(edge, [each.key for each in group]) for edge, group in by_edge.items()]
-        )
-        of = {
-            id(tracked): reply
-            for group, replies in zip(by_edge.values(), found, strict=True)
-            for tracked, reply in zip(group, replies, strict=True)
-        }
-        return [of[id(tracked)] for tracked in tracked_calls]
+        return await self._edges.each([(tracked.edge, tracked.key) for tracked in tracked_calls])
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
         self.log.error("internal_error", exc_info=error)
-
-
-def _late(sends: Sequence[PendingAction]) -> list[TrackedCall]:
-    """Those whose refresh may be the last one before a verdict."""
-    return [
-        each.tracked
-        for each in sends
-        if each.tracked.active is not None
-        and (each.tracked.active.attempts > 1 or each.tracked.active.state is State.PROBING)
-    ]
-
-
-def _batches(things: list[_Thing]) -> Iterator[list[_Thing]]:
-    for start in range(0, len(things), CALLS_PER_BATCH):
-        yield things[start : start + CALLS_PER_BATCH]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from session_timer_companion.timers.tracked_call import TrackedCall
 
@@ -19,6 +20,11 @@ SPARE = 1_000
 """Ticks that nobody waits for any more, and that are kept until there are more of them."""
 
 _NOBODY: tuple[int, list[TrackedCall]] = (0, [])
+
+CALLS_PER_BATCH = 64
+"""Calls that are served together at most."""
+
+_Thing = TypeVar("_Thing")
 
 
 class Scheduler:
@@ -104,3 +110,9 @@ class Scheduler:
                             self.put(tracked, now + AFTER_A_FAULT)
         if self._running:
             self._arm()
+
+
+def batches(things: list[_Thing]) -> Iterator[list[_Thing]]:
+    """What is due together, in groups that one task serves."""
+    for start in range(0, len(things), CALLS_PER_BATCH):
+        yield things[start : start + CALLS_PER_BATCH]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from session_timer import DialogTimer, Policy, session
-from session_timer.session import Method, Session
+from session_timer.session import Method, Session, State
 
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import calls
@@ -124,6 +124,40 @@ class TrackedCall:
         """Where its refresh lies in the time over which refreshes are spread."""
         return place(self.key)
 
+    def take_up(self, found: Found, now: float) -> bool:
+        """Begin from this record; False if its clock is not known, so that its interval counts from `now`."""
+        record = found.record
+        at = found.clocks.ours(record.clock, record.at)
+        self.since = now if at is None else min(now, at)
+        self.refreshes = record.refreshes
+        self.dealt = record.ours.ended if record.ours else None
+        self.far = record.far
+        self.dialog = shared(record.dialog)
+        return at is not None
+
+    def shift(self, seconds: float) -> None:
+        """Everything of this call is so much older than we thought."""
+        self.since -= seconds
+        active = self.active
+        if active is not None:
+            wake = None if active.wake is None else active.wake - seconds
+            sent = None if active.sent is None else active.sent - seconds
+            self.active = replace(active, since=active.since - seconds, wake=wake, sent=sent)
+        if self.attempt is not None:
+            self.attempt.sent -= seconds
+
+    def why_not_now(self) -> str:
+        """Why a refresh that an operator asks for is not sent now; empty if it is."""
+        if self.gone:
+            return "the call has ended"
+        if self.attempt is not None or self.current_session().sent is not None:
+            return "another refresh of this call is under way"
+        if self.policy.observe:
+            return "the profile says observe: nothing is sent"
+        if self.edge is not None and self.edge.up is False:
+            return f"edge {self.edge.name} is down ({self.edge.reason}), and Asterisk would end the call"
+        return ""
+
     def rest(self, waiting: Session) -> None:
         """Keep a session that a 2xx has just begun anew."""
         self.dialog = waiting.dialog
@@ -138,6 +172,12 @@ class PendingAction:
     tracked: TrackedCall
     before: Session
     action: session.Action
+
+    @property
+    def may_be_the_last(self) -> bool:
+        """Whether a verdict may follow this refresh."""
+        active = self.tracked.active
+        return active is not None and (active.attempts > 1 or active.state is State.PROBING)
 
     def take_back(self, wake: float) -> None:
         """Nothing left: the session is as it was, unless a refresh of the peer has moved it on."""

@@ -218,25 +218,17 @@ class Branch(NamedTuple):
                 return Aim(*json.loads(kept))
         return None
 
-    def has_responded(self, to_tag: str) -> bool:
-        """Whether the last final response that passed on this branch came from whoever has this tag."""
-        return self._responded()[1] == to_tag
+    def note_response(self, to_tag: str) -> int | None:
+        """A final response of whoever has this tag passes.
 
-    def note_response(self, to_tag: str) -> int:
-        """A final response passes: the next one with this tag is a copy of it.
-
-        Returns how many have been noted on this branch before.
+        Returns how many others have passed on this branch before it; None if it is a copy of the last one.
         """
-        earlier = self._responded()[0]
-        ksr.remember(_RESPONDED + self.number, json.dumps((earlier + 1, to_tag)))
-        return earlier
-
-    def _responded(self) -> tuple[int, str | None]:
-        kept = ksr.recall(_RESPONDED + self.number)
-        if not kept:
-            return 0, None
-        earlier, to_tag = json.loads(kept)
-        return earlier, to_tag
+        earlier, _, last = ksr.recall(_RESPONDED + self.number).partition(" ")
+        if earlier and last == to_tag:
+            return None
+        number = int(earlier or 0)
+        ksr.remember(_RESPONDED + self.number, f"{number + 1} {to_tag}")
+        return number
 
 
 def peer_name() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 from session_timer import Record, RecordError
@@ -31,8 +30,23 @@ MOST_LEARNED = 7200
 At = tuple[float, str]
 """Monotonic seconds, and the name of the clock they were read from."""
 
-_decode = lru_cache(64)(Record.decode)
-"""The routes of one message read the same record, one after the other."""
+_MOST_KNOWN = 64
+
+_known: dict[str, Record] = {}
+"""Records by their text: the routes of one message read the same one, or what they wrote themselves."""
+
+
+def _decode(text: str) -> Record:
+    """Read a record. Raises `RecordError`."""
+    record = _known.get(text)
+    return record if record is not None else _remember(text, Record.decode(text))
+
+
+def _remember(text: str, record: Record) -> Record:
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[text] = record
+    return record
 
 
 def _readable(dialog: str, text: str, *, log: bool) -> Record | None:
@@ -106,6 +120,7 @@ class Records:
         A record that says what the companion may not know yet is `changed`, and listed for it.
         """
         text = record.encode()
+        _remember(text, record)
         if not ksr.table_set(RECORDS, dialog, text, lifetime):
             # What stands there shows no news, and would be taken for proof that there was none.
             self.remove(dialog)

@@ -100,10 +100,8 @@ class Responses:
             self._forget(waiting, waiting.to_tag)
             return
         to_tag = ksr.pv("$tt")
-        if code >= 300:
-            if branch.has_responded(to_tag):
-                return
-            branch.note_response(to_tag)
+        if code >= 300 and branch.note_response(to_tag) is None:
+            return
         if code == 422 and waiting.found is Found.BEGINS:
             branch_memory.add_refused(Refused(branch.number, ksr.row("Min-SE") or ""))
         try:
@@ -187,11 +185,10 @@ class Responses:
         found = transaction.waiting.found
         if transaction.record is not None:
             return (Standing.BEGUN_EARLY if found is Found.BEGINS else Standing.GOES_ON), 0
-        again, earlier = False, 0
+        earlier: int | None = 0
         if code < 300 and found is not Found.KNOWN:
-            again = branch.has_responded(transaction.to_tag)
-            if not again:
-                earlier = branch.note_response(transaction.to_tag)
+            earlier = branch.note_response(transaction.to_tag)
+        again, earlier = earlier is None, earlier or 0
         if (found is Found.KNOWN or again) and not self._edge.records.text(transaction.dialog):
             return Standing.OVER, earlier
         if found is not Found.BEGINS:

@@ -122,9 +122,9 @@ def left_at(session: Session, at: float) -> Session:
 def timed_out(session: Session, now: float) -> Step:
     """Our refresh passed the edge and timed out there.
 
-    A path that swallows UPDATE swallows it with SDP too, and may carry INVITE: that form follows at once. Then
-    a peer that is merely away for a while has until shortly before the deadline to come back. The last refresh
-    that times out there ends the session: this is the evidence.
+    A path that swallows UPDATE swallows it with SDP too, and may carry INVITE: that form follows at once.
+    Then a peer that is merely away for a while has until shortly before the deadline to come back. The last
+    refresh that times out there ends the session: this is the evidence.
     """
     if session.sent is None or session.deadline is None or session.state is State.OVER:
         return session, None

@@ -89,7 +89,9 @@ def test_news_that_nobody_asked_for_is_no_verdict() -> None:
     assert session.timed_out(ours, 10.0) == session.under_way(ours, 10.0) == (ours, None)
 
 
-def timed_out_to_the_end(held: session.Session, now: float) -> tuple[list[tuple[float, Send]], session.Action, float]:
+def timed_out_to_the_end(
+    held: session.Session, now: float
+) -> tuple[list[tuple[float, Send]], session.Action, float]:
     """Every refresh from now on times out: when each left, and what came at last, when."""
     sent: list[tuple[float, Send]] = []
     while True:
