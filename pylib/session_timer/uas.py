@@ -86,6 +86,11 @@ def _refresher(request: RefreshRequest, policy: Policy, current: Agreement | Non
 
 def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
     """No timer is on the wire: refresh alone where the peer knows none, do nothing where it wants none."""
-    if not policy.one_sided or known.peer_supports:
+    if not policy.one_sided:
+        return None
+    if known.agreement is not None and policy.keep_after_bare_2xx:
+        # Some stacks leave the timer out of a hold, and go on counting by what was agreed before.
+        return Agreement.private(known.agreement.interval)
+    if known.peer_supports:
         return None
     return Agreement.private(policy.default_expires)

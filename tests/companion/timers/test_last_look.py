@@ -22,7 +22,7 @@ def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -
 
     def asked(question: dict[str, Any]) -> None:
         ours = it.edge.records[key(call)].ours
-        timed_out = ours is not None and ours.outcome is Outcome.TIMED_OUT
+        timed_out = ours is not None and ours.method == "INVITE" and ours.outcome is Outcome.TIMED_OUT
         if key(call) in question.get("records", []) and timed_out:
             it.edge.on_request = None
             asyncio.get_running_loop().call_soon(happens)

@@ -195,9 +195,20 @@ def test_without_support_and_without_session_expires_nothing_shows() -> None:
 @pytest.mark.requirement("UAS-9-19", "G-06")
 def test_a_bare_2xx_to_a_peer_that_knows_timers_switches_them_off() -> None:
     running = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True)
-    decision = accepted(asks(None, supports=False), POLICY, running)
+    by_the_letter = Policy(keep_after_bare_2xx=False)
+    decision = accepted(asks(None, supports=False), by_the_letter, running)
     assert decision.session_expires is None
     assert decision.dialog.agreement is None
+
+
+@pytest.mark.requirement("UAS-9-19", "G-06")
+@pytest.mark.parametrize("refresher", list(Side))
+def test_a_peer_that_leaves_the_timer_out_of_a_hold_is_refreshed_alone(refresher: Side) -> None:
+    """It goes on counting by what was agreed before, and would end the call."""
+    running = DialogTimer(Agreement(90, refresher), peer_supports=True)
+    decision = accepted(asks(None, supports=False), POLICY, running)
+    assert decision.session_expires is None
+    assert decision.dialog.agreement == Agreement.private(90)
 
 
 @pytest.mark.requirement("UAS-9-18", "UAS-9-20")
