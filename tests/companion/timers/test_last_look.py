@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from session_timer import Outcome
+from session_timer_companion.timers.tracked_call import PendingAction
 
 from tests.companion.fakes.fake_channel import Channel
 from tests.companion.fakes.virtual_time import in_virtual_time
@@ -17,17 +15,18 @@ from tests.companion.fakes.world import Agreement, Side, World, key, silence, wo
 THEIRS = Agreement(12, Side.REMOTE)
 
 
-def after_the_verdict(it: World, call: Channel, happens: Callable[[], object]) -> None:
-    """Let it happen right after the record was read that the verdict stands on."""
+def after_the_verdict(it: World, happens: Callable[[], object]) -> None:
+    """Let it happen between the verdict and the last look."""
+    expiry = it.tracker.driver._expiry
+    end = expiry.together
 
-    def asked(question: dict[str, Any]) -> None:
-        ours = it.edge.records[key(call)].ours
-        timed_out = ours is not None and ours.method == "INVITE" and ours.outcome is Outcome.TIMED_OUT
-        if key(call) in question.get("records", []) and timed_out:
-            it.edge.on_request = None
-            asyncio.get_running_loop().call_soon(happens)
+    async def late(due: Sequence[PendingAction]) -> None:
+        if due:
+            expiry.together = end  # type: ignore[method-assign]
+            happens()
+        await end(due)
 
-    it.edge.on_request = asked
+    expiry.together = late  # type: ignore[method-assign]
 
 
 @pytest.mark.requirement("REF-10-07", "REF-10-02")
@@ -36,7 +35,7 @@ async def test_a_refresh_after_the_verdict_saves_the_call(tmp_path: Path) -> Non
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
         await it.until(lambda: it.is_tracked(call))
-        after_the_verdict(it, call, lambda: it.edge.refresh(key(call)))
+        after_the_verdict(it, lambda: it.edge.refresh(key(call)))
         await it.until(lambda: it.confirmed(call) == 1)
         began = it.now
         await it.until_after(began + 5)
@@ -54,7 +53,7 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
         call = it.call("call-1", THEIRS)
         await it.until(lambda: it.is_tracked(call))
         other = Channel(call.name, "1.2", "another call")
-        after_the_verdict(it, call, lambda: it.asterisk.channels.update({call.name: other}))
+        after_the_verdict(it, lambda: it.asterisk.channels.update({call.name: other}))
         await it.until(lambda: not it.is_tracked(call))
         assert it.asterisk.channels[call.name] is other
         assert not it.asterisk.seen("Hangup")
@@ -66,7 +65,7 @@ async def test_an_edge_that_falls_silent_after_the_verdict_leaves_it_open(tmp_pa
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
         await it.until(lambda: it.is_tracked(call))
-        after_the_verdict(it, call, lambda: setattr(it.edge, "silent", True))
+        after_the_verdict(it, lambda: setattr(it.edge, "silent", True))
         began = it.now
         await it.until_after(began + 40)
         assert it.alive(call)

@@ -46,7 +46,7 @@ async def test_a_call_answered_while_asterisk_is_slow_is_armed_when_it_answers(t
 async def test_a_start_before_a_slow_asterisk_reads_its_calls_again(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         call = it.call("call-1", OURS, age=1.0)
-        it.asterisk.on_action = lambda action: b"" if action.name == "Getvar" else None
+        it.asterisk.on_action = lambda action: b"" if action["Channel"] else None
         starting = asyncio.create_task(it.start())
         await it.until(lambda: len(it.asterisk.seen("CoreShowChannels")) == 2)
         assert not it.is_tracked(call)
