@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,7 +30,9 @@ from session_timer.config.file import parse
 
 from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
 from session_timer_companion.ami.errors import AmiAccountError
-from session_timer_companion.environment import overlay
+
+ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
+"""`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
 
 _AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
 """A section without any key, as in the part that the edge shares."""
@@ -159,7 +161,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     problems: list[Problem] = []
     shared = Config()
     if isinstance(data, dict):
-        overlay(data, environment, problems)
+        _overlay(data, environment, problems)
     try:
         shared = validate(data, source)
     except ConfigError as error:
@@ -238,7 +240,7 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> H
     problems: list[Problem] = []
     section: object = None
     if isinstance(data, dict):
-        overlay(data, environment, problems)
+        _overlay(data, environment, problems)
         section = data.get("companion")
     given = section.get("http") if isinstance(section, dict) else None
     try:
@@ -257,6 +259,37 @@ def _read(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     data = parse(text, str(path))
     return {} if data is None else data
+
+
+def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """Set what the environment overrides, in place."""
+    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
+        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if not isinstance(data.get("companion"), dict):
+            data["companion"] = {}
+        try:
+            value = parse(environment[variable], variable)
+        except ConfigError:
+            value = environment[variable]
+        if not _set(data["companion"], steps, value):
+            problems.append(Problem(f"${variable}", "names no place in the companion section"))
+
+
+def _set(inside: object, steps: list[str], value: object) -> bool:
+    first, *rest = steps
+    if isinstance(inside, list) and first.isdecimal() and int(first) < len(inside):
+        if rest:
+            return _set(inside[int(first)], rest, value)
+        inside[int(first)] = value
+        return True
+    if isinstance(inside, dict) and first:
+        if rest:
+            if inside.get(first) is None:
+                inside[first] = {}
+            return _set(inside[first], rest, value)
+        inside[first] = value
+        return True
+    return False
 
 
 def _companion(
