@@ -146,6 +146,10 @@ bench-companion: .venv/installed images ## what the companion costs, and 2,000 r
 pictures: demo ## play the demo and keep its ladders as the docs' pictures
 	@cp out/demo/act-*.svg docs/images/
 
+.PHONY: page-picture
+page-picture: .venv/installed images ## the companion's page in a real Chromium, as the docs' pictures
+	@$(PYTHON) -m tests.docs.page_picture
+
 .PHONY: explained
 explained: .venv/installed ## the example of docs/how-to/explain.md: its capture, its text and its picture
 	@$(PYTHON) -m tests.docs.explained

@@ -8,6 +8,9 @@ from typing import TypedDict
 NO_CALL = "no call with the Call-ID"
 """How the body begins that says there is none: 404 alone any program says."""
 
+NO_PROFILE = "no profile is called"
+"""The same for a peer."""
+
 
 class RefreshOutcome(StrEnum):
     """How a refresh of ours can end."""
@@ -29,6 +32,12 @@ class ShownSession(TypedDict):
     asterisk: str
     call_id: str
     channel: str
+    peer: str
+    """The profile that it is held to; empty: the general settings."""
+    numbers: str
+    """The numbers of both parties, as far as Asterisk knows them."""
+    held: str
+    """Why nothing is done for it; empty: it is."""
     edge: str | None
     """The edge its record is asked from; null where Asterisk faces the carrier itself."""
     state: str
@@ -46,6 +55,52 @@ class ShownSession(TypedDict):
     refused: list[int]
     last: str
     """What happened last, in a few words; empty: nothing since the call was answered."""
+
+
+class LoggedEvent(TypedDict):
+    """Something that happened to a call."""
+
+    at: str
+    """UTC, as ISO 8601 writes it, by this host's clock."""
+    ago: float
+    """Seconds."""
+    event: str
+    """The identifier that the log has too."""
+    text: str
+    """What it means, for a person."""
+    details: dict[str, str]
+    times: int
+    """How often it happened in a row; `at` is the last time."""
+    notable: bool
+    """It was worth a warning."""
+
+
+class CallHistory(TypedDict):
+    """What happened to one call, that is tracked or was."""
+
+    asterisk: str
+    call_id: str
+    channel: str
+    peer: str
+    numbers: str
+    ended: float | None
+    """Seconds since it is no longer tracked; null: it is."""
+    why: str
+    """Why it is no longer tracked."""
+    refreshes: int
+    events: list[LoggedEvent]
+    """The oldest first."""
+
+
+class ActionReport(TypedDict):
+    """What came of what an operator asked for one call."""
+
+    asterisk: str
+    call_id: str
+    channel: str
+    done: bool
+    reason: str
+    """Why not; empty where it was done."""
 
 
 class RefreshReport(TypedDict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 import sys
@@ -10,21 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from session_timer import ConfigError
 
 from session_timer_companion import __version__
-from session_timer_companion.config import Configuration, http_settings, load
+from session_timer_companion.printable import printable
 
 # What one command alone needs, such as the HTTP server, is imported where it is used: a command that a person
 # types should answer at once.
 if TYPE_CHECKING:
+    from session_timer_companion.api import ActionReport
+    from session_timer_companion.config import Configuration
     from session_timer_companion.doctor.finding import Finding
     from session_timer_companion.http.client import Client
-
-T = TypeVar("T")
 
 DEFAULT_CONFIG = Path("/etc/session-timer/session-timer.yaml")
 
@@ -42,7 +43,32 @@ url_option = click.option(
     envvar="SESSION_TIMER_URL",
     help="Where the companion answers, if not where the configuration says: http://127.0.0.1:8080",
 )
+token_option = click.option(
+    "--token-file",
+    "token_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SESSION_TIMER_TOKEN_FILE",
+    help="A file whose first line is the companion's token, if not the one of the configuration.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that asks the running companion: where it is, and the token that it wants."""
+
+    @functools.wraps(command)
+    def with_client(
+        *args: object, config: Path, url: str | None, token_file: Path | None, **words: object
+    ) -> None:
+        from session_timer_companion.http.client import ClientError  # noqa: PLC0415
+
+        try:
+            command(_client(config, url, token_file), *args, **words)
+        except ClientError as error:
+            click.echo(f"session-timer: {error}", err=True)
+            sys.exit(1)
+
+    return config_option(url_option(token_option(with_client)))
 
 
 BROKEN = 78
@@ -51,6 +77,8 @@ BROKEN = 78
 
 def read_or_exit(config: Path, status: int = 1) -> Configuration:
     """The configuration, or every problem of it on standard error and this exit status."""
+    from session_timer_companion.config import load  # noqa: PLC0415
+
     try:
         return load(config)
     except ConfigError as error:
@@ -74,6 +102,7 @@ def run(config: Path) -> None:
     # structlog would import it, for the console of a developer: a fifth of the time that a start takes.
     with _hidden("rich"):
         from session_timer_companion import companion, logs, service  # noqa: PLC0415
+        from session_timer_companion.config import load  # noqa: PLC0415
 
     configuration = read_or_exit(config, BROKEN)
     log = configuration.settings.log
@@ -140,14 +169,13 @@ def doctor(config: Path, endpoints: Sequence[str], listen: float, *, quiet: bool
 
 
 @main.command()
-@config_option
-@url_option
+@asks
 @json_option
-def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
+def sessions(client: Client, *, as_json: bool) -> None:
     """The tracked calls, most urgent first."""
     from session_timer_companion.terminal import tables  # noqa: PLC0415
 
-    found = _asked(config, url, lambda client: client.sessions())
+    found = client.sessions()
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -158,14 +186,13 @@ def sessions(config: Path, url: str | None, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("call_id", metavar="CALL-ID")
-@config_option
-@url_option
+@asks
 @json_option
-def show(call_id: str, config: Path, url: str | None, *, as_json: bool) -> None:
+def show(client: Client, call_id: str, *, as_json: bool) -> None:
     """All that is known of one call."""
     from session_timer_companion.terminal import tables  # noqa: PLC0415
 
-    found = _asked(config, url, lambda client: client.session(call_id))
+    found = client.session(call_id)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -175,32 +202,47 @@ def show(call_id: str, config: Path, url: str | None, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("call_id", metavar="CALL-ID")
-@config_option
-@url_option
+@asks
 @json_option
-def refresh(call_id: str, config: Path, url: str | None, *, as_json: bool) -> None:
-    """Refresh one call now, and wait for what the edge's record says of it.
-
-    Exit status 0: the peer confirmed it; 1: not.
-    """
+def log(client: Client, call_id: str, *, as_json: bool) -> None:
+    """What happened to one call, also for a while after it ended."""
     from session_timer_companion.terminal import tables  # noqa: PLC0415
 
-    reports = _asked(config, url, lambda client: client.refresh(call_id))
+    found = client.log(call_id)
     if as_json:
-        click.echo(json.dumps(reports, indent=2))
-    else:
-        for line in tables.refresh_lines(reports):
-            click.echo(line)
-    sys.exit(any(report["outcome"] != "confirmed" for report in reports))
+        click.echo(json.dumps(found, indent=2))
+        return
+    for each in found:
+        tables.terminal(tables.WIDE).print(tables.history_table(each))
 
 
 @main.command()
-@config_option
-@url_option
-def resume(config: Path, url: str | None) -> None:
-    """Release the brake: calls may be hung up again. Look first at why there were so many."""
-    was_on = _asked(config, url, lambda client: client.resume())
-    click.echo("the brake is released" if was_on else "the brake was not on")
+@click.argument("call_id", metavar="[CALL-ID]", required=False)
+@click.option("--peer", help="Refresh every call of this profile instead, one after the other.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.01, 50),
+    default=1.0,
+    show_default=True,
+    help="With --peer: refreshes a second.",
+)
+@asks
+@json_option
+def refresh(client: Client, call_id: str | None, peer: str | None, rate: float, *, as_json: bool) -> None:
+    """Refresh one call now, or those of a peer, and wait for what the edge's record says of it.
+
+    Exit status 0: the peer confirmed every one; 1: not. Ctrl-C stops those that have not been sent yet.
+    """
+    from session_timer_companion.terminal import tables  # noqa: PLC0415
+
+    if (call_id is None) == (peer is None):
+        raise click.UsageError("Name a CALL-ID, or a profile with --peer.")
+    failed = False
+    for report in client.refresh(call_id) if call_id is not None else client.refresh_peer(peer or "", rate):
+        failed = failed or report["outcome"] != "confirmed"
+        lines = [json.dumps(report)] if as_json else tables.refresh_lines([report], with_call_id=bool(peer))
+        click.echo("\n".join(lines))
+    sys.exit(failed)
 
 
 @main.command("make-key")
@@ -221,8 +263,46 @@ def make_key(file: Path) -> None:
 
 
 @main.command()
-@config_option
-@url_option
+@asks
+def pause(client: Client) -> None:
+    """Send nothing and hang nobody up until `resume`. Peers may end calls that nobody refreshes."""
+    changed = client.hold("pause")
+    click.echo("paused: nothing is sent, nobody is hung up" if changed else "it was paused already")
+
+
+@main.command()
+@click.argument("call_id", metavar="[CALL-ID]", required=False)
+@asks
+def resume(client: Client, call_id: str | None) -> None:
+    """Go on after `pause`, and release the brake; with a Call-ID: take the exclusion of that call back."""
+    if call_id is not None:
+        _done(client.act(call_id, "resume"), "goes on")
+    click.echo("it goes on" if client.hold("resume") else "nothing was held back")
+
+
+@main.command()
+@click.argument("call_id", metavar="CALL-ID")
+@asks
+def exclude(client: Client, call_id: str) -> None:
+    """Do nothing for one call: no refresh, no hang-up, until `resume CALL-ID` or a restart."""
+    _done(client.act(call_id, "exclude"), "excluded")
+
+
+@main.command()
+@click.argument("call_id", metavar="CALL-ID")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@asks
+def hangup(client: Client, call_id: str, *, yes: bool) -> None:
+    """Hang one call up, because you say so. Its CDR says that an operator did."""
+    for each in client.session(call_id):
+        click.echo(f"{printable(each['channel'])}  {printable(each['numbers'])}".rstrip())
+    if not yes:
+        click.confirm("Hang up?", abort=True)
+    _done(client.act(call_id, "hangup"), "hung up")
+
+
+@main.command()
+@asks
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 60),
@@ -231,11 +311,10 @@ def make_key(file: Path) -> None:
     help="Seconds between pictures.",
 )
 @click.option("--once", is_flag=True, help="One picture, then leave.")
-def watch(config: Path, url: str | None, interval: float, *, once: bool) -> None:
+def watch(client: Client, interval: float, *, once: bool) -> None:
     """Follow the calls on the whole screen, with a bar for the time left to each one's next step."""
     from session_timer_companion.terminal import live_view, tables  # noqa: PLC0415
 
-    client = _client(config, url)
     console = tables.terminal()
     if once:
         snapshot = live_view.look(client)
@@ -257,6 +336,15 @@ def explain(arguments: Sequence[str]) -> None:
     command.main(list(arguments), prog_name="session-timer explain")
 
 
+def _done(reports: Sequence[ActionReport], what: str) -> NoReturn:
+    """Say what came of it for each call; exit status 0 if it was done for all."""
+    for report in reports:
+        click.echo(
+            f"{printable(report['channel'])}: {what if report['done'] else printable(report['reason'])}"
+        )
+    sys.exit(not all(report["done"] for report in reports))
+
+
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
     """As if this package were not installed. One that is in use already stays."""
@@ -270,24 +358,21 @@ def _hidden(package: str) -> Iterator[None]:
         del sys.modules[package]
 
 
-def _client(config: Path, url: str | None) -> Client:
+def _client(config: Path, url: str | None, token_file: Path | None) -> Client:
     from session_timer_companion.http.client import Client, address  # noqa: PLC0415
+    from session_timer_companion.http.settings import http_settings, token_of  # noqa: PLC0415
 
-    if url is not None:
-        return Client(url)
+    given = None
     try:
-        return Client(address(http_settings(config)))
+        if token_file is not None:
+            given = token_of(token_file)
+        if url is not None:
+            return Client(url, token=given)
+        settings, token = http_settings(config)
+        return Client(address(settings), token=given or token)
     except ConfigError as error:
         click.echo(str(error), err=True)
         click.echo("or name the companion with --url http://127.0.0.1:8080", err=True)
-        sys.exit(1)
-
-
-def _asked(config: Path, url: str | None, question: Callable[[Client], T]) -> T:
-    from session_timer_companion.http.client import ClientError  # noqa: PLC0415
-
-    try:
-        return question(_client(config, url))
-    except ClientError as error:
+    except ValueError as error:
         click.echo(f"session-timer: {error}", err=True)
-        sys.exit(1)
+    sys.exit(1)

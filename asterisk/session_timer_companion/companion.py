@@ -11,9 +11,13 @@ import structlog
 
 from session_timer_companion.ami.client import AmiLoginError, AmiUnavailable
 from session_timer_companion.config import Configuration
+from session_timer_companion.control.actions import OperatorActions
+from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.history import History
+from session_timer_companion.events.hooks import Hooks
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.expiry import HangUpRules
@@ -43,6 +47,9 @@ class Companion:
         settings = configuration.settings
         self.configuration = configuration
         self.metrics = Metrics()
+        self.metrics.know(peer.name for peer in configuration.shared.peers)
+        kept = settings.history
+        self.operator = Operator(History(kept.events, kept.ended), Hooks(settings.hooks))
         self.edges = EdgePool(edge_clients(configuration))
         self.brake = HangUpBrake(
             lambda: self.configuration.settings.brake.allowed(
@@ -51,6 +58,7 @@ class Companion:
             self.metrics,
             structlog.get_logger(__name__),
         )
+        rules = HangUpRules(self.brake, settings.cdr_field)
         self.trackers = [
             CallTracker(
                 account,
@@ -58,12 +66,14 @@ class Companion:
                 key=configuration.key,
                 edges=self.edges,
                 pace=settings.pace,
+                rules=rules,
                 learn_peers=settings.learn_peers,
-                rules=HangUpRules(self.brake, settings.cdr_field),
                 metrics=self.metrics,
+                operator=self.operator,
             )
             for account in settings.ami
         ]
+        self.actions = OperatorActions(self.trackers, self.operator.holds, rules, self.metrics)
         self.leadership = Leadership(
             self.edges,
             lambda: self.trackers,
@@ -112,6 +122,7 @@ class Companion:
     def reload(self, configuration: Configuration) -> None:
         """Hold calls that come from now on to new profiles; running timers go on as they are."""
         self.configuration = configuration
+        self.metrics.know(peer.name for peer in configuration.shared.peers)
         for tracker in self.trackers:
             tracker.config = configuration.shared
 
@@ -130,6 +141,8 @@ class Companion:
         calls = self.calls
         away = ", ".join(tracker.name for tracker in self.trackers if not tracker.ready)
         told = f"{calls} call{'s' * (calls != 1)} tracked"
+        if self.operator.holds.paused:
+            told += "; paused by an operator"
         if self.brake.on:
             told += "; the brake is on, no call is hung up"
         if not all(tracker.driver.leading for tracker in self.trackers):
@@ -145,6 +158,7 @@ class Companion:
         for tracker in self.trackers:
             await tracker.aclose()
         await self.edges.close()
+        await self.operator.hooks.aclose()
 
 
 def edge_clients(configuration: Configuration) -> list[EdgeClient]:

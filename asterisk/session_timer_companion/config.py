@@ -7,35 +7,28 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator
 from session_timer import Config, ConfigError, Problem, SharedKey, is_door_address, validate
-from session_timer.config.file import parse
 
-from session_timer_companion.ami.account import AmiAccount, FilePath, Host, Port
+from session_timer_companion.ami.account import AmiAccount
 from session_timer_companion.ami.errors import AmiAccountError
-
-ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
-"""`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
-
-_AsIfAbsent = BeforeValidator(lambda section: {} if section is None else section)
-"""A section without any key, as in the part that the edge shares."""
+from session_timer_companion.events.hook_settings import Hook
+from session_timer_companion.http.settings import Http, http_token
+from session_timer_companion.section import (
+    AS_IF_ABSENT,
+    FilePath,
+    Section,
+    overlay,
+    place_of,
+    read_file,
+    reason_of,
+)
 
 
 def _door(text: str) -> str:
@@ -47,38 +40,26 @@ def _door(text: str) -> str:
 _ACCOUNT = TypeAdapter(AmiAccount)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Http(_Section):
-    """`companion.http`: metrics, health and sessions, for this host only unless said otherwise."""
-
-    enabled: bool = True
-    host: Host = "127.0.0.1"
-    port: Port = 8080
-
-
-class Log(_Section):
+class Log(Section):
     """`companion.log`."""
 
     format: Literal["logfmt", "json"] = "logfmt"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class EdgePlace(_Section):
+class EdgePlace(Section):
     """`companion.edges[]`: one edge, and how its door is reached."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     """As the edge's own `edge.name` has it: internal headers name it."""
     door: Annotated[str, AfterValidator(_door)]
-    stand_ins: list[str] = []
+    stand_ins: list[str] = Field(default_factory=list)
     """Names of edges that replicate its records (DMQ)."""
     ca_file: FilePath | None = None
     """PEM file with the CA of an https door; none: the system's CAs."""
 
 
-class Brake(_Section):
+class Brake(Section):
     """`companion.brake`: more hang-ups than this are a fault of ours until a person has looked."""
 
     hangups_a_minute: Annotated[int, Field(ge=0)] = 60
@@ -95,21 +76,33 @@ class Brake(_Section):
         return min(self.hangups_a_minute, max(self.least, calls * self.percent / 100))
 
 
-class CompanionSettings(_Section):
+class KeptEvents(Section):
+    """`companion.history`: what is kept of what happened to calls, in memory."""
+
+    events: Annotated[int, Field(ge=0, le=200)] = 16
+    """Of each call, the last ones."""
+    ended: Annotated[int, Field(ge=0, le=100_000)] = 1_000
+    """Calls that are over, the last ones; as many again of those to which something notable happened."""
+
+
+class CompanionSettings(Section):
     """`companion`. Times are in seconds."""
 
     ami: Annotated[list[AmiAccount], Field(min_length=1)]
-    edges: list[EdgePlace] = []
+    edges: list[EdgePlace] = Field(default_factory=list)
     """None: the one of `edge.name` and `edge.door`."""
-    http: Annotated[Http, _AsIfAbsent] = Http()
-    log: Annotated[Log, _AsIfAbsent] = Log()
+    http: Annotated[Http, AS_IF_ABSENT] = Http()
+    log: Annotated[Log, AS_IF_ABSENT] = Log()
+    history: Annotated[KeptEvents, AS_IF_ABSENT] = KeptEvents()
+    hooks: list[Hook] = Field(default_factory=list)
+    """Who is told when a call is hung up or a peer refuses."""
     poll_interval: Annotated[float, Field(ge=0.1, le=60)] = 2.0
     """How often the edge's list of changes is read."""
     door_timeout: Annotated[float, Field(ge=0.05, le=10)] = 1.0
     """How long one reply of an edge may take."""
     pace: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Refreshes a second at most that one Asterisk is made to send."""
-    brake: Annotated[Brake, _AsIfAbsent] = Brake()
+    brake: Annotated[Brake, AS_IF_ABSENT] = Brake()
     learn_peers: bool = True
     """Refresh by re-INVITE for a day where UPDATE timed out at the edge and re-INVITE was answered."""
     cdr_field: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "session_timer"
@@ -151,17 +144,19 @@ class Configuration:
     key: SharedKey | None = None
     """That edge and companion share; None where no call comes through an edge."""
     edges: tuple[EdgePlace, ...] = ()
+    http_token: str | None = field(default=None, repr=False)
+    """What a request over HTTP must bring; None: nothing."""
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Configuration:
     """Read and check the file. Raises `ConfigError` with every problem found."""
     environment = os.environ if environment is None else environment
     source = str(path)
-    data = _read(path)
+    data = read_file(path)
     problems: list[Problem] = []
     shared = Config()
     if isinstance(data, dict):
-        _overlay(data, environment, problems)
+        overlay(data, environment, problems)
     try:
         shared = validate(data, source)
     except ConfigError as error:
@@ -172,13 +167,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         settings, holders = _companion(data.get("companion"), path, environment, problems)
     key: SharedKey | None = None
     edges: tuple[EdgePlace, ...] = ()
+    guard: str | None = None
     if settings is not None:
+        guard = http_token(settings.http, path, environment, problems)
         key = _key(shared, settings, path, environment, problems)
         edges = _edges(shared, settings, problems)
     if problems or settings is None:
         raise ConfigError(source, tuple(problems))
     # The section has been read; kept as it came, it would show its passwords.
-    return Configuration(replace(shared, companion={}), settings, holders, key, edges)
+    return Configuration(replace(shared, companion={}), settings, holders, key, edges, guard)
 
 
 def _edges(shared: Config, settings: CompanionSettings, problems: list[Problem]) -> tuple[EdgePlace, ...]:
@@ -233,65 +230,6 @@ def _key(
         return None
 
 
-def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> Http:
-    """Where the companion of this file is asked, read without any password. Raises `ConfigError`."""
-    environment = os.environ if environment is None else environment
-    data = _read(path)
-    problems: list[Problem] = []
-    section: object = None
-    if isinstance(data, dict):
-        _overlay(data, environment, problems)
-        section = data.get("companion")
-    given = section.get("http") if isinstance(section, dict) else None
-    try:
-        return Http.model_validate(given or {})
-    except ValidationError as error:
-        found = [Problem(_place(("http", *item["loc"])), _reason(item)) for item in error.errors()]
-        raise ConfigError(str(path), tuple(found)) from None
-
-
-def _read(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"cannot be read: {error.strerror}"),)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
-    data = parse(text, str(path))
-    return {} if data is None else data
-
-
-def _overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """Set what the environment overrides, in place."""
-    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
-        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        if not isinstance(data.get("companion"), dict):
-            data["companion"] = {}
-        try:
-            value = parse(environment[variable], variable)
-        except ConfigError:
-            value = environment[variable]
-        if not _set(data["companion"], steps, value):
-            problems.append(Problem(f"${variable}", "names no place in the companion section"))
-
-
-def _set(inside: object, steps: list[str], value: object) -> bool:
-    first, *rest = steps
-    if isinstance(inside, list) and first.isdecimal() and int(first) < len(inside):
-        if rest:
-            return _set(inside[int(first)], rest, value)
-        inside[int(first)] = value
-        return True
-    if isinstance(inside, dict) and first:
-        if rest:
-            if inside.get(first) is None:
-                inside[first] = {}
-            return _set(inside[first], rest, value)
-        inside[first] = value
-        return True
-    return False
-
-
 def _companion(
     section: object, path: Path, environment: Mapping[str, str], problems: list[Problem]
 ) -> tuple[CompanionSettings | None, tuple[Path | None, ...]]:
@@ -315,7 +253,7 @@ def _companion(
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
-        problems += [Problem(_place(item["loc"]), _reason(item)) for item in error.errors()]
+        problems += [Problem(place_of(item["loc"]), reason_of(item)) for item in error.errors()]
         return None, ()
     return settings, tuple(holders)
 
@@ -334,40 +272,11 @@ def _account(
         if account.tls is not None:
             account.tls.context()  # finds a CA file that cannot be read now, not at the first connection
     except ValidationError as error:
-        problems += [Problem(_place(("ami", index, *item["loc"])), _reason(item)) for item in error.errors()]
+        problems += [
+            Problem(place_of(("ami", index, *item["loc"])), reason_of(item)) for item in error.errors()
+        ]
     except AmiAccountError as error:
         problems.append(Problem(place, str(error)))
     else:
         return account, holder, problems
     return None, holder, problems
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    path = "companion"
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return path
-
-
-def _reason(item: ErrorDetails) -> str:
-    """Pydantic's finding in our words; the value itself is left out, it may be a secret."""
-    kind, context = item["type"], item.get("ctx", {})
-    match kind:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return "unknown key"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(context["error"])
-        case "too_short" | "too_long":
-            return f"expected at least {context.get('min_length', 1)} entry"
-        case "literal_error":
-            return f"expected {context['expected']}"
-        case "model_type" | "dataclass_type":
-            return "expected keys and values"
-        case "string_type":
-            return "expected text: put it between quotes"
-        case "string_pattern_mismatch":
-            return "only letters, digits, '.', '_' and '-' can be used"
-    message = str(item["msg"])
-    return re.sub(r"^Input should be (a |an )?", "expected ", message)

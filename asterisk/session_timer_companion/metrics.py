@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from session_timer.session import Method, Reason
 
 from session_timer_companion import __version__, logs
 from session_timer_companion.api import RefreshOutcome
+from session_timer_companion.events import hooks
 
 ACTIONS = ("hung_up", "reported", "media_flows")
 """What may follow when a session has expired."""
 
+OPERATOR_ACTIONS = ("refresh", "refresh_peer", "hang_up", "exclude", "include", "pause", "resume")
+
+GENERAL = "default"
+"""The profile's name where none matches and the general settings hold."""
+
+RESPONSE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
+"""Seconds, up to what the slowest transaction may take (RFC 3261 17.1)."""
+
 # Each counter would bring a second series with the time of its birth.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class OfPeer(NamedTuple):
+    """What was counted of one peer since the start."""
+
+    refreshes: dict[RefreshOutcome, int]
+    response: list[tuple[float, int]]
+    """Upper edges in seconds, and how many responses came within."""
+    ended: dict[str, int]
+    """Sessions that expired, by what followed (`ACTIONS`)."""
+    saved: int
+    swallowed: int
+    seen: int
 
 
 class Metrics:
@@ -20,6 +45,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._peers: set[str] = set()
         registry = self.registry
         Gauge("session_timer_build_info", "Always 1.", ["version"], registry=registry).labels(
             __version__
@@ -40,30 +66,35 @@ class Metrics:
         self._refreshes = Counter(
             "session_timer_refreshes",
             "Refreshes of ours, by how they ended.",
-            ["method", "outcome"],
+            ["peer", "method", "outcome"],
             registry=registry,
         )
-        for method in Method:
-            for outcome in RefreshOutcome:
-                self._refreshes.labels(method.name, str(outcome))
+        self.response = Histogram(
+            "session_timer_response_seconds",
+            "Time from a refresh of ours to its 2xx.",
+            ["peer"],
+            buckets=RESPONSE_BUCKETS,
+            registry=registry,
+        )
         self.swallowed = Counter(
             "session_timer_refreshes_swallowed",
             "Refreshes that AMI reported as Success and that never passed the edge.",
-            ["method"],
+            ["peer", "method"],
             registry=registry,
         )
         self.seen = Counter(
-            "session_timer_peer_refreshes", "Refreshes that the record showed.", registry=registry
+            "session_timer_peer_refreshes", "Refreshes that the record showed.", ["peer"], registry=registry
         )
         self.expiries = Counter(
-            "session_timer_expiries", "Sessions that expired.", ["reason", "action"], registry=registry
+            "session_timer_expiries",
+            "Sessions that expired.",
+            ["peer", "reason", "action"],
+            registry=registry,
         )
-        for reason in Reason:
-            for action in ACTIONS:
-                self.expiries.labels(str(reason), action)
         self.saved = Counter(
             "session_timer_hangups_avoided",
             "Silent peers that a probe showed to be alive.",
+            ["peer"],
             registry=registry,
         )
         self.margin = Histogram(
@@ -132,6 +163,29 @@ class Metrics:
             ["asterisk"],
             registry=registry,
         )
+        self.operator = Counter(
+            "session_timer_operator",
+            "What an operator has asked for.",
+            ["action"],
+            registry=registry,
+        )
+        for asked in OPERATOR_ACTIONS:
+            self.operator.labels(asked)
+        self.operator_pause = Gauge(
+            "session_timer_paused", "1 while an operator holds everything back.", registry=registry
+        )
+        self.learned = Gauge(
+            "session_timer_learned",
+            "Addresses of peers that swallow UPDATE and get re-INVITE for a day.",
+            ["asterisk"],
+            registry=registry,
+        )
+        self.excluded = Gauge(
+            "session_timer_excluded",
+            "Calls for which an operator holds everything back.",
+            registry=registry,
+        )
+        registry.register(hooks.COUNTED)
         registry.register(logs.LOST)
         self.faults = Counter(
             "session_timer_faults",
@@ -139,6 +193,56 @@ class Metrics:
             registry=registry,
         )
 
-    def ended(self, method: Method, outcome: RefreshOutcome) -> None:
+    def know(self, peers: Iterable[str]) -> None:
+        """Begin the series of these profiles, so that the first of each kind is an increase."""
+        peers = tuple(peers)
+        self._peers |= {GENERAL, *peers}
+        for peer in (GENERAL, *peers):
+            for method in Method:
+                for outcome in RefreshOutcome:
+                    self._refreshes.labels(peer, method.name, str(outcome))
+                self.swallowed.labels(peer, method.name)
+            for reason in Reason:
+                for action in ACTIONS:
+                    self.expiries.labels(peer, str(reason), action)
+            self.saved.labels(peer)
+            self.seen.labels(peer)
+            self.response.labels(peer)
+
+    def peers(self) -> set[str]:
+        """The peers of which anything is known."""
+        return set(self._peers)
+
+    def of_peer(self, peer: str) -> OfPeer:
+        """What was counted of one peer."""
+        refreshes = dict.fromkeys(RefreshOutcome, 0)
+        for method in Method:
+            for outcome in RefreshOutcome:
+                refreshes[outcome] += _count(self._refreshes, peer, method.name, str(outcome))
+        (family,) = self.response.labels(peer).collect()
+        response = [
+            (float(sample.labels["le"]), int(sample.value))
+            for sample in family.samples
+            if "le" in sample.labels
+        ]
+        ended = {
+            action: sum(_count(self.expiries, peer, str(reason), action) for reason in Reason)
+            for action in ACTIONS
+        }
+        return OfPeer(
+            refreshes=refreshes,
+            response=response,
+            ended=ended,
+            saved=_count(self.saved, peer),
+            swallowed=sum(_count(self.swallowed, peer, method.name) for method in Method),
+            seen=_count(self.seen, peer),
+        )
+
+    def ended(self, peer: str, method: Method, outcome: RefreshOutcome) -> None:
         """A refresh of ours is over."""
-        self._refreshes.labels(method.name, str(outcome)).inc()
+        self._refreshes.labels(peer or GENERAL, method.name, str(outcome)).inc()
+
+
+def _count(counter: Counter, *labels: str) -> int:
+    (family,) = counter.labels(*labels).collect()
+    return int(family.samples[0].value)

@@ -25,6 +25,7 @@ COMMANDS = {
     "sessions": "session-timer sessions",
     "show": f"session-timer show {CALL}",
     "refresh": f"session-timer refresh {CALL}",
+    "log": f"session-timer log {CALL}",
     "watch": "session-timer watch --once",
 }
 

@@ -21,7 +21,9 @@ from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import BROKEN, main
-from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, Http, Log
+from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, KeptEvents, Log
+from session_timer_companion.events.hook_settings import Hook
+from session_timer_companion.http.settings import Http
 from session_timer_companion.metrics import ACTIONS, Metrics
 from session_timer_companion.secret_files import SECRETS
 
@@ -36,6 +38,8 @@ SECTIONS: dict[str, type[Any]] = {
     "companion.edges[]": EdgePlace,
     "companion.brake": Brake,
     "companion.http": Http,
+    "companion.history": KeptEvents,
+    "companion.hooks[]": Hook,
     "companion.log": Log,
 }
 PAGES = [
@@ -52,7 +56,7 @@ def defaults(section: type[Any]) -> dict[str, str]:
     """Each key of a section with its default as the page writes it."""
     if issubclass(section, BaseModel):
         given = {
-            name: MISSING if field.is_required() else field.get_default()
+            name: MISSING if field.is_required() else field.get_default(call_default_factory=True)
             for name, field in section.model_fields.items()
         }
     else:

@@ -10,30 +10,13 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from session_timer_companion.ami.errors import AmiAccountError
+from session_timer_companion.section import FilePath, Host, Port
 
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has a character that cannot be printed")
-    return text
-
-
-def _host(text: str) -> str:
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        raise ValueError("is no name of a host: between the dots there are 1 to 63 characters") from None
-    return text
-
-
-Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, gt=0)]
 Flag = Annotated[bool, Field(strict=True)]
-FilePath = Annotated[str, AfterValidator(_printable)]
-Host = Annotated[str, Field(min_length=1), AfterValidator(_printable), AfterValidator(_host)]
 
 _STRICT = ConfigDict(extra="forbid")
 """Strict would want an instance in place of keys and values: so each type is strict by itself."""

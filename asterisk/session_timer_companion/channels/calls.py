@@ -20,8 +20,8 @@ DIALOG = ("CHANNEL(pjsip,call-id)", "CHANNEL(pjsip,local_tag)", "CHANNEL(pjsip,r
 NUMBERS = ("CONNECTEDLINE(num)", "CALLERID(dnid)")
 """The functions that name the other party: the number that Asterisk knows, and the one that was dialled."""
 
-STANDING = ("CHANNEL(state)", "CONNECTEDLINE(num)")
-"""The functions that say whether a channel is answered, and whether it has a connected number."""
+STANDING = ("CHANNEL(state)", "CONNECTEDLINE(num)", "CALLERID(num)")
+"""The functions that say whether a channel is answered, and the numbers of its parties."""
 
 RECEIVED_PACKETS = ("CHANNEL(rtcp,rxcount)",)
 """The function that counts the RTP packets of the peer."""
@@ -74,6 +74,8 @@ class Channel(NamedTuple):
     name: str
     connected: bool
     """Asterisk knows a number of the other party, without which it announces no connected line."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them, one after the other."""
 
 
 class Numbers(NamedTuple):
@@ -103,6 +105,8 @@ class Call:
     """Our side sent the initial INVITE, so it made the Call-ID (RFC 3261 14.1)."""
     connected: bool = True
     """Asterisk knows a number of the other party."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them."""
 
     @property
     def call_id(self) -> str:
@@ -134,7 +138,13 @@ def answered(entry: StatusEntry) -> Channel | None:
     name = entry.text("Channel")
     if entry.text("ChannelState") != UP or not name.startswith(TECHNOLOGY):
         return None
-    return Channel(name, entry.text("ConnectedLineNum") not in _NOBODY)
+    caller, connected = entry.text("CallerIDNum"), entry.text("ConnectedLineNum")
+    return Channel(name, is_number(connected), both(caller, connected))
+
+
+def both(caller: str, connected: str) -> str:
+    """The numbers of both parties in one text; equal ones share it, as thousands of calls may."""
+    return intern(" ".join(dict.fromkeys(number for number in (caller, connected) if is_number(number))))
 
 
 def media(codecs: str, t38: str, video: str, digits: str) -> Media:

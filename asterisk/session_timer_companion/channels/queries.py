@@ -46,14 +46,15 @@ async def release(ami: Ami) -> int | None:
 async def one(ami: Ami, name: str) -> Channel | None:
     """One channel, if it is answered; None if it is gone or is not. Raises AmiError."""
     questions = [("Getvar", {"Channel": name, "Variable": function}) for function in calls.STANDING]
-    state, number = await ami.pipelined(questions)
+    state, number, caller = await ami.pipelined(questions)
     if not state.ok:
         if state.reason.lower().startswith(_GONE):
             return None
         raise AmiRefused("Getvar", state.reason)
     if state.text("value") not in ("", _STATE_UP):
         return None
-    return Channel(name, calls.is_number(number.text("value")))
+    connected = number.text("value")
+    return Channel(name, calls.is_number(connected), calls.both(caller.text("value"), connected))
 
 
 async def these(
@@ -81,6 +82,7 @@ async def these(
             refused=refused,
             placed_by_us=calls.is_placed_by_us(read, rows),
             connected=channel.connected,
+            numbers=channel.numbers,
         )
         if refused:
             doubtful.append((channel, (call_id, local_tag, remote_tag)))
@@ -108,6 +110,7 @@ async def _further_rows(
                 header=read,
                 placed_by_us=calls.is_placed_by_us(read, ()),
                 connected=channel.connected,
+                numbers=channel.numbers,
             )
 
 

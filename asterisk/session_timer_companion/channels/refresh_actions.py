@@ -20,6 +20,9 @@ Action = tuple[str, Mapping[str, str]]
 HANG_UP_CAUSE = 102
 """Q.850: recovery on timer expiry. It shows in the CDR and in the BYE's Reason."""
 
+NORMAL_CLEARING = 16
+"""Q.850: somebody has hung up."""
+
 _SAME_SDP = {
     "rfc4733": "auto_info",
     "auto": "auto_info",
@@ -99,6 +102,14 @@ def hang_up(channel: str, reason: Reason, cdr_field: str) -> list[Action]:
     if cdr_field:
         actions.append(_set(channel, f"CDR({cdr_field})", f"session-timer: {reason.text}"))
     return [*actions, ("Hangup", {"Channel": channel, "Cause": str(HANG_UP_CAUSE)})]
+
+
+def hang_up_as_told(channel: str, cdr_field: str) -> list[Action]:
+    """End a call because an operator says so; the CDR variable `cdr_field`, if any is named, says that."""
+    actions: list[Action] = []
+    if cdr_field:
+        actions.append(_set(channel, f"CDR({cdr_field})", "session-timer: an operator hung up"))
+    return [*actions, ("Hangup", {"Channel": channel, "Cause": str(NORMAL_CLEARING)})]
 
 
 def _set(channel: str, variable: str, value: str) -> Action:

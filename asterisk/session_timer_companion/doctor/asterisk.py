@@ -113,7 +113,7 @@ def _events(facts: AsteriskFacts, about: str) -> Iterator[Finding]:
             Level.NOTE,
             about,
             "no channel came or went while we listened: whether events arrive was not seen",
-            "Asterisk tells an account what it may do, not what it may apply_record",
+            "Asterisk tells an account what it may do, not what it may hear",
             "place a call meanwhile: session-timer doctor --listen 30",
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from session_timer_companion.config import Configuration
 from session_timer_companion.doctor.finding import PJSIP, Finding, Level
+from session_timer_companion.http.settings import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,18 @@ def of_configuration(configuration: Configuration, path: Path) -> Iterator[Findi
             "remove unsafe_lab_intervals",
             file,
         )
-    if settings.http.enabled and not _loopback(settings.http.host):
+    if settings.http.enabled and not is_loopback(settings.http.host):
         yield Finding(
             Level.NOTE,
             about,
             f"HTTP listens on {settings.http.host}",
-            "whoever reaches the port sees Call-IDs and may refresh calls; there is no password",
-            "companion: {http: {host: 127.0.0.1}}",
+            "whoever has the token sees calls and may hang them up, and the token is sent as it is",
+            "companion: {http: {host: 127.0.0.1}}, or TLS in front of it",
             file,
         )
     for server, holder in zip(settings.ami, configuration.password_holders, strict=True):
         yield from _readable_by_all(server.name, holder)
-        if server.tls is None and not _loopback(server.host):
+        if server.tls is None and not is_loopback(server.host):
             yield Finding(
                 Level.NOTE,
                 about,
@@ -156,10 +156,3 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             "the calls went on; what was due was tried again",
             "journalctl -u session-timer-companion | grep internal_error   and report what it says",
         )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -73,7 +73,7 @@ async def examine(
     for kamailio in kamailios:
         found += of_edge(kamailio)
     if configuration.settings.http.enabled:
-        client = Client(address(configuration.settings.http), timeout=3.0)
+        client = Client(address(configuration.settings.http), 3.0, configuration.http_token)
         found += of_companion(await asyncio.to_thread(_companion, client), __version__)
     return found
 

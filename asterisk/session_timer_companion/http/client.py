@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
-from session_timer_companion.api import NO_CALL, RefreshReport, ShownSession
+from session_timer_companion.api import (
+    NO_CALL,
+    NO_PROFILE,
+    ActionReport,
+    CallHistory,
+    RefreshReport,
+    ShownSession,
+)
 from session_timer_companion.printable import printable
 
 if TYPE_CHECKING:
-    from session_timer_companion.config import Http
+    from session_timer_companion.http.settings import Http
 
 TIMEOUT = 10.0
 """Seconds for one answer; a refresh by hand may take more than half of them."""
@@ -34,6 +43,8 @@ class Client:
 
     url: str
     timeout: float = TIMEOUT
+    token: str | None = field(default=None, repr=False)
+    """What it wants to see before it says or does anything."""
 
     def sessions(self) -> list[ShownSession]:
         """Every tracked call."""
@@ -47,12 +58,33 @@ class Client:
         """Refresh the calls with this Call-ID now. Raises `NotFoundError` for none."""
         return cast("list[RefreshReport]", self._calls("POST", f"{_path(call_id)}/refresh"))
 
-    def resume(self) -> bool:
-        """Release the brake on hang-ups; whether it was on."""
-        report = self._json("POST", "/resume")
-        if not isinstance(report, dict) or "was_on" not in report:
+    def log(self, call_id: str) -> list[CallHistory]:
+        """What happened to the calls with this Call-ID, those that are over too. Raises `NotFoundError`."""
+        return cast("list[CallHistory]", self._calls("GET", f"{_path(call_id)}/log"))
+
+    def act(self, call_id: str, action: str) -> list[ActionReport]:
+        """`hangup`, `exclude` or `resume` the calls with this Call-ID. Raises `NotFoundError` for none."""
+        return cast("list[ActionReport]", self._calls("POST", f"{_path(call_id)}/{action}"))
+
+    def hold(self, action: str) -> bool:
+        """`pause` or `resume` everything; whether that changed anything."""
+        told = self._json("POST", f"/{action}")
+        if not isinstance(told, dict) or "changed" not in told:
             raise ClientError(f"{self.url} answers, but is no companion")
-        return bool(report["was_on"])
+        return bool(told["changed"])
+
+    def refresh_peer(self, peer: str, rate: float) -> Iterator[RefreshReport]:
+        """Refresh the calls of a profile, `rate` a second, and give each report as it comes.
+
+        Whoever stops asking stops the refreshes. Raises `NotFoundError` for a profile that is not known.
+        """
+        path = f"/peers/{quote(peer, safe='')}/refresh?rate={rate:g}"
+        with self._response("POST", path) as answer:
+            try:
+                for line in answer:
+                    yield cast("RefreshReport", json.loads(line))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise ClientError(f"{self.url} ended the report early: {error}") from None
 
     def readiness(self) -> dict[str, Any]:
         """What the companion says of itself and of what it depends on."""
@@ -79,6 +111,17 @@ class Client:
             raise ClientError(f"{self.url}{path} does not answer in JSON: is this the companion?") from None
 
     def _ask(self, method: str, path: str, accept: tuple[int, ...] = (200,)) -> bytes:
+        with self._response(method, path, accept) as answer:
+            try:
+                return answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from None
+
+    @contextlib.contextmanager
+    def _response(
+        self, method: str, path: str, accept: tuple[int, ...] = (200,)
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The response with one of these statuses, its body still to be read."""
         try:
             place = urlsplit(self.url)
             port = 80 if place.port is None else place.port
@@ -87,24 +130,35 @@ class Client:
         if place.scheme != "http" or not place.hostname or port == 0:
             raise ClientError(f"{self.url!r} is no address of a companion: write http://127.0.0.1:8080")
         connection = http.client.HTTPConnection(place.hostname, port, timeout=self.timeout)
-        try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise ClientError(
-                f"no companion answers at {self.url}: {reason}. Start it "
-                "(`systemctl start session-timer-companion`), or name its address with --url"
-            ) from None
-        finally:
-            connection.close()
-        if answer.status in accept:
-            return body
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+                body = b"" if answer.status in accept else answer.read()
+            except (OSError, http.client.HTTPException, UnicodeError) as error:
+                raise self._unreachable(error) from None
+            if answer.status not in accept:
+                raise self._refused(path, answer.status, body)
+            yield answer
+
+    def _unreachable(self, error: Exception) -> ClientError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return ClientError(
+            f"no companion answers at {self.url}: {reason}. Start it "
+            "(`systemctl start session-timer-companion`), or name its address with --url"
+        )
+
+    def _refused(self, path: str, status: int, body: bytes) -> ClientError:
         said = printable(" ".join(body.decode(errors="replace").split()))
-        if answer.status == 404 and said.startswith(NO_CALL):
-            raise NotFoundError(said)
-        raise ClientError(f"{self.url}{path} answers {answer.status}: {said[:200]}")
+        if status == 401:
+            return ClientError(
+                f"{self.url} wants a token: run this as a user who may read companion.http.token_file, "
+                "or name a file that has it with --token-file"
+            )
+        if status == 404 and said.startswith((NO_CALL, NO_PROFILE)):
+            return NotFoundError(said)
+        return ClientError(f"{self.url}{path} answers {status}: {said[:200]}")
 
 
 def _path(call_id: str) -> str:

@@ -11,14 +11,17 @@ from session_timer_companion.api import ShownSession
 from session_timer_companion.timers.tracked_call import TrackedCall
 
 
-def shown(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
-    """`tracked` at `now`, seconds of the event loop's clock."""
+def shown(asterisk: str, tracked: TrackedCall, now: float, held: str = "") -> ShownSession:
+    """`tracked` at `now`, seconds of the event loop's clock; `held`: why nothing is done for it."""
     session = tracked.current_session()
     agreed = session.dialog.agreement
     return {
         "asterisk": asterisk,
         "call_id": tracked.call_id,
         "channel": tracked.channel,
+        "peer": tracked.peer,
+        "numbers": tracked.numbers,
+        "held": held,
         "edge": tracked.edge.name if tracked.edge is not None else None,
         "state": str(session.state),
         "refresher": refresher(tracked),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from session_timer_companion.api import RefreshReport, ShownSession
+from session_timer_companion.api import CallHistory, RefreshReport, ShownSession
 from session_timer_companion.printable import printable
 
 WIDE = 160
@@ -97,6 +97,9 @@ def session_table(session: ShownSession) -> Table:
     rows = {
         "Call-ID": session["call_id"],
         "Asterisk": session["asterisk"],
+        "Peer": session["peer"] or "none: the general settings",
+        "Numbers": session["numbers"] or "not known",
+        "Held back": session["held"] or "no",
         "Channel": session["channel"],
         "Edge": session["edge"] or "none: Asterisk faces the carrier itself",
         "State": session["state"],
@@ -115,10 +118,40 @@ def session_table(session: ShownSession) -> Table:
     return table
 
 
-def refresh_lines(reports: Iterable[RefreshReport]) -> list[str]:
+def history_table(history: CallHistory) -> Table:
+    """What happened to one call, the oldest first."""
+    ended = history["ended"]
+    state = "is tracked" if ended is None else f"is over for {duration(ended)}: {history['why']}"
+    title = f"{history['call_id']}  {history['channel']}  {state}"
+    table = Table(
+        box=None,
+        show_header=False,
+        pad_edge=False,
+        title=verbatim(title),
+        title_justify="left",
+        title_style="",
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in history["events"]:
+        details = " ".join(f"{name}={value}" for name, value in each["details"].items())
+        times = f"({each['times']} times) " if each["times"] > 1 else ""
+        table.add_row(
+            each["at"][11:23],
+            f"{duration(each['ago'])} ago",
+            Text(each["event"], style="yellow" if each["notable"] else ""),
+            verbatim(f"{times}{details}"),
+        )
+    return table
+
+
+def refresh_lines(reports: Iterable[RefreshReport], *, with_call_id: bool = False) -> list[str]:
     """What came of refreshes by hand, one a line."""
     return [
-        f"{report['channel']}: {report['method']}: {report['outcome']}"
+        (f"{printable(report['call_id'])}: " if with_call_id else "")
+        + f"{report['channel']}: {report['method']}: {report['outcome']}"
         + (f" after {report['seconds']:.1f}s" if report["outcome"] == "confirmed" else "")
         + (f": {report['reason']}" if report["reason"] else "")
         for report in reports

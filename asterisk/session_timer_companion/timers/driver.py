@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import structlog
 from session_timer import session
 from session_timer.session import Ask, Expire, Method, Send
 from session_timer.session.transitions import State
@@ -21,8 +20,10 @@ from session_timer.session.transitions import State
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence
 from session_timer_companion.timers.expiry import Expiry, HangUpRules
@@ -61,9 +62,10 @@ class TimerDriver:
         rules: HangUpRules,
         edges: EdgePool,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
         ready: Callable[[], bool],
+        holds: Holds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is.
@@ -74,7 +76,7 @@ class TimerDriver:
         """This companion refreshes and hangs up; else it stands by and only follows what happens."""
         self.scheduler = Scheduler(self._woken, self._fault)
         self._tasks = BackgroundTasks(self._fault)
-        self._learned = learned = LearnedPeers(enabled=learn_peers)
+        self.learned = learned = LearnedPeers(enabled=learn_peers)
         self.sender = RefreshSender(
             channels,
             breaker=Breaker(asterisk, metrics, log),
@@ -84,7 +86,9 @@ class TimerDriver:
             look_at=look_at,
             spawn=self._tasks.spawn,
         )
-        self.evidence = Evidence(learned=learned, metrics=metrics, log=log, chance=chance, moved=self._moved)
+        self.evidence = Evidence(
+            learned=learned, metrics=metrics, log=log, chance=chance, moved=self.reschedule
+        )
         self._expiry = Expiry(
             channels,
             rules,
@@ -94,7 +98,10 @@ class TimerDriver:
             log=log,
             look_at=look_at,
             ready=lambda: self.leading and ready(),
+            holds=holds,
         )
+        self.holds = holds
+        self._in_step = False
         self._queue = PacedQueue(pace)
         self._pump_timer: asyncio.TimerHandle | None = None
         self._paused = True
@@ -111,11 +118,23 @@ class TimerDriver:
 
     def pause(self) -> None:
         """Do nothing until `resume`; nothing is forgotten."""
+        self._in_step = False
+        self.hold()
+
+    def resume(self) -> None:
+        """Go on, first with what has become due meanwhile; not while an operator holds everything back."""
+        self._in_step = True
+        self.let_go()
+
+    def hold(self) -> None:
+        """An operator holds everything back: do nothing until `let_go`."""
         self._paused = True
         self.scheduler.pause()
 
-    def resume(self) -> None:
-        """Go on, first with what has become due meanwhile."""
+    def let_go(self) -> None:
+        """Go on where neither an operator nor `pause` stands against it."""
+        if self.holds.paused or not self._in_step:
+            return
         self._paused = False
         self.scheduler.resume()
         self._pump()
@@ -154,7 +173,7 @@ class TimerDriver:
         log = self.log.info if reply is None else self.log.debug
         log(
             "armed",
-            call_id=tracked.call_id,
+            call=tracked,
             channel=tracked.channel,
             interval=agreed.interval if agreed else 0,
             refresher=str(agreed.refresher) if agreed else "none",
@@ -175,9 +194,9 @@ class TimerDriver:
         if tracked.attempt is not None and tracked.attempt.reported is not None:
             self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "the call has ended")
 
-    def count_not_sent(self, method: Method) -> None:
+    def count_not_sent(self, tracked: TrackedCall, method: Method) -> None:
         """A refresh that an operator asked for could not be sent."""
-        self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+        self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
 
     def release(self, edge: EdgeClient) -> None:
         """This edge replies again: what was held back for it is due now."""
@@ -190,8 +209,7 @@ class TimerDriver:
         """Our host has stood still for so long: these calls are older by that than we thought."""
         for tracked in tracked_calls:
             tracked.shift(seconds)
-            if not tracked.busy and not tracked.gone:
-                self.schedule(tracked)
+            self.reschedule(tracked)
 
     # Calls whose time has come
 
@@ -201,7 +219,7 @@ class TimerDriver:
         polls: list[TrackedCall] = []
         for tracked in tracked_calls:
             self._metrics.lag.observe(lag)
-            if tracked.busy or tracked.gone:
+            if not self._may_serve(tracked):
                 continue
             standing = tracked.current_session()
             if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
@@ -221,7 +239,7 @@ class TimerDriver:
         if self._paused:
             return
         now = self._now()
-        taken = [tracked for tracked in self._queue.take(now) if not tracked.busy and not tracked.gone]
+        taken = [tracked for tracked in self._queue.take(now) if self._may_serve(tracked)]
         if self.leading:
             self._due(taken, [])
         else:
@@ -262,8 +280,7 @@ class TimerDriver:
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
-                if not tracked.gone:
-                    self.schedule(tracked)
+                self.reschedule(tracked)
 
     async def _serve(self, due: list[PendingAction], polls: list[TrackedCall]) -> None:
         """Do what is due, and what follows from it, until all of them have only to wait."""
@@ -294,24 +311,30 @@ class TimerDriver:
         finally:
             for tracked in tracked_calls:
                 tracked.busy = False
-                if not tracked.gone:
-                    self.schedule(tracked)
+                self.reschedule(tracked)
 
     async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
         """Where something was learned of peers: find out which of them each call is with."""
         unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
-        if not self._learned or not unknown:
+        if not self.learned or not unknown:
             return
         for tracked, reply in zip(unknown, await self.records(unknown), strict=True):
             if isinstance(reply, Found):
                 tracked.far = reply.record.far
 
-    def _moved(self, tracked: TrackedCall) -> None:
-        if not tracked.busy:
+    def reschedule(self, tracked: TrackedCall) -> None:
+        """This call has something else to wait for, or nothing."""
+        if not tracked.busy and not tracked.gone:
             self.schedule(tracked)
+
+    def _may_serve(self, tracked: TrackedCall) -> bool:
+        return not tracked.busy and not tracked.gone and tracked.key not in self.holds.excluded
 
     def schedule(self, tracked: TrackedCall) -> None:
         """Wake this call when its session wants it, or earlier to read what came of its refresh."""
+        if tracked.key in self.holds.excluded:
+            self.scheduler.put(tracked, None)
+            return
         wake = tracked.current_session().wake
         attempt = tracked.attempt
         if attempt is not None and tracked.edge is not None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from session_timer import Agreement, RefreshResponse, Side, session
 from session_timer.evidence import Seen, Shows, shows
 from session_timer.session import Action, Expire, Method, Send, Session
@@ -22,7 +21,8 @@ from session_timer.session.transitions import State
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.edge.client import Found, Missing, RecordReply
 from session_timer_companion.edge.pool import Copy
-from session_timer_companion.metrics import Metrics
+from session_timer_companion.events.call_log import CallLog
+from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.tracked_call import (
     Attempt,
@@ -47,7 +47,7 @@ class Evidence:
         *,
         learned: LearnedPeers,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         chance: Callable[[], float],
         moved: Callable[[TrackedCall], None],
     ) -> None:
@@ -123,7 +123,7 @@ class Evidence:
             after, action = session.never_passed(asking, now)
         else:
             if tracked.edge is not None:
-                log("no_evidence", call_id=tracked.call_id, reason=why_not(reply, seen))
+                log("no_evidence", call=tracked, reason=why_not(reply, seen))
             after, action = session.unknown(asking, now, left=attempt.surely_left_at if attempt else None)
         if after.state in _RESTING and not isinstance(action, Expire):
             self._go_on(tracked, after)
@@ -139,7 +139,7 @@ class Evidence:
         """The refresh under way is over: count it, and tell the operator who asked for it, if one did."""
         attempt, tracked.attempt = tracked.attempt, None
         if attempt is not None:
-            self._metrics.ended(attempt.method, outcome)
+            self._metrics.ended(tracked.peer, attempt.method, outcome)
             if attempt.reported is not None and not attempt.reported.done():
                 attempt.reported.set_result((outcome, reason))
         return attempt
@@ -159,7 +159,7 @@ class Evidence:
             self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {request.code}")
             is not None
         ):
-            self._log.warning("refresh_refused", call_id=tracked.call_id, code=request.code)
+            self._log.warning("refresh_refused", call=tracked, code=request.code, peer=tracked.peer or None)
         tracked.active = after
         if not isinstance(action, Expire):
             tracked.dealt = request.ended
@@ -178,7 +178,7 @@ class Evidence:
         if not isinstance(action, Expire):
             self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
             tracked.dealt = request.ended
-            self._log.warning("refresh_timed_out", call_id=tracked.call_id, method=request.method)
+            self._log.warning("refresh_timed_out", call=tracked, method=request.method)
         return action
 
     def _did_not_pass(self, tracked: TrackedCall, attempt: Attempt | None, seen: Seen) -> None:
@@ -188,16 +188,16 @@ class Evidence:
         if seen.what is Shows.UNROUTABLE:
             code = seen.request.code if seen.request else 0
             self.close_attempt(tracked, RefreshOutcome.UNKNOWN, f"the edge could not send it on ({code})")
-            self._log.warning("refresh_unroutable", call_id=tracked.call_id, code=code)
+            self._log.warning("refresh_unroutable", call=tracked, code=code)
             return
-        self._metrics.swallowed.labels(attempt.method.name).inc()
+        self._metrics.swallowed.labels(tracked.peer or GENERAL, attempt.method.name).inc()
         self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "it never passed the edge")
         name = tracked.edge.name
         self._never_passed[name] = self._never_passed.get(name, 0) + 1
         if name not in self._passed and self._never_passed[name] >= NOT_ARMED:
-            self._log.error("route_not_armed", call_id=tracked.call_id, edge=name)
+            self._log.error("route_not_armed", call=tracked, edge=name)
         else:
-            self._log.warning("refresh_swallowed", call_id=tracked.call_id, method=attempt.method.name)
+            self._log.warning("refresh_swallowed", call=tracked, method=attempt.method.name)
 
     def _go_on(self, tracked: TrackedCall, after: Session) -> None:
         """Nobody could say what came of our refresh, and the call is kept."""
@@ -209,7 +209,7 @@ class Evidence:
         # Asterisk would have ended it, had the peer not answered.
         outlived = self._now() >= left + session.SELF_ENDING
         self.close_attempt(tracked, RefreshOutcome.OUTLIVED if outlived else RefreshOutcome.UNKNOWN)
-        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call_id=tracked.call_id)
+        self._log.info("refresh_outlived" if outlived else "refresh_unknown", call=tracked)
 
     def _take(self, tracked: TrackedCall, found: Found, since: float) -> None:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
@@ -221,23 +221,25 @@ class Evidence:
         self._rest(tracked, fresh)
         attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)
         self._moved(tracked)
-        self._metrics.seen.inc()
+        metrics, peer = self._metrics, tracked.peer or GENERAL
+        metrics.seen.labels(peer).inc()
         if old.deadline is not None:
-            self._metrics.margin.observe(max(0.0, old.deadline - since))
+            metrics.margin.observe(max(0.0, old.deadline - since))
         if attempt is not None:
+            metrics.response.labels(peer).observe(max(0.0, since - attempt.sent))
             if old.dialog.agreement is not None and old.dialog.agreement.refresher is Side.REMOTE:
-                self._metrics.saved.inc()
+                metrics.saved.labels(peer).inc()
             self._learn(tracked, old, attempt)
         if old.dialog.agreement != fresh.dialog.agreement:
             self._log.info(
                 "agreement_changed",
-                call_id=tracked.call_id,
+                call=tracked,
                 was=_written(old.dialog.agreement),
                 now=_written(fresh.dialog.agreement),
             )
         self._log.info(
             "refresh_confirmed" if attempt else "refresh_seen",
-            call_id=tracked.call_id,
+            call=tracked,
             method=attempt.method.name if attempt else None,
             refreshes=record.refreshes,
             due_in=None if fresh.wake is None else round(fresh.wake - self._now(), 1),
@@ -247,7 +249,7 @@ class Evidence:
         """UPDATE timed out at the edge and re-INVITE was answered: this peer gets re-INVITE for a day."""
         timed_out = Method.UPDATE in old.failed and not old.refused
         if attempt.method is Method.INVITE and timed_out and self._learned.learn(tracked.far):
-            self._log.warning("update_swallowed", call_id=tracked.call_id, peer=tracked.far)
+            self._log.warning("update_swallowed", call=tracked, far=tracked.far)
 
     @staticmethod
     def _rest(tracked: TrackedCall, fresh: Session) -> None:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import structlog
 from session_timer import Outcome
 from session_timer.session import SELF_ENDING, Expire, Reason
 
@@ -18,8 +17,10 @@ from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
+from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import Found, RecordReply
-from session_timer_companion.metrics import Metrics
+from session_timer_companion.events.call_log import CallLog
+from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
@@ -57,9 +58,10 @@ class Expiry:
         records: Callable[[list[TrackedCall]], Awaitable[list[RecordReply]]],
         evidence: Evidence,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
         ready: Callable[[], bool],
+        holds: Holds,
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `ready`: what is tracked is what there is."""
         self._channels = channels
@@ -70,6 +72,7 @@ class Expiry:
         self._log = log
         self._look_at = look_at
         self._ready = ready
+        self._holds = holds
         self._now = asyncio.get_running_loop().time
         self._packets: dict[TrackedCall, tuple[int, float]] = {}
         """How many RTP packets a peer had sent, and when that was read."""
@@ -113,7 +116,7 @@ class Expiry:
                 self._look_at(tracked.channel)
             log = self._log.debug if tracked.hindrance == hindrance else self._log.warning
             tracked.hindrance = hindrance
-            log("hangup_put_off", call_id=tracked.call_id, reason=hindrance)
+            log("hangup_put_off", call=tracked, reason=hindrance)
             return
         if tracked.active is not each.before:
             return  # kept for its media
@@ -125,8 +128,9 @@ class Expiry:
         self._ended(tracked, expired, "hung_up")
         self._log.error(
             "hung_up",
-            call_id=tracked.call_id,
+            call=tracked,
             channel=tracked.channel,
+            peer=tracked.peer or None,
             reason=str(expired.reason),
             because=expired.reason.text,
         )
@@ -152,6 +156,8 @@ class Expiry:
                 return "the channel has another call, or none", RETRY
             if tracked.gone or tracked.active is not each.before or not self._ready():
                 return "the call has moved on", RETRY
+            if held := self._holds.why(tracked.key):
+                return held, BRAKED
             if self._rules.brake.stops(self._now()):
                 return "the brake is on: too many hang-ups within a minute", BRAKED
             orders = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
@@ -199,7 +205,7 @@ class Expiry:
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "media of the peer flows")
         self._begin_anew(tracked)
         self._ended(tracked, expired, "media_flows")
-        self._log.warning("kept_for_media", call_id=tracked.call_id, reason=str(expired.reason))
+        self._log.warning("kept_for_media", call=tracked, reason=str(expired.reason))
 
     def _report(self, tracked: TrackedCall, expired: Expire) -> None:
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the session expired")
@@ -207,7 +213,7 @@ class Expiry:
         self._ended(tracked, expired, "reported")
         self._log.error(
             "expiry_reported",
-            call_id=tracked.call_id,
+            call=tracked,
             reason=str(expired.reason),
             because=expired.reason.text,
         )
@@ -219,4 +225,4 @@ class Expiry:
 
     def _ended(self, tracked: TrackedCall, expired: Expire, action: str) -> None:
         self._packets.pop(tracked, None)
-        self._metrics.expiries.labels(str(expired.reason), action).inc()
+        self._metrics.expiries.labels(tracked.peer or GENERAL, str(expired.reason), action).inc()

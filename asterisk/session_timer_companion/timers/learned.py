@@ -23,6 +23,11 @@ class LearnedPeers:
     def __bool__(self) -> bool:
         return bool(self._until)
 
+    def left(self) -> dict[str, float]:
+        """Each peer that swallows UPDATE, and for how many seconds more it gets re-INVITE."""
+        now = self._now()
+        return {far: until - now for far, until in self._until.items() if until > now}
+
     def swallows_update(self, far: str) -> bool:
         """Whether a refresh by UPDATE would not be answered from there."""
         until = self._until.get(far)

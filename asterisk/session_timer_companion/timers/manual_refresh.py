@@ -66,13 +66,12 @@ async def _refresh_now(driver: TimerDriver, tracked: TrackedCall) -> tuple[Metho
         method = await driver.sender.send(tracked, method)
         tracked.attempt = Attempt(method, loop.time(), reported=reported)
     except (AmiError, CannotRefresh) as error:
-        driver.count_not_sent(method)
+        driver.count_not_sent(tracked, method)
         return method, (RefreshOutcome.NOT_SENT, str(error))
     finally:
         tracked.busy = False
-        if not tracked.gone:
-            driver.schedule(tracked)
-    driver.log.info("refresh_asked_for", call_id=tracked.call_id, method=method.name)
+        driver.reschedule(tracked)
+    driver.log.info("refresh_asked_for", call=tracked, method=method.name)
     if tracked.edge is None:
         driver.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "no edge keeps a record of it")
     return method, await _outcome(driver, tracked, reported)
@@ -82,6 +81,8 @@ def _hindrance(driver: TimerDriver, tracked: TrackedCall, standing: Session) -> 
     """Why an operator's refresh is not sent; empty if it is."""
     if tracked.gone:
         return "the call has ended"
+    if held := driver.holds.why(tracked.key):
+        return held
     if tracked.attempt is not None or standing.sent is not None:
         return "another refresh of this call is under way"
     if tracked.policy.observe:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import structlog
-
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 
 LONGEST = 60.0
@@ -35,7 +34,7 @@ def next_try(refusals: int, now: float, latest: float | None) -> float:
 class Breaker:
     """One Asterisk's: open while it refuses whatever it is told."""
 
-    def __init__(self, asterisk: str, metrics: Metrics, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(self, asterisk: str, metrics: Metrics, log: CallLog) -> None:
         self.open = False
         self._gauge = metrics.orders_refused.labels(asterisk)
         self._gauge.set(0)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import structlog
 from session_timer import session
 from session_timer.session import Method, Send
 
@@ -22,6 +21,7 @@ from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.refresh_actions import CannotRefresh
 from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers import orders
 from session_timer_companion.timers.learned import LearnedPeers
@@ -53,7 +53,7 @@ class RefreshSender:
         breaker: Breaker,
         learned: LearnedPeers,
         metrics: Metrics,
-        log: structlog.typing.FilteringBoundLogger,
+        log: CallLog,
         look_at: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -114,7 +114,7 @@ class RefreshSender:
                 tracked.attempt = Attempt(method, now)
             # A line costs as much as the rest of a refresh: at level info its confirmation is enough.
             log = self._log.info if tracked.edge is None else self._log.debug
-            log("refresh_sent", call_id=tracked.call_id, method=method.name)
+            log("refresh_sent", call=tracked, method=method.name)
 
     def forget(self, tracked: TrackedCall) -> None:
         """The call is over."""
@@ -135,7 +135,7 @@ class RefreshSender:
             self.held.setdefault(edge, set()).add(tracked)
             if tracked.hindrance != edge.reason:
                 tracked.hindrance = edge.reason
-                self._log.info("refresh_held", call_id=tracked.call_id, edge=edge.name, reason=edge.reason)
+                self._log.info("refresh_held", call=tracked, edge=edge.name, reason=edge.reason)
             return False
         if not self._breaker.admits(now):
             each.take_back(orders.next_try(8, now, latest))
@@ -155,7 +155,7 @@ class RefreshSender:
         """Say what would have been done. What comes of a refresh that is not sent cannot be known."""
         tracked = each.tracked
         assert isinstance(each.action, Send)  # noqa: S101  # for the type checker
-        self._log.info("would_refresh", call_id=tracked.call_id, method=each.action.method.name)
+        self._log.info("would_refresh", call=tracked, method=each.action.method.name)
         tracked.since = self._now()
         tracked.active = None
 
@@ -223,9 +223,9 @@ class RefreshSender:
         tracked.hindrance = reason
         if not known:
             self._look_at(tracked.channel)
-        self._metrics.ended(method, RefreshOutcome.NOT_SENT)
+        self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
         log = self._log.debug if known else self._log.warning
-        log("refresh_not_sent", call_id=tracked.call_id, method=method.name, reason=reason)
+        log("refresh_not_sent", call=tracked, method=method.name, reason=reason)
 
     def _restore(self, tracked: TrackedCall, actions: Sequence[refresh_actions.Action]) -> None:
         """Where the way to send digits may have been left in the middle of a change: set it right."""

@@ -79,6 +79,12 @@ class TrackedCall:
     since: float
     """When the last 2xx that we know of passed, on our clock."""
     refreshes: int = UNKNOWN
+    peer: str = ""
+    """The profile that it is held to; empty: the general settings."""
+    numbers: str = ""
+    """The numbers of both parties, as far as Asterisk knows them, for who searches."""
+    history: bytes = b""
+    """Its last events (`events/history.py`)."""
     connected: bool = True
     """Asterisk knows a number of the other party, without which it sends no UPDATE by connected line."""
     far: str = ""

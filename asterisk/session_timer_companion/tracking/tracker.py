@@ -19,8 +19,10 @@ from session_timer_companion.channels import calls
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.calls import Call, Channel
 from session_timer_companion.channels.stuck import StuckChannels
+from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient, Found
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.expiry import HangUpRules
@@ -52,6 +54,7 @@ class CallTracker:
         learn_peers: bool,
         rules: HangUpRules,
         metrics: Metrics,
+        operator: Operator,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.name = account.name
@@ -74,7 +77,9 @@ class CallTracker:
         self._said: set[tuple[str, str]] = set()
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
-        self._log = structlog.get_logger(__name__).bind(asterisk=account.name)
+        self._holds = operator.holds
+        log = structlog.get_logger(__name__).bind(asterisk=account.name)
+        self.log = CallLog(log, account.name, operator.history, operator.heard)
         self.ami = Ami(
             account,
             events=EVENTS,
@@ -83,14 +88,10 @@ class CallTracker:
             on_down=self._down,
             on_fault=lambda _error: metrics.faults.inc(),  # the connection has logged it
         )
-        stuck = StuckChannels(
-            self.ami, self.look_at, background=self._background, log=self._log, chance=chance
-        )
+        stuck = StuckChannels(self.ami, self.look_at, background=self._background, log=log, chance=chance)
         # Where Asterisk faces its peers itself, whoever speaks in our internal header is one of them.
         self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key)
-        self._resync = Resync(
-            self, self.ami, self.channels, log=self._log, chance=chance, on_fault=self._fault
-        )
+        self._resync = Resync(self, self.ami, self.channels, log=log, chance=chance, on_fault=self._fault)
         self.driver = TimerDriver(
             self.channels,
             asterisk=account.name,
@@ -99,9 +100,10 @@ class CallTracker:
             rules=rules,
             edges=edges,
             metrics=metrics,
-            log=self._log,
+            log=self.log,
             look_at=self.look_at,
             ready=self.in_sync.is_set,
+            holds=operator.holds,
             chance=chance,
         )
 
@@ -148,7 +150,7 @@ class CallTracker:
 
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
-        self._log.error("internal_error", exc_info=error)
+        self.log.error("internal_error", exc_info=error)
 
     # Records
 
@@ -323,7 +325,7 @@ class CallTracker:
         """Track `call`, its timer not running yet; None for a call that is not ours to refresh."""
         if call.refused:
             self._metrics.refused_headers.labels(self.name).inc()
-            self._log.warning("header_refused", call_id=call.call_id, reason=call.refused)
+            self.log.warning("header_refused", call_id=call.call_id, reason=call.refused)
         header = call.header
         if header is None and not self.alone:
             self._metrics.foreign.labels(self.name).inc()
@@ -348,6 +350,8 @@ class CallTracker:
             dialog=shared(private if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
+            peer=peer.name,
+            numbers=call.numbers,
             connected=call.connected,
         )
         self.by_key[tracked.key] = tracked
@@ -359,7 +363,7 @@ class CallTracker:
         """Log what one call's header shows of a difference between the edge's settings and ours, once."""
         if (event, name) not in self._said:
             self._said.add((event, name))
-            self._log.error(event, name=name, call_id=call.call_id)
+            self.log.error(event, name=name, call_id=call.call_id)
 
     def move(self, tracked: TrackedCall, channel: str) -> None:
         """The call is on this channel, from now on or as before."""
@@ -367,7 +371,7 @@ class CallTracker:
             return
         if self._by_channel.get(tracked.channel) is tracked:
             del self._by_channel[tracked.channel]
-        self._log.info("call_moved", call_id=tracked.call_id, channel=channel, was=tracked.channel)
+        self.log.info("call_moved", call=tracked, channel=channel, was=tracked.channel)
         tracked.channel = channel
         self._by_channel[channel] = tracked
 
@@ -377,7 +381,9 @@ class CallTracker:
         self.by_key.pop(tracked.key, None)
         if self._by_channel.get(tracked.channel) is tracked:
             del self._by_channel[tracked.channel]
-        self._log.info("call_untracked", call_id=tracked.call_id, channel=tracked.channel, why=why)
+        self._holds.excluded.pop(tracked.key, None)
+        self.log.info("call_untracked", call=tracked, channel=tracked.channel, why=why)
+        self.log.close(tracked, why)
 
 
 def at_edge(trackers: Iterable[CallTracker], edge: EdgeClient) -> list[tuple[CallTracker, TrackedCall]]:

@@ -239,7 +239,7 @@ def test_what_is_dangerous_is_told(tmp_path: Path) -> None:
         session_timer: {mode: watch}
         companion:
           ami: [{name: a, host: 192.0.2.20, secret_file: s}]
-          http: {host: 0.0.0.0}
+          http: {host: 0.0.0.0, token_file: key}
         """,
     )
     told = " ".join(finding.what for finding in found if finding.level is Level.NOTE)

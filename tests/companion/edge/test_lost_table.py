@@ -80,7 +80,7 @@ async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallo
         assert max(waits) < interval
         assert it.companion is not None
         counted = it.companion.metrics.registry.get_sample_value(
-            "session_timer_refreshes_total", {"method": method, "outcome": outcome}
+            "session_timer_refreshes_total", {"peer": "default", "method": method, "outcome": outcome}
         )
         assert counted
 

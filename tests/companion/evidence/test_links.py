@@ -70,7 +70,7 @@ async def test_without_our_request_passing(tmp_path: Path, agreement: Agreement)
             await stands(it, call)
             assert it.companion is not None
             swallowed = it.companion.metrics.registry.get_sample_value(
-                "session_timer_refreshes_swallowed_total", {"method": "UPDATE"}
+                "session_timer_refreshes_swallowed_total", {"peer": "default", "method": "UPDATE"}
             )
             assert swallowed
     events = {line["event"] for line in logged}
@@ -251,7 +251,10 @@ async def test_with_media_of_the_peer(tmp_path: Path, agreement: Agreement) -> N
         assert it.companion is not None
         registry = it.companion.metrics.registry
         reason = "unanswered" if agreement is OURS else "silent"
-        kept = ("session_timer_expiries_total", {"reason": reason, "action": "media_flows"})
+        kept = (
+            "session_timer_expiries_total",
+            {"peer": "default", "reason": reason, "action": "media_flows"},
+        )
         assert registry.get_sample_value(*kept)
         talking.cancel()
         # Once nobody talks any more it is dead.

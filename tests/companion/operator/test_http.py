@@ -78,7 +78,9 @@ async def test_a_call_is_shown_whatever_its_call_id(tmp_path: Path) -> None:
                 assert "nobody" in await answer.text()
 
 
-@pytest.mark.parametrize("page", ["/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize(
+    "page", ["/", "/overview", "/sessions", "/sessions/call-1", "/metrics", "/healthz", "/readyz"]
+)
 async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None:
     """What followed would be taken for the answer to the next request of that connection."""
     async with world(tmp_path) as it:
@@ -88,7 +90,7 @@ async def test_the_head_of_a_page_has_no_body(tmp_path: Path, page: str) -> None
         with listening("127.0.0.1", 0) as doors:
             async with serve(it.companion, doors):
                 reader, writer = await asyncio.open_connection(*doors[0].getsockname())
-                writer.write(f"HEAD {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                writer.write(f"HEAD {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 answer = await reader.read()
                 writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -106,9 +108,9 @@ async def test_many_calls_are_told_of_in_pieces_between_which_others_have_their_
             driver += 1
             await asyncio.sleep(0)
 
-    def counted(asterisk: str, tracked: TrackedCall, now: float) -> ShownSession:
+    def counted(asterisk: str, tracked: TrackedCall, now: float, held: str) -> ShownSession:
         told[driver] += 1
-        return shown(asterisk, tracked, now)
+        return shown(asterisk, tracked, now, held)
 
     monkeypatch.setattr(http_module, "shown", counted)
     async with world(tmp_path) as it:
@@ -266,7 +268,7 @@ async def test_metrics_count_sessions_by_state_and_name_no_call(tmp_path: Path) 
 async def test_a_refresh_counts_as_swallowed_only_where_none_passed_the_edge(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         assert it.companion is not None
-        swallowed = it.companion.metrics.swallowed.labels("UPDATE")
+        swallowed = it.companion.metrics.swallowed.labels("default", "UPDATE")
         it.peer = silence()
         dead = it.call("dead", Agreement(12, Side.LOCAL))
         await it.until(lambda: not it.alive(dead))
@@ -287,5 +289,5 @@ async def test_an_operator_releases_the_brake_and_a_web_page_does_not(tmp_path: 
             assert answer.status == 403
         assert it.companion.brake.on
         async with http.post("/resume") as answer:
-            assert await answer.json() == {"was_on": True}
+            assert await answer.json() == {"changed": True}
         assert not it.companion.brake.on

@@ -38,7 +38,9 @@ def loaded(tmp_path: Path, words: str, *packages: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("words", ['"sessions"', '"show", "call-1"', '"refresh", "call-1"'])
+@pytest.mark.parametrize(
+    "words", ['"sessions"', '"show", "call-1"', '"refresh", "call-1"', '"log", "call-1"', '"pause"']
+)
 def test_a_command_loads_at_most_a_dozen_of_our_modules(tmp_path: Path, words: str) -> None:
     found = loaded(tmp_path, words, "session_timer_companion")
     assert len(found) > 5

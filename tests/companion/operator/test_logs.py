@@ -50,11 +50,10 @@ def test_every_event_has_its_sentence() -> None:
     assert named == set(logs.SENTENCES)
 
 
-def test_a_sentence_stands_beside_its_event_and_not_in_its_place() -> None:
-    out = io.StringIO()
-    logs.configure("json", "info", out)
+def test_a_sentence_stands_beside_its_event_and_not_in_its_place(written: io.StringIO) -> None:
+    logs.configure("json", "info", written)
     structlog.get_logger("x").info("hung_up", call_id="c")
-    line = json.loads(out.getvalue())
+    line = json.loads(written.getvalue())
     assert (line["event"], line["text"]) == ("hung_up", logs.SENTENCES["hung_up"])
 
 

@@ -16,7 +16,7 @@ THEIRS = Agreement(40, Side.REMOTE)
 
 def counted(it: World, outcome: str) -> float:
     assert it.companion is not None
-    labels = {"method": "UPDATE", "outcome": outcome}
+    labels = {"peer": "default", "method": "UPDATE", "outcome": outcome}
     return it.companion.metrics.registry.get_sample_value("session_timer_refreshes_total", labels) or 0.0
 
 

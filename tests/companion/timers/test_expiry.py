@@ -57,7 +57,10 @@ async def test_a_profile_without_probe_has_no_evidence_and_only_reports(tmp_path
         call = it.call("call-1", THEIRS)
         assert it.companion is not None
         registry = it.companion.metrics.registry
-        reported = ("session_timer_expiries_total", {"reason": "silent", "action": "reported"})
+        reported = (
+            "session_timer_expiries_total",
+            {"peer": "default", "reason": "silent", "action": "reported"},
+        )
         await it.until(lambda: (registry.get_sample_value(*reported) or 0) >= 2)
         assert it.alive(call)
         assert not it.refreshes(call)
@@ -70,7 +73,7 @@ async def test_a_profile_that_only_reports_hangs_nothing_up(tmp_path: Path) -> N
         call = it.call("call-1", THEIRS)
         reported = (
             "session_timer_expiries_total",
-            {"reason": "silent", "action": "reported"},
+            {"peer": "default", "reason": "silent", "action": "reported"},
         )
         assert it.companion is not None
         registry = it.companion.metrics.registry

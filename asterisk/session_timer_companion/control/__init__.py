@@ -1,0 +1,1 @@
+"""What an operator may stop, start or ask for while the companion runs."""
