@@ -18,13 +18,13 @@ from session_timer import Config, ConfigError, Problem, SharedKey, is_door_addre
 
 from session_timer_companion.ami.account import AmiAccount
 from session_timer_companion.ami.errors import AmiAccountError
-from session_timer_companion.environment import overlay
 from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http, http_token
 from session_timer_companion.section import (
     AS_IF_ABSENT,
     FilePath,
     Section,
+    overlay,
     place_of,
     read_file,
     reason_of,

@@ -1,4 +1,4 @@
-"""What the sections of `companion:` have in common: how they are read, their types, their errors.
+"""What the sections of `companion:` have in common: how they are read, what overrides them, types and errors.
 
 Every problem is found at once, with the file and the place in it; nothing here ends in a traceback.
 """
@@ -6,13 +6,17 @@ Every problem is found at once, with the file and the place in it; nothing here 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails
 from session_timer import ConfigError, Problem
 from session_timer.config.file import parse
+
+ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
+"""`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
 
 
 class Section(BaseModel):
@@ -54,6 +58,37 @@ def read_file(path: Path) -> object:
         raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
     data = parse(text, str(path))
     return {} if data is None else data
+
+
+def overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
+    """Call with the file's data before it is validated: sets in place what the environment overrides."""
+    for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
+        steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if not isinstance(data.get("companion"), dict):
+            data["companion"] = {}
+        try:
+            value = parse(environment[variable], variable)
+        except ConfigError:
+            value = environment[variable]
+        if not _set(data["companion"], steps, value):
+            problems.append(Problem(f"${variable}", "names no place in the companion section"))
+
+
+def _set(inside: object, steps: list[str], value: object) -> bool:
+    first, *rest = steps
+    if isinstance(inside, list) and first.isdecimal() and int(first) < len(inside):
+        if rest:
+            return _set(inside[int(first)], rest, value)
+        inside[int(first)] = value
+        return True
+    if isinstance(inside, dict) and first:
+        if rest:
+            if inside.get(first) is None:
+                inside[first] = {}
+            return _set(inside[first], rest, value)
+        inside[first] = value
+        return True
+    return False
 
 
 def place_of(location: tuple[int | str, ...]) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 from session_timer_companion.explain.drawing.ladder import Cast, Ladder, build, stack
-from session_timer_companion.explain.drawing.mermaid import mermaid
 from session_timer_companion.explain.drawing.svg import svg
 
 from demo.acts import ACTS, Act, Call, Evidence, checks
@@ -84,7 +83,6 @@ def _play(act: Act, lab: Stack, telling: Telling) -> ActShown:
     one = Ladder(title, ladders[0].columns, ladders[0].rows) if len(ladders) == 1 else stack(title, ladders)
     picture = svg(one)
     (OUT / f"act-{act.number}.svg").write_text(picture)
-    (OUT / f"act-{act.number}.mmd").write_text(mermaid(one))
     return ActShown(act.number, act.title, act.sentence, picture, tuple(found))
 
 
@@ -135,7 +133,7 @@ def _stage(lab: Stack) -> Iterator[None]:
 
 def _clear(out: Path) -> None:
     """Away with what an earlier demo left, and with nothing else."""
-    for pattern in ("act-*.pcap", "act-*.svg", "act-*.mmd", "*.log", "index.html"):
+    for pattern in ("act-*.pcap", "act-*.svg", "*.log", "index.html"):
         for old in out.glob(pattern):
             old.unlink()
 

@@ -1,4 +1,4 @@
-"""The ladder's rows, and the three ways to draw them."""
+"""The ladder's rows, and the two ways to draw them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from session_timer_companion.explain.drawing.ladder import (
     Section,
     Tone,
     build,
-    by_call,
     stack,
 )
-from session_timer_companion.explain.drawing.mermaid import mermaid
 from session_timer_companion.explain.drawing.svg import svg
 from session_timer_companion.explain.drawing.terminal import TerminalLadder
 
@@ -93,15 +91,13 @@ def test_several_addresses_may_share_a_column() -> None:
     assert (cast.column("198.18.0.43"), cast.column(EDGE), cast.column(ASTERISK)) == (0, 1, None)
 
 
-def test_calls_are_told_apart_and_stacked() -> None:
+def test_calls_are_stacked_under_their_titles() -> None:
     other = SipMessage.parse(wire.request("OPTIONS").replace(b"call-1", b"call-2"))
-    first = the_call()[0]
-    mixed = [first, Packet(first.time, first.source, first.destination, other), the_call()[2]]
+    first, _, third = the_call()[:3]
+    second = Packet(first.time, first.source, first.destination, other)
 
-    calls = by_call(mixed)
-    picture = stack("Two", [build(name, packets, CAST) for name, packets in calls.items()])
+    picture = stack("Two", [build("call-1", [first, third], CAST), build("call-2", [second], CAST)])
 
-    assert {name: len(packets) for name, packets in calls.items()} == {"call-1": 2, "call-2": 1}
     assert [row for row in picture.rows if isinstance(row, Section)] == [Section("call-1"), Section("call-2")]
     assert len(picture.rows) == 5
 
@@ -159,18 +155,3 @@ def test_svg_paints_its_own_background() -> None:
     assert first is not None
     assert first.get("fill", "").startswith("#")
     assert float(first.get("width", 0)) >= float(root.get("width", 0)) - 1
-
-
-def test_mermaid() -> None:
-    lines = mermaid(LADDER).splitlines()
-
-    assert lines[:4] == [
-        "sequenceDiagram",
-        "    participant p0 as carrier",
-        "    participant p1 as edge",
-        "    participant p2 as Asterisk",
-    ]
-    assert lines[4] == "    p0->>p1: INVITE<br/>Session-Expires: 4"
-    assert lines[5] == "    p1-->>p0: 422 Session Interval Too Small<br/>Min-SE: 8"
-    assert "Note over p0,p2: N = 12 s, Asterisk refreshes" in lines[11]
-    assert all(";" not in line.replace("#59;", "") for line in lines)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.lab.parts.clean_host import CleanHost, booted
 from tests.lab.sipp import SippRun
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import NotInTimeError, wait_until
 from tests.packages.install_page import (
     ASTERISK_ADDRESS,
     COMPANION_SETTINGS,
@@ -90,6 +90,9 @@ class Site:
             wait_until(lambda: not run.running or name in self.calls(), 20, f"{name} tracked")
             assert run.running, run.complaint() or self.edge.journal("kamailio")[-3000:]
             yield run
+        except NotInTimeError as error:
+            ours = [line for line in self.edge.journal("kamailio").splitlines() if "session timer" in line]
+            raise AssertionError("\n".join([str(error), *ours, self.companion.journal(UNIT)])) from error
         finally:
             run.stop()
 

@@ -37,6 +37,7 @@ def test_a_call_is_refreshed(site: Site) -> None:
             assert "confirmed" in site.refresh("installed")
         caller.check(20)
     wait_until(site.calls, 10, "no call", holds=lambda seen: seen == set())
+    assert "fault in our code" not in site.edge.journal("kamailio")
 
 
 def test_a_silent_caller_is_hung_up(site: Site) -> None:

@@ -15,11 +15,11 @@ from pydantic import Field, ValidationError, model_validator
 from session_timer import ConfigError, Problem
 
 from session_timer_companion import secret_files
-from session_timer_companion.environment import overlay
 from session_timer_companion.section import (
     Host,
     Port,
     Section,
+    overlay,
     place_of,
     read_file,
     reason_of,

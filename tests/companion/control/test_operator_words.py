@@ -9,8 +9,8 @@ import yaml
 from session_timer_companion import __version__
 from session_timer_companion.http.client import Client
 
+from tests.companion.fakes.commands import free_port, served, typed, written
 from tests.companion.fakes.world import Agreement, Side, answers, world
-from tests.companion.operator.test_operator_commands import free_port, served, typed, written
 
 OURS = Agreement(1800, Side.LOCAL)
 CALL_ID = "call-1@198.18.0.40"

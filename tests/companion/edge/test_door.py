@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -128,6 +129,30 @@ async def test_an_edge_of_another_name_is_not_believed() -> None:
         assert not edge.clocks.names
 
 
+@asynccontextmanager
+async def saying(*pieces: bytes) -> AsyncIterator[int]:
+    """Something else than an edge, at the port that this gives: it says these bytes to each request."""
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            await reader.read(1000)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.gather(*[task for task in serving if task is not None])
+
+
 BAD: list[tuple[bytes, str]] = [
     (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope", "not JSON"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "another version"),
@@ -142,22 +167,14 @@ BAD: list[tuple[bytes, str]] = [
 
 @pytest.mark.parametrize(("bytes_", "reason"), BAD)
 async def test_whatever_answers_there_is_no_exception(bytes_: bytes, reason: str) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(bytes_)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 1.0))
-    reply = await edge.record("call;a;b")
-    assert isinstance(reply, Unreachable)
-    assert reason in reply.reason
-    assert isinstance(await edge.changes(), Unreachable)
-    assert await edge.lead(LeadWanted("ast1", "me", 6)) is None
-    await edge.close()
-    server.close()
+    async with saying(bytes_) as port:
+        edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 1.0))
+        reply = await edge.record("call;a;b")
+        assert isinstance(reply, Unreachable)
+        assert reason in reply.reason
+        assert isinstance(await edge.changes(), Unreachable)
+        assert await edge.lead(LeadWanted("ast1", "me", 6)) is None
+        await edge.close()
 
 
 REPLIES: list[Callable[[dict[str, Any]], Any]] = [
@@ -312,18 +329,9 @@ async def test_a_reply_that_comes_in_pieces_is_read_to_its_end() -> None:
     reply = {"v": 1, "edge": "edge", "records": {"call;a;b": GOLDEN}, "filler": "x" * 20_000}
     body = json.dumps(reply).encode()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
-        for start in range(0, len(body), 1460):
-            writer.write(body[start : start + 1460])
-            await writer.drain()
-            await asyncio.sleep(0.002)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 5.0))
-    assert isinstance(await edge.record("call;a;b"), Found)
-    await edge.close()
-    server.close()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    pieces = [body[start : start + 1460] for start in range(0, len(body), 1460)]
+    async with saying(head, *pieces) as port:
+        edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 5.0))
+        assert isinstance(await edge.record("call;a;b"), Found)
+        await edge.close()

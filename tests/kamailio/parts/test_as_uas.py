@@ -224,12 +224,15 @@ def test_roles_are_translated_when_asterisk_refreshes(edge: Edge, method: str, r
 
 
 @pytest.mark.requirement("UAS-9-19", "UAC-7.2-10")
-def test_a_refresh_without_timer_ends_it(make_edge: MakeEdge) -> None:
-    edge = make_edge(config={"session_timer": {"request_timer": False}, "asterisk": [ASTERISK]})
-    edge.call("Session-Expires: 1800;refresher=uac", "Supported: timer")
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_refresh_without_timer_ends_it_by_the_letter(make_edge: MakeEdge, *, keep: bool) -> None:
+    """Some stacks leave the timer out of a hold and count on: then our side refreshes alone."""
+    settings = {"request_timer": False, "keep_after_bare_2xx": keep}
+    edge = make_edge(config={"session_timer": settings, "asterisk": [ASTERISK]})
+    edge.call("Session-Expires: 1200;refresher=uac", "Supported: timer")
     answer = edge.sure(edge.answer(edge.send(("Supported: timer",), within=True)))
     assert answer.value("Session-Expires") is None
-    assert edge.known().dialog.agreement is None
+    assert edge.known().dialog.agreement == (Agreement.private(1200) if keep else None)
 
 
 @pytest.mark.requirement("G-08")

@@ -207,14 +207,6 @@ def merge(title: str, ladders: Iterable[tuple[float, Ladder]]) -> Ladder:
     return Ladder(title, columns, tuple(rows))
 
 
-def by_call(packets: Iterable[_Packet]) -> dict[str, list[_Packet]]:
-    """The packets of each Call-ID, calls in the order in which they began."""
-    calls: dict[str, list[_Packet]] = {}
-    for packet in packets:
-        calls.setdefault(packet.message.call_id, []).append(packet)
-    return calls
-
-
 def label(message: DrawnMessage) -> str:
     """What stands on the arrow: the method, or the status with the method where it is not INVITE's."""
     if message.status is None:

@@ -16,8 +16,8 @@ from tests.lab.stack import Stack
 from tests.lab.waiting import wait_until
 
 STRANGERS = (40, 49)
-"""Last numbers of addresses that no peer's profile names."""
-TINY = ("Supported: timer", "Session-Expires: 5;refresher=uas")
+"""Last numbers of addresses: one that no profile names, and one with another profile than the victim."""
+TINY = ("Supported: timer", "Session-Expires: 3;refresher=uas")
 HUGE = ("Supported: timer", "Session-Expires: 4294967295;refresher=uac", "Min-SE: 4294967295")
 FORGED = 'X-Session-Timer: 5;refresher=local;allow=INVITE;rpc="udp:198.18.99.99:1";v=1'
 

@@ -46,7 +46,9 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[EdgeOnce]:
     for package in (ROOT / "kamailio" / "session_timer_kemi", ROOT / "pylib" / "session_timer"):
         shutil.copytree(package, folder / package.name)
     both = f'{stack.asterisk}", "{stack.address(SECOND)}'
-    (settings / "session-timer.yaml").write_text(SETTINGS.format(asterisk=both, edge=own), encoding="utf-8")
+    (settings / "session-timer.yaml").write_text(
+        SETTINGS.format(asterisk=both, name="edge"), encoding="utf-8"
+    )
     shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     found = EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, EDGE)
     with asterisk_once(stack, tmp_path / "second", SECOND, "asterisk-second", {}), found.running():

@@ -36,9 +36,7 @@ def renamed(stack: Stack, tmp_path: Path) -> EdgeOnce:
         shutil.copy(each, folder)
     for package in (ROOT / "kamailio" / "session_timer_kemi", ROOT / "pylib" / "session_timer"):
         shutil.copytree(package, folder / package.name)
-    text = SETTINGS.format(asterisk=stack.address(49), edge=stack.address(HOST)).replace(
-        "key}", "key, header: X-Edge}"
-    )
+    text = SETTINGS.format(asterisk=stack.address(49), name="edge").replace("key}", "key, header: X-Edge}")
     (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     return EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, HOST)
