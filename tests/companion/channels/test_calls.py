@@ -41,7 +41,7 @@ def signed(edge: str = "edge", call_id: str = CALL_ID, placed: Side | None = Non
 def test_an_answered_channel_is_listed_with_whether_asterisk_knows_a_number() -> None:
     assert calls.answered(status()) == CHANNEL
     connected = calls.answered(status(ConnectedLineNum="200"))
-    assert connected == CHANNEL._replace(connected=True)
+    assert connected == CHANNEL._replace(connected=True, numbers="200")
 
 
 @pytest.mark.parametrize(
