@@ -177,6 +177,15 @@ def test_a_text_of_empty_lines_is_read_in_time(tmp_path: Path) -> None:
     assert time.process_time() - began < 5
 
 
+def test_a_log_that_says_much_else_before_its_first_message(tmp_path: Path) -> None:
+    path = tmp_path / "full"
+    other = b"[Nov 30 14:10:39] NOTICE[4711] res_pjsip.c: nothing of SIP\n" * 20_000
+    path.write_bytes(other + writers.asterisk_log(SENT, "full"))
+    notes = Notes()
+    assert list(read(path, notes))
+    assert notes.messages
+
+
 def test_asterisks_console_without_times(tmp_path: Path) -> None:
     """Who broke what in a message shows; when, does not."""
     path = tmp_path / "console.txt"

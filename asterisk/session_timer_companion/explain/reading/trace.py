@@ -90,13 +90,16 @@ def messages(path: str, raw: BinaryIO, notes: Notes, progress: Progress | None =
         raise TraceError(f"{path}: the file is empty, or was cut off at its beginning")
     if is_capture(head):
         yield from _capture(path, file, notes, tell)
-    elif text.is_text(head) or text.is_text(file.peek(8 * _HEAD)):
-        yield from _text(file, notes, tell)
     else:
-        raise TraceError(
-            f"{path}: this is no capture (pcap, pcapng), no log of Asterisk's 'pjsip set logger on' and no "
-            "text saved by sngrep. Capture with: tcpdump -i any -s 0 -w calls.pcap 'port 5060'"
-        )
+        # A log may say much else before it shows its first message. Bytes that no text has end the search.
+        shows_sip = text.is_text(head)
+        if shows_sip or b"\0" not in head:
+            yield from _text(file, notes, tell)
+        if not shows_sip and not notes.messages:
+            raise TraceError(
+                f"{path}: this is no capture (pcap, pcapng), no log of Asterisk's 'pjsip set logger on' and "
+                "no text saved by sngrep. Capture with: tcpdump -i any -s 0 -w calls.pcap 'port 5060'"
+            )
     if file.broken:
         notes.damage.reason = "the gzip file was cut off or is damaged"
 

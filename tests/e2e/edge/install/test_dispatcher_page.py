@@ -20,7 +20,7 @@ from tests.lab.sip import SipMessage
 from tests.lab.stack import ROOT, Stack
 
 PAGE = (ROOT / "docs/how-to/dispatcher.md").read_text(encoding="utf-8")
-EDGE, SECOND = 15, 21
+EDGE, SECOND = 15, 22
 """The last numbers of their addresses."""
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 
@@ -37,7 +37,7 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[EdgeOnce]:
     (folder / "kamailio.cfg").write_text(added(config, PAGE), encoding="utf-8")
     (listed,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     gateways = "".join(f"{line.strip()}\n" for line in listed.splitlines())
-    lab = gateways.replace("198.18.0", stack.network)
+    lab = gateways.replace("198.18.0.21", stack.address(SECOND)).replace("198.18.0", stack.network)
     assert lab.count(stack.network) == 2
     (folder / "dispatcher.list").write_text(lab, encoding="utf-8")
     shutil.copy(ROOT / "docker" / "edge" / "health", folder)
@@ -51,7 +51,7 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[EdgeOnce]:
     )
     shutil.copy(ROOT / "docker" / "config" / "session-timer-key", settings / "key")
     found = EdgeOnce(stack, folder, settings / "session-timer.yaml", {}, EDGE)
-    with asterisk_once(stack, tmp_path / "second", SECOND, "asterisk-second", {}), found.running():
+    with asterisk_once(stack, tmp_path / "second", SECOND, "asterisk-of-two", {}), found.running():
         yield found
 
 
@@ -88,7 +88,7 @@ def test_calls_are_shared_and_timed_and_a_dead_asterisk_is_passed_over(
         assert call.bye().status == 200
     assert taken == {stack.asterisk, stack.address(SECOND)}
 
-    kill(stack, "asterisk-second")
+    kill(stack, "asterisk-of-two")
     for _ in range(2):
         call, answer = answered(agent)
         assert who(answer) == stack.asterisk
