@@ -32,7 +32,7 @@ from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.pace import PacedQueue
 from session_timer_companion.timers.refresh import RefreshSender
 from session_timer_companion.timers.scheduler import Scheduler, batches
-from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall, shared
+from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
 """Seconds between two readings of the record after a refresh has left; the last one repeats."""
@@ -152,19 +152,14 @@ class TimerDriver:
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
         now = self._now()
-        since: float | None = now if reply is None else None
+        since_known = reply is None
         if isinstance(reply, Found):
-            record = reply.record
-            at = reply.clocks.ours(record.clock, record.at)
-            since = None if at is None else min(now, at)
-            tracked.refreshes = record.refreshes
-            tracked.dealt = record.ours.ended if record.ours else None
-            tracked.far = record.far
-            tracked.dialog = shared(record.dialog)
-        tracked.since = now if since is None else since
+            since_known = tracked.take_up(reply, now)
+        else:
+            tracked.since = now
         tracked.active = None
         begun = tracked.current_session()
-        if since is None and begun.state is State.OURS:
+        if not since_known and begun.state is State.OURS:
             # Nobody can say how much of the interval is left: a refresh soon makes it known.
             tracked.active = begun = replace(begun, wake=now + tracked.spread * OVERDUE_SPREAD)
         self.scheduler.put(tracked, begun.wake)

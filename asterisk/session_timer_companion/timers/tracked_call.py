@@ -152,18 +152,6 @@ class TrackedCall:
         if self.attempt is not None:
             self.attempt.sent -= seconds
 
-    def why_not_now(self) -> str:
-        """Why a refresh that an operator asks for is not sent now; empty if it is."""
-        if self.gone:
-            return "the call has ended"
-        if self.attempt is not None or self.current_session().sent is not None:
-            return "another refresh of this call is under way"
-        if self.policy.observe:
-            return "the profile says observe: nothing is sent"
-        if self.edge is not None and self.edge.up is False:
-            return f"edge {self.edge.name} is down ({self.edge.reason}), and Asterisk would end the call"
-        return ""
-
     def rest(self, waiting: Session) -> None:
         """Keep a session that a 2xx has just begun anew."""
         self.dialog = waiting.dialog
