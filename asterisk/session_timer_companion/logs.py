@@ -129,9 +129,10 @@ class _Apart(_Lossy):
     def _write_all(self) -> None:
         while True:
             self._more.acquire()
-            # Whatever else waits goes along: one write costs as much as many lines.
+            # Whatever else waits goes along: one write costs as much as many lines. Yet a batch has a bound,
+            # or a busy writer of lines would make it grow for as long as it writes.
             lines = [self._lines.popleft()]
-            while self._lines and self._more.acquire(blocking=False):
+            while self._lines and len(lines) < MOST_WAITING and self._more.acquire(blocking=False):
                 lines.append(self._lines.popleft())
             super().write("".join(lines))
             if not self._lines:
