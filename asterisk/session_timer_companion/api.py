@@ -87,6 +87,8 @@ class CallHistory(TypedDict):
     """Seconds since it is no longer tracked; null: it is."""
     why: str
     """Why it is no longer tracked."""
+    session: ShownSession | None
+    """Where it stands at the same moment; null once it is over."""
     refreshes: int
     events: list[LoggedEvent]
     """The oldest first."""

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 from session_timer_companion.api import CallHistory, LoggedEvent
 from session_timer_companion.events.history import EndedCall, History
+from session_timer_companion.http.views import shown
 from session_timer_companion.logs import SENTENCES
 from session_timer_companion.timers.tracked_call import TrackedCall
 
 
-def of_tracked(history: History, asterisk: str, tracked: TrackedCall, now: float) -> CallHistory:
-    """What happened to a call that is up; `now` in seconds of the event loop's clock."""
+def of_tracked(history: History, asterisk: str, tracked: TrackedCall, now: float, held: str) -> CallHistory:
+    """What happened to a call that is up; `now` in seconds of the event loop's clock.
+
+    `held` says why nothing is done for it; empty: it is.
+    """
     return {
         "asterisk": asterisk,
         "call_id": tracked.call_id,
@@ -20,6 +24,7 @@ def of_tracked(history: History, asterisk: str, tracked: TrackedCall, now: float
         "numbers": tracked.numbers,
         "ended": None,
         "why": "",
+        "session": shown(asterisk, tracked, now, held),
         "refreshes": max(tracked.refreshes, 0),
         "events": _events(history, tracked.history, now),
     }
@@ -35,6 +40,7 @@ def of_ended(history: History, call: EndedCall, now: float) -> CallHistory:
         "numbers": call.numbers,
         "ended": round(now - call.ended, 3),
         "why": call.why,
+        "session": None,
         "refreshes": call.refreshes,
         "events": _events(history, call.events, now),
     }

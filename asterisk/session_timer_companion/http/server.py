@@ -159,7 +159,11 @@ async def _log(request: web.Request) -> web.Response:
     now = asyncio.get_running_loop().time()
     companion = request.app[_COMPANION]
     history, call_id = companion.operator.history, request.match_info["call_id"]
-    told = [past.of_tracked(history, tracker.name, tracked, now) for tracker, tracked in _find(request)]
+    held = companion.operator.holds.why
+    told = [
+        past.of_tracked(history, tracker.name, tracked, now, held(tracked.key))
+        for tracker, tracked in _find(request)
+    ]
     told += [past.of_ended(history, call, now) for call in history.ended_as(call_id)]
     if not told:
         raise web.HTTPNotFound(text=f"{NO_CALL} {call_id} is tracked, or was lately")

@@ -73,11 +73,13 @@ async def test_the_history_of_a_call_is_told_also_after_its_end(tmp_path: Path) 
         assert told["events"][-1]["text"] == "The record shows the 2xx to our refresh."
         assert told["events"][-1]["details"] == {"method": "UPDATE", "refreshes": "1"}
         assert all(0 <= event["ago"] < 30 for event in told["events"])
+        assert (told["session"]["call_id"], told["session"]["refreshes"]) == (ODD, 1)
         it.asterisk.hangup(call)
         await it.until(lambda: not it.is_tracked(call))
         async with http.get(path(ODD, "/log")) as answer:
             (told,) = await answer.json()
         assert (told["why"], told["refreshes"], told["events"][-1]["event"]) == ("ended", 1, "call_untracked")
+        assert told["session"] is None, "the page asks once, so that nothing can end between two questions"
         async with http.get(path(ODD)) as answer:
             assert answer.status == 404
         async with http.get(path("nobody", "/log")) as answer:
