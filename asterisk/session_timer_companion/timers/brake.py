@@ -44,6 +44,11 @@ class HangUpBrake:
         self._recent.append(now)
         return False
 
+    def not_done(self) -> None:
+        """Asterisk would not hang up the call that was counted last: it was none."""
+        if self._recent:
+            self._recent.pop()
+
     def release(self) -> bool:
         """A person has looked: calls may be hung up again. Returns whether the brake was on."""
         was, self.on = self.on, False

@@ -84,6 +84,7 @@ class TimerDriver:
             metrics=metrics,
             log=log,
             look_at=look_at,
+            may_send=lambda tracked: self.leading and not holds.why(tracked.key),
             spawn=self._tasks.spawn,
         )
         self.evidence = Evidence(
@@ -217,9 +218,10 @@ class TimerDriver:
             if not self._may_serve(tracked):
                 continue
             standing = tracked.current_session()
-            if tracked.attempt is not None and (standing.wake is None or now < standing.wake):
+            polled = tracked.attempt is not None and (standing.wake is None or now < standing.wake)
+            if self.leading and polled:
                 polls.append(tracked)
-            elif standing.state in _OPEN and standing.sent is not None:
+            elif self.leading and standing.state in _OPEN and standing.sent is not None:
                 at_once.append(tracked)
             else:
                 self._queue.add(tracked, math.inf if standing.expires is None else standing.expires)
@@ -270,6 +272,9 @@ class TimerDriver:
                 if isinstance(reply, Found):
                     self.evidence.apply_refresh(tracked, reply)
                 if tracked.since == before:
+                    # A refresh of ours that is under way from before is the other one's to follow, too.
+                    self.evidence.close_attempt(tracked, RefreshOutcome.UNKNOWN, "another companion leads")
+                    tracked.active = None
                     standing = tracked.current_session()
                     tracked.active = replace(standing, wake=self._now() + STANDBY_LOOK)
         finally:
@@ -332,7 +337,7 @@ class TimerDriver:
             return
         wake = tracked.current_session().wake
         attempt = tracked.attempt
-        if attempt is not None and tracked.edge is not None:
+        if attempt is not None and tracked.edge is not None and not attempt.judged:
             poll = self._now() + POLLS[min(attempt.polls, len(POLLS) - 1)]
             wake = poll if wake is None else min(wake, poll)
         self.scheduler.put(tracked, wake)

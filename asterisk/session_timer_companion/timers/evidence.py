@@ -215,6 +215,7 @@ class Evidence:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
         record, old = found.record, tracked.current_session()
         tracked.refreshes = record.refreshes
+        tracked.hindrance, tracked.refusals = "", 0
         tracked.dealt = None
         tracked.far = record.far
         fresh = session.refreshed(old, shared(record.dialog), since)

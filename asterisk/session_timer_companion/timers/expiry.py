@@ -21,6 +21,7 @@ from session_timer_companion.control.holds import Holds
 from session_timer_companion.edge.client import Found, RecordReply
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
+from session_timer_companion.timers import orders
 from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.evidence import Evidence, why_not
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
@@ -111,9 +112,14 @@ class Expiry:
         if hindrance:
             if tracked.gone or tracked.active is not each.before:
                 return
-            tracked.active = replace(each.before, wake=self._now() + wait)
+            wake = self._now() + wait
             if wait == RETRY:
+                tracked.refusals += 1
+                wake = orders.next_try(tracked.refusals, self._now(), None)
                 self._look_at(tracked.channel)
+            tracked.active = replace(each.before, wake=wake)
+            if tracked.attempt is not None:
+                tracked.attempt.judged = True
             log = self._log.debug if tracked.hindrance == hindrance else self._log.warning
             tracked.hindrance = hindrance
             log("hangup_put_off", call=tracked, reason=hindrance)
@@ -123,7 +129,7 @@ class Expiry:
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
         tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
-        tracked.hindrance = ""
+        tracked.hindrance, tracked.refusals = "", 0
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
         self._ended(tracked, expired, "hung_up")
         self._log.error(
@@ -160,11 +166,14 @@ class Expiry:
                 return held, BRAKED
             if self._rules.brake.stops(self._now()):
                 return "the brake is on: too many hang-ups within a minute", BRAKED
-            orders = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
-            *_, last = await self._channels.carry_out(orders)
+            hang_up = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
+            *_, last = await self._channels.carry_out(hang_up)
         except AmiError as error:
             return str(error), RETRY
-        return ("", 0.0) if last.ok else (last.reason or "Asterisk refused", RETRY)
+        if last.ok:
+            return "", 0.0
+        self._rules.brake.not_done()
+        return last.reason or "Asterisk refused", RETRY
 
     def _not_shown(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
         """Why the record does not show any more what the verdict stands on; empty if it does."""
@@ -188,11 +197,15 @@ class Expiry:
         if before is not None and now - before[1] < MEDIA_GAP:
             return None
         after = await self._count(tracked)
+        fresh = before is not None and now - before[1] <= MEDIA_OLD
         if after is None:
-            return False  # Asterisk sees none: it may flow directly, or there is none
-        if before is None or now - before[1] > MEDIA_OLD:
+            # Asterisk sees none: it may flow directly, or there is none. Yet where it has counted a moment
+            # ago, it cannot say, and that shows nothing.
+            return None if fresh else False
+        if before is None or not fresh:
             return None
-        return after - before[0] >= FLOWING
+        # A count that went back began anew, as with another source: all of it has come since.
+        return after - (before[0] if after >= before[0] else 0) >= FLOWING
 
     async def _count(self, tracked: TrackedCall) -> int | None:
         count = await self._channels.received_packets(tracked.channel)
@@ -221,7 +234,7 @@ class Expiry:
     def _begin_anew(self, tracked: TrackedCall) -> None:
         tracked.since = self._now()
         tracked.active = None
-        tracked.hindrance = ""
+        tracked.hindrance, tracked.refusals = "", 0
 
     def _ended(self, tracked: TrackedCall, expired: Expire, action: str) -> None:
         self._packets.pop(tracked, None)

@@ -55,9 +55,13 @@ class RefreshSender:
         metrics: Metrics,
         log: CallLog,
         look_at: Callable[[str], None],
+        may_send: Callable[[TrackedCall], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`look_at` finds out, later, what became of a channel; `spawn` runs something in the background."""
+        """`look_at` finds out, later, what became of a channel; `spawn` runs something in the background.
+
+        `may_send` says whether a refresh may be sent for this call at the moment.
+        """
         self.held: dict[EdgeClient, set[TrackedCall]] = {}
         """Calls whose refresh is held back because their edge is down."""
         self._channels = channels
@@ -66,6 +70,7 @@ class RefreshSender:
         self._metrics = metrics
         self._log = log
         self._look_at = look_at
+        self._may_send = may_send
         self._spawn = spawn
         self._now = asyncio.get_running_loop().time
         self._digits: dict[TrackedCall, str] = {}
@@ -124,6 +129,9 @@ class RefreshSender:
     def _is_to_be_sent(self, each: PendingAction, now: float) -> bool:
         tracked, before = each.tracked, each.before
         if self._adopted(each):
+            return False
+        if not self._may_send(tracked):
+            each.take_back(now)  # held back, or another companion leads, since it was decided
             return False
         if tracked.policy.observe:
             self._observed(each)

@@ -45,6 +45,8 @@ class Attempt:
     sent: float
     polls: int = 0
     """How often the record was read since."""
+    judged: bool = False
+    """A hang-up that follows from it was put off: the record is read again when that is due, not before."""
     reported: asyncio.Future[tuple[RefreshOutcome, str]] | None = None
     """Gets the outcome and its reason, where an operator asked for this refresh."""
 

@@ -28,6 +28,7 @@ from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared
 from session_timer_companion.tracking.resync import CHANNELS_PER_READ, Resync
+from session_timer_companion.tracking.unreadable import UnreadableChannels
 
 EVENTS = ("Newstate", "Rename", "Hangup")
 
@@ -75,6 +76,7 @@ class CallTracker:
         self._to_look: dict[str, Channel | None] = {}
         self._readers = 0
         self._said: set[tuple[str, str]] = set()
+        self._unreadable = UnreadableChannels(self.look_at, self._background)
         self._ended: set[str] = set()
         """Channels that hung up while channels were being read: what was read of them is out of date."""
         self._holds = operator.holds
@@ -137,6 +139,7 @@ class CallTracker:
     def _up(self) -> None:
         self._metrics.ami_up.labels(self.name).set(1)
         self._metrics.logins.labels(self.name).inc()
+        self._unreadable.clear()
         if self._resyncing is not None:
             self._resyncing.cancel()
         self._resyncing = self._background.spawn(self._resync.run())
@@ -196,6 +199,7 @@ class CallTracker:
                     self._ended.add(channel)
                 self.channels.stuck.forget(channel)
                 self._to_look.pop(channel, None)
+                self._unreadable.forget(channel)
                 tracked = self._by_channel.get(channel)
                 if tracked is not None:
                     self.forget(tracked, "ended")
@@ -238,6 +242,7 @@ class CallTracker:
                         channel = await self.channels.channel(name)
                         if channel is None:
                             gone[name] = None
+                            self._unreadable.forget(name)
                         else:
                             answered.append(channel)
                 found = await self.channels.calls(answered, header)
@@ -271,12 +276,10 @@ class CallTracker:
         """What Asterisk could say. Where it could not, the channel is looked at again: that is no end."""
         for name, call in found.items():
             if call is None:
-                self._background.spawn(self._look_again(name))
+                self._unreadable.note(name)
+            else:
+                self._unreadable.forget(name)
         return {name: call for name, call in found.items() if call is not None}
-
-    async def _look_again(self, name: str) -> None:
-        await asyncio.sleep(LOOK_AGAIN)
-        self.look_at(name)
 
     async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
         """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""

@@ -210,3 +210,35 @@ async def test_what_happened_to_a_call_is_kept_whatever_the_level_of_the_log(tmp
         history = it.companion.operator.history
         events = [event.fact.event for event in history.decoded(it.tracked(call).history)]
         assert events == ["armed", "refresh_sent", "refresh_confirmed"]
+
+
+@pytest.mark.parametrize("word", ["pause", "exclude"])
+@in_virtual_time
+async def test_what_was_decided_in_the_same_moment_is_not_sent_either(tmp_path: Path, word: str) -> None:
+    """A record is being read, and another form of the refresh would follow from it."""
+    async with world(tmp_path, peer=silence()) as it:
+        assert it.companion is not None
+        actions = it.companion.actions
+        call = it.call("call-1", OURS)
+        await it.until(lambda: len(it.sent) == 1)
+        tracked, sent = it.tracked(call), list[int]()
+
+        def in_between(question: dict[str, object]) -> None:
+            ours = it.edge.records[tracked.key].ours
+            if "records" in question and ours is not None and ours.ended is not None and not sent:
+                sent.append(len(it.sent))
+                if word == "pause":
+                    actions.pause()
+                else:
+                    actions.exclude(it.tracker, tracked)
+
+        it.edge.on_request = in_between
+        await it.until(lambda: bool(sent))
+        await it.until_after(it.now + 60)
+        assert len(it.sent) == sent[0] == 1
+        assert it.alive(call)
+        if word == "pause":
+            actions.resume()
+        else:
+            actions.include(it.tracker, tracked)
+        await it.until(lambda: not it.alive(call), 60)

@@ -177,6 +177,21 @@ async def test_whatever_answers_there_is_no_exception(bytes_: bytes, reason: str
         await edge.close()
 
 
+async def test_a_reply_that_points_elsewhere_is_not_followed() -> None:
+    """Edges are asked at the addresses of the configuration, and the key goes nowhere else."""
+    async with FakeEdge() as elsewhere:
+        redirect = (
+            f"HTTP/1.1 307 Gone\r\nLocation: {elsewhere.address}/session-timer\r\nContent-Length: 0\r\n\r\n"
+        )
+        async with saying(redirect.encode()) as port:
+            edge = EdgeClient("edge", Door(f"http://127.0.0.1:{port}", KEY, 1.0))
+            reply = await edge.record("call;a;b")
+            await edge.close()
+        assert isinstance(reply, Unreachable)
+        assert "307" in reply.reason
+        assert elsewhere.connections == 0
+
+
 REPLIES: list[Callable[[dict[str, Any]], Any]] = [
     lambda reply: reply | {"clock": "now"},
     lambda reply: reply | {"clock": {"name": 1, "now": "x"}},

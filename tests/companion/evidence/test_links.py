@@ -16,6 +16,7 @@ from session_timer import Outcome, Side
 from session_timer_companion.timers.tracked_call import PendingAction
 from structlog.testing import capture_logs
 
+from tests.companion.fakes.fake_asterisk import Received
 from tests.companion.fakes.fake_channel import Channel, Refresh
 from tests.companion.fakes.virtual_time import in_virtual_time
 from tests.companion.fakes.world import SWALLOWED, Agreement, World, answers, key, silence, world
@@ -33,6 +34,13 @@ async def stands(it: World, call: Channel, seconds: float = LONG) -> None:
     await it.until_after(began + seconds)
     assert it.alive(call)
     assert not it.asterisk.seen("Hangup")
+
+
+async def talk(call: Channel) -> None:
+    """The peer sends a packet each 20 ms."""
+    while True:
+        call.received_packets += 5
+        await asyncio.sleep(0.1)
 
 
 @BOTH
@@ -241,12 +249,7 @@ async def test_with_media_of_the_peer(tmp_path: Path, agreement: Agreement) -> N
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", agreement)
 
-        async def talk() -> None:
-            while True:
-                call.received_packets += 5
-                await asyncio.sleep(0.1)
-
-        talking = asyncio.create_task(talk())
+        talking = asyncio.create_task(talk(call))
         await stands(it, call, 60)
         assert it.companion is not None
         registry = it.companion.metrics.registry
@@ -266,12 +269,7 @@ async def test_media_counts_only_where_the_profile_says_so(tmp_path: Path) -> No
     async with world(tmp_path, peer=silence(), policy={"media_is_evidence": False}) as it:
         call = it.call("call-1", OURS)
 
-        async def talk() -> None:
-            while True:
-                call.received_packets += 5
-                await asyncio.sleep(0.1)
-
-        talking = asyncio.create_task(talk())
+        talking = asyncio.create_task(talk(call))
         await it.until(lambda: not it.alive(call), 60)
         talking.cancel()
 
@@ -318,3 +316,38 @@ async def test_with_something_else_at_the_last_look(tmp_path: Path, what: str) -
         await it.until_after(verdicts[0] + 2)
         assert it.alive(call)
         assert not it.asterisk.seen("Hangup")
+
+
+@in_virtual_time
+async def test_with_media_whose_count_begins_anew(tmp_path: Path) -> None:
+    """Asterisk counts anew where the peer's source of RTP changes."""
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", OURS)
+        call.received_packets = 5000
+        talking = asyncio.create_task(talk(call))
+        await it.until(lambda: len(it.sent) == 2)
+        await it.until_after(it.now + 0.5)
+        call.received_packets = 0
+        await stands(it, call, 20)
+        talking.cancel()
+
+
+@in_virtual_time
+async def test_with_media_that_asterisk_cannot_count_for_a_moment(tmp_path: Path) -> None:
+    """It answers Success with an empty value where a function fails: that is not silence of the peer."""
+    counted: list[float] = []
+
+    def empty_at_the_verdict(action: Received) -> bytes | None:
+        if action["Variable"] == "CHANNEL(rtcp,rxcount)":
+            counted.append(0.0)
+            if len(counted) == 2:
+                return b"Response: Success\r\n{id}Variable: x\r\nValue: \r\n\r\n"
+        return None
+
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", OURS)
+        it.asterisk.on_action = empty_at_the_verdict
+        talking = asyncio.create_task(talk(call))
+        await stands(it, call, 20)
+        talking.cancel()
+        assert len(counted) > 2

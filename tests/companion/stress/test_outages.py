@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.companion.fakes.fake_channel import Channel, Refresh
 from tests.companion.fakes.virtual_time import in_virtual_time
-from tests.companion.fakes.world import Agreement, Side, World, key, world
+from tests.companion.fakes.world import Agreement, Side, World, key, silence, world
 
 TIMER_F = 32.0
 """Seconds after which Asterisk ends a call whose refresh got no response."""
@@ -133,6 +133,20 @@ async def test_many_hang_ups_at_once_pull_the_brake_until_a_person_says_so(tmp_p
     told = [line for line in logged if line["event"] == "brake_on"]
     assert told
     assert told[0]["log_level"] == "error"
+
+
+@in_virtual_time
+async def test_calls_that_the_brake_keeps_cost_little(tmp_path: Path) -> None:
+    """Nobody may look for hours, and each of them is judged again and again."""
+    async with world(tmp_path, peer=silence(), settings={"brake": {"hangups_a_minute": 1, "least": 1}}) as it:
+        assert it.companion is not None
+        calls = [it.call(f"call-{n}", Agreement(12, Side.LOCAL)) for n in range(20)]
+        await it.until(lambda: it.companion is not None and it.companion.brake.on, 60)
+        await it.until_after(it.now + 60)
+        before = len(it.asterisk.received)
+        await it.until_after(it.now + 300)
+        each = (len(it.asterisk.received) - before) / 300 / sum(it.alive(call) for call in calls)
+        assert each < 1, "actions a second and call"
 
 
 @in_virtual_time

@@ -6,12 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from session_timer_companion.channels import calls
 from session_timer_companion.timers.orders import next_try
 from structlog.testing import capture_logs
 
 from tests.companion.fakes.fake_asterisk import Received
 from tests.companion.fakes.virtual_time import in_virtual_time
-from tests.companion.fakes.world import Agreement, Side, world
+from tests.companion.fakes.world import Agreement, Side, silence, world
 
 REFUSED = b"Response: Error\r\n{id}Message: Variable not set\r\n\r\n"
 EMPTY = b"Response: Success\r\n{id}Variable: x\r\nValue: \r\n\r\n"
@@ -167,3 +168,40 @@ async def test_an_asterisk_that_cannot_keep_placed_calls_is_logged(tmp_path: Pat
             await it.start()
     (told,) = [line for line in logged if line["event"] == "asterisk_lacks"]
     assert (told["release"], told["log_level"]) == ("16.16.1", "error")
+
+
+@in_virtual_time
+async def test_a_channel_that_asterisk_cannot_read_is_looked_at_less_and_less_often(tmp_path: Path) -> None:
+    """Its dialog may be over while a hangup handler runs for hours. Further looks begin no other round."""
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(1800, Side.LOCAL))
+        await it.until(lambda: it.is_tracked(call))
+        call.unreadable = True
+        for _ in range(20):
+            it.tracker.look_at(call.name)
+            await it.until_after(it.now + 0.2)
+        await it.until_after(it.now + 60)
+        before = len(it.asterisk.seen("Getvar"))
+        await it.until_after(it.now + 300)
+        assert len(it.asterisk.seen("Getvar")) - before < 15 * len(calls.STANDING)
+        call.unreadable = False
+        await it.until(lambda: it.confirmed(call) == 1, 1000)
+
+
+@in_virtual_time
+async def test_a_hang_up_that_asterisk_refuses_is_tried_less_often_and_pulls_no_brake(tmp_path: Path) -> None:
+    refused = b"Response: Error\r\n{id}Message: Permission denied\r\n\r\n"
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=silence()) as it:
+            it.asterisk.on_action = lambda action: refused if action.name == "Hangup" else None
+            call = it.call("call-1", Agreement(12, Side.LOCAL))
+            await it.until(lambda: bool(it.asterisk.seen("Hangup")))
+            before = len(it.asterisk.received)
+            await it.until_after(it.now + 300)
+            assert (len(it.asterisk.received) - before) / 300 < 2
+            assert it.companion is not None
+            assert not it.companion.brake.on, "nobody was hung up"
+            it.asterisk.on_action = lambda _action: None
+            await it.until(lambda: not it.alive(call), 30)
+    told = [line["log_level"] for line in logged if line["event"] == "hangup_put_off"]
+    assert told.count("warning") <= 3

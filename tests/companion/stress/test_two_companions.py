@@ -10,7 +10,7 @@ from session_timer_companion import companion as companion_module
 from session_timer_companion.companion import Companion
 
 from tests.companion.fakes.virtual_time import in_virtual_time
-from tests.companion.fakes.world import Agreement, Side, World, world
+from tests.companion.fakes.world import Agreement, Side, World, silence, world
 
 
 async def second(it: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Companion, asyncio.Task[None]]:
@@ -96,3 +96,22 @@ async def test_a_companion_that_is_started_again_leads_at_once(tmp_path: Path) -
         call = it.call("call-1", Agreement(12, Side.LOCAL))
         await it.until(lambda: it.confirmed(call) == 1)
         assert it.now - began < 8
+
+
+@in_virtual_time
+async def test_a_leader_that_loses_the_lead_sends_and_asks_no_more(tmp_path: Path) -> None:
+    """In the middle of a refresh that nobody answers: the other one follows it up, and hangs up."""
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", Agreement(90, Side.LOCAL))
+        await it.until(lambda: len(it.sent) == 1, 90)
+        it.edge.leads["ast1"] = ("another-host:8080", it.edge.now + 1e6)
+        await it.until(lambda: not it.tracker.driver.leading)
+        actions = len(it.asterisk.received)
+        await it.until_after(it.now + 200)
+        assert len(it.sent) == 1
+        assert it.alive(call)
+        assert len(it.asterisk.received) - actions < 30, "pings"
+        # It has the lead again: the call is dead, and a refresh of its own shows that.
+        it.edge.leads.clear()
+        await it.until(lambda: not it.alive(call), 120)
+        assert len(it.sent) == 2
