@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import KSR
 
@@ -15,18 +16,33 @@ _MOST_HEXA = 32767
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CONTROLS = re.compile(r"[\0\r\n]")
 _URI = re.compile(r"sips?:[^>\s]*")
+_MOST_ROUTES = 32
+"""Of a message that are looked at: for each that is no address Kamailio writes a line of its own."""
+
+_LONGEST_LINE = 2000
+"""Characters of a line in the log, parts of which a sender chooses."""
 
 
 def error(text: str) -> None:
-    KSR.err(text + "\n")
+    KSR.err(_line(text))
 
 
 def warn(text: str) -> None:
-    KSR.warn(text + "\n")
+    KSR.warn(_line(text))
 
 
 def info(text: str) -> None:
-    KSR.info(text + "\n")
+    KSR.info(_line(text))
+
+
+def _line(text: str) -> str:
+    """One line of the log, whatever a sender has put into its Call-ID."""
+    if len(text) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    return text + "\n"
 
 
 def pv(name: str) -> str:
@@ -97,7 +113,8 @@ def append(rows: str) -> None:
 
 def is_routed_through_us() -> bool:
     """Whether a Record-Route of the message in hand is an address of this Kamailio."""
-    return any(KSR.is_myself(uri) for uri in _URI.findall(row("Record-Route") or ""))
+    found = islice(_URI.finditer(row("Record-Route") or ""), _MOST_ROUTES)
+    return any(KSR.is_myself(uri[0]) for uri in found)
 
 
 def reply(code: int, reason: str, rows: str) -> None:

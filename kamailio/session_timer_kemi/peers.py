@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from session_timer import Config, Peer
 
-_LONGEST_DOMAIN = 253
-"""Characters (RFC 1035 2.3.4); no profile names a longer one."""
+_LONGEST_NAME = 253
+"""Characters of a host or a domain (RFC 1035 2.3.4); no profile names a longer one."""
 
 
 class End(NamedTuple):
@@ -41,7 +41,7 @@ class Directory:
         asked = (name, host, domain)
         end = self._known.get(asked)
         if end is None:
-            domain = domain[:_LONGEST_DOMAIN]
+            host, domain = host[:_LONGEST_NAME], domain[:_LONGEST_NAME]
             asked = (name, host, domain)
             if len(self._known) >= self._MOST_REMEMBERED:
                 self._known.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from session_timer import Side
 
-from tests.kamailio.fakes.edge import CARRIER, Edge, MakeEdge, Script
+from tests.kamailio.fakes.edge import ASTERISK, CARRIER, CONFIG, OFF, Edge, MakeEdge, Script
 
 TIMER = ("Supported: timer", "Require: timer", "Session-Expires: 1800;refresher=uac", "Allow: INVITE, UPDATE")
 
@@ -119,3 +119,34 @@ def test_max_expires_bounds_what_is_learned(make_edge: MakeEdge) -> None:
     edge.answer(edge.send(from_us=True), 422, ("Min-SE: 9999",))
     edge.call_id = "call-2"
     assert edge.send(from_us=True).sent.value("Min-SE") == "3600"
+
+
+@pytest.mark.parametrize("second", [OFF, "192.0.2.21"])
+def test_a_failover_to_who_has_no_timers_of_ours_is_none_of_ours(make_edge: MakeEdge, second: str) -> None:
+    """What waits on the branch before is not meant for it: it is switched off, or another Asterisk."""
+
+    class Next(Script):
+        def failure(self) -> None:
+            if self._timers.on_failure():
+                self._ksr.tm.t_relay()
+            elif self._ksr.pv.gete("$T_reply_code") == 503:
+                self._ksr.seturi(f"sip:100@{second}")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=Next, config={**CONFIG, "asterisk": [ASTERISK, "192.0.2.21"]})
+    invite = edge.send(from_us=True)
+    assert edge.answer(invite, 503) is None
+    assert invite.last.all("Session-Expires", "Supported") == []
+    answer = edge.sure(edge.answer(invite, 200, TIMER))
+    assert answer.without("From", "To", "Call-ID", "CSeq", "Record-Route") == TIMER
+    assert edge.record() is None
+
+
+def test_a_branch_that_is_answered_422_many_times_keeps_one_of_them(edge: Edge) -> None:
+    invite = edge.send(from_us=True, forks=2)
+    for number in range(50):
+        edge.answer(invite, 422, (f"Min-SE: {'1' * 1000}",), to_tag=f"tag{number}", branch=0)
+    assert len(invite.avps["session_timer_refused"]) < 400
+    assert edge.answer(invite, 486, branch=1) is not None
+    assert len(invite.branches) == 2
+    assert edge.ksr.lines("info")[-1].startswith("session timer: call-1: peer=carrier 422 not retried")

@@ -129,9 +129,15 @@ def test_what_times_out_and_is_no_refresh_of_ours_ends_as_tm_has_it(make_edge: M
     assert edge.count("timed_out") == 0
 
 
+@pytest.mark.parametrize("source", [None, "198.51.100.77"])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_refresh_that_cannot_be_relayed_is_on_record(make_edge: MakeEdge, method: str) -> None:
-    """A Contact whose name nobody resolves: tm makes no branch, and no branch route of ours runs."""
+def test_a_refresh_that_cannot_be_relayed_is_on_record(
+    make_edge: MakeEdge, method: str, source: str | None
+) -> None:
+    """A Contact whose name nobody resolves: tm makes no branch, and no branch route of ours runs.
+
+    Behind NAT Asterisk has a `source` that the settings do not name: the record says whose request it is.
+    """
 
     class NoRoute(Script):
         def request(self) -> None:
@@ -144,7 +150,7 @@ def test_a_refresh_that_cannot_be_relayed_is_on_record(make_edge: MakeEdge, meth
     edge = make_edge(script_class=NoRoute)
     edge.call(from_us=True, answer=TIMER)
     edge.ksr.now += 900
-    edge.send(method=method, from_us=True, within=True)
+    edge.send(method=method, from_us=True, within=True, source=source)
     asked = edge.known().ours
     assert asked is not None
     assert (asked.method, asked.cseq, asked.outcome) == (method, 2, Outcome.UNROUTABLE)

@@ -90,6 +90,30 @@ def test_a_full_table_costs_the_record_and_nothing_else(edge: Edge, *, from_us: 
     ]
 
 
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_giant_call_id_costs_its_call_the_record_and_nobody_else(
+    make_edge: MakeEdge, *, from_us: bool
+) -> None:
+    """Whoever calls chooses it: a thousand such calls are not to fill the table of all."""
+    edge = make_edge(call_id="a" * 5000)
+    for within in (False, True):
+        answer = edge.sure(edge.answer(edge.send(TIMER, from_us=from_us, within=within), 200, TIMER))
+        assert answer.value("X-Session-Timer" if from_us else "Session-Expires"), "it has its timer"
+        assert edge.ksr.tables["session_timer"] == edge.ksr.tables["session_timer_changes"] == {}
+    assert edge.count("lost_records") == 0, "nobody outside raises the alert that the table is full"
+    assert edge.ksr.lines("info")[-1].endswith("characters long: up to 4096 are kept")
+
+
+def test_a_call_id_that_looks_like_a_clock_is_none(make_edge: MakeEdge) -> None:
+    edge = make_edge(call_id="clock")
+    edge.call(*TIMER)
+    edge.answer(edge.send(("Supported: timer", "Session-Expires: 900;refresher=uas"), within=True))
+    edge.ksr.tick(edge.timers.on_tick)
+    changed, clocks = edge.timers._edge.records.changes()
+    assert list(changed) == [key("clock", OURS, THEIRS)]
+    assert list(clocks) == [clock_id()]
+
+
 @pytest.mark.parametrize(
     "value", ["v=3;interval=1800;refresher=remote", "v=1;interval=soon", "rubbish", "v=1"]
 )

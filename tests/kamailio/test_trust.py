@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from session_timer_kemi.routes.trust import Naming, naming
 
@@ -13,6 +15,7 @@ from tests.kamailio.fakes.edge import (
     OURS,
     OUTSIDER,
     PASSING,
+    RECORD_ROUTE,
     THEIRS,
     Edge,
     MakeEdge,
@@ -109,6 +112,15 @@ def test_a_response_that_kamailio_cannot_parse_is_dropped_if_it_names_our_header
 @pytest.mark.parametrize("row", ["X-Other: a\rb", "X-Other: a&b", 'X-Other: "', "X-Other: a\r\n b"])
 def test_whatever_does_not_name_our_header_passes(edge: Edge, row: str) -> None:
     assert row in "\r\n".join(edge.send((row,)).sent.rows)
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r\n\r\n", "\n\n", "\r\r"])
+def test_ends_of_lines_in_front_of_a_message_hide_nothing(ends: str) -> None:
+    """Kamailio passes them on, and both parsers pass over them."""
+    message = "INVITE sip:100@192.0.2.20 SIP/2.0\r\nMin-Expires: 5&X-Session-Timer: 5;v=1\r\n\r\n"
+    assert naming(ends + message, "X-Session-Timer") is Naming.AMBIGUOUS
+    clear = "INVITE sip:100@192.0.2.20 SIP/2.0\r\nX-Session-Timer: 5;v=1\r\n\r\na\rb"
+    assert naming(ends + clear, "X-Session-Timer") is Naming.CLEAR
 
 
 def test_a_body_may_name_our_header() -> None:
@@ -268,6 +280,69 @@ def test_asterisk_has_one_ipv6_address_however_it_is_written(
 def test_who_somebody_is_is_looked_up_for_any_number_of_strangers(edge: Edge) -> None:
     for number in range(5000):
         edge.timers._edge.directory.find("", f"198.51.{number // 250}.{number % 250}", "far.example")
-    assert len(edge.timers._edge.directory._known) <= 4096
+    known = edge.timers._edge.directory._known
+    assert len(known) <= 4096
+    for host, domain in (("a" * 9000, ""), ("", "a" * 9000), ("a" * 9000, "a" * 9000)):
+        edge.timers._edge.directory.find("", host, domain)
+    assert max(len(host) + len(domain) for _, host, domain in known) <= 2 * 253
     assert edge.timers._edge.directory.find("", ASTERISK, "").is_asterisk
     assert edge.timers._edge.directory.find("", CARRIER, "").peer.name == "carrier"
+
+
+def test_a_peer_that_aims_its_requests_anywhere_fills_no_table(edge: Edge) -> None:
+    """By its dialog's record each is for our side, whatever its Request-URI says."""
+    edge.call("Supported: timer", "Session-Expires: 600")
+    for number in range(300):
+        edge.send(("Supported: timer",), method="UPDATE", within=True, target=f"host{number}.example")
+    ours = edge.ksr.tables["session_timer_ours"]
+    assert len(ours) == 256
+    assert ASTERISK in ours
+    edge.call_id = "call-2"
+    assert edge.send(from_us=True).sent.value("Session-Expires") == "1800"
+
+
+def test_an_asterisk_of_the_settings_is_noted_however_many_others_are(make_edge: MakeEdge) -> None:
+    second = "192.0.2.21"
+    edge = make_edge(config={**CONFIG, "asterisk": [ASTERISK, second]})
+    edge.call("Supported: timer", "Session-Expires: 600")
+    for number in range(300):
+        edge.send(("Supported: timer",), method="UPDATE", within=True, target=f"host{number}.example")
+    edge.call_id = "call-2"
+    edge.send(("Supported: timer",), target=second)
+    assert second in edge.ksr.tables["session_timer_ours"]
+
+
+@pytest.mark.parametrize("call_id", ["a\r\n 0(1) INFO: forged", "a\x1b[2Jb", "a\x85b\u2028", "a" * 60_000])
+def test_whatever_a_sender_writes_the_log_has_one_line_of_bounded_length(
+    make_edge: MakeEdge, call_id: str
+) -> None:
+    edge = make_edge(call_id=call_id.encode().decode("latin-1"))
+    edge.call("Supported: timer", "Session-Expires: 900")
+    edge.send(("Supported: timer", "Session-Expires: 30"))
+    edge.send(("X-Other: 1&X-Session-Timer: 1",))
+    assert len(edge.ksr.log) >= 3
+    for _, line in edge.ksr.log:
+        assert line.isprintable()
+        assert len(line) <= 2001
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000 + "7", "4294967296"])
+def test_a_cseq_of_any_length_is_no_fault(edge: Edge, number: str) -> None:
+    rows = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
+    edge.call(*rows)
+    again = edge.send(rows, method="UPDATE", within=True)
+    assert edge.known().theirs is not None
+    request = dataclasses.replace(again.request)
+    request.received = tuple(row.replace("CSeq: 2", f"CSeq: {number}") for row in request.received)
+    edge.answer(edge.ksr.receive_request(edge._script(), request))
+    theirs = edge.known().theirs
+    assert theirs is not None
+    assert theirs.cseq == min(int(number[-4000:]), 2**32 - 1)
+
+
+def test_of_a_callees_routes_no_more_are_looked_at_than_a_call_can_have(make_edge: MakeEdge) -> None:
+    """Kamailio logs each that is no address."""
+    edge = make_edge(record_route=("Record-Route: " + ", ".join(["<sip:>"] * 1000), RECORD_ROUTE))
+    edge.call(from_us=True, answer=("Supported: timer",))
+    assert edge.ksr.calls.count("is_myself") == 32
+    assert not edge.known().on_path

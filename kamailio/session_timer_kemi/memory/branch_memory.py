@@ -28,6 +28,8 @@ _AIM = "session_timer_aim_"
 _RESPONDED = "session_timer_responded_"
 _REFUSED = "session_timer_refused"
 _RETRY = "session_timer_retry"
+_NOTHING = "-"
+"""What waits on a branch that is none of ours."""
 
 
 class Part(StrEnum):
@@ -194,8 +196,13 @@ class Branch(NamedTuple):
         """Keep what the response needs."""
         ksr.remember(_WAITING + self.number, waiting.encode())
 
+    def wait_for_nothing(self) -> None:
+        """What passes on this branch is none of ours, whatever an earlier one waits for."""
+        if self.number != "0":
+            ksr.remember(_WAITING + self.number, _NOTHING)
+
     def waiting(self) -> Waiting | None:
-        """What waits on this branch; None where no branch route of ours has run.
+        """What waits on this branch; None for nothing, or where no branch route of ours has run.
 
         tm makes branches for which none runs (DNS failover, by which the same request goes to the next
         address): they wait for what the nearest earlier branch waits for.
@@ -203,7 +210,7 @@ class Branch(NamedTuple):
         for number in range(int(self.number), -1, -1):
             kept = ksr.recall(f"{_WAITING}{number}")
             if kept:
-                return Waiting.decode(kept)
+                return None if kept == _NOTHING else Waiting.decode(kept)
         return None
 
     def keep_aim(self, host: str) -> None:
@@ -237,8 +244,12 @@ def peer_name() -> str:
 
 
 def add_refused(refused: Refused) -> None:
-    """A 422 passes. A failure route does not say which of several branches it is there for."""
-    ksr.remember(_REFUSED, json.dumps((*_refused(), refused)))
+    """A 422 passes. A failure route does not say which of several branches it is there for.
+
+    Of a branch that is answered more than once, under another To tag each time, the last counts.
+    """
+    others = (each for each in _refused() if each[0] != refused.number)
+    ksr.remember(_REFUSED, json.dumps((*others, refused)))
 
 
 def take_refused() -> list[Refused]:

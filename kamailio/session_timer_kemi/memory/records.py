@@ -27,6 +27,9 @@ CHANGE_LIFETIME = 60
 MOST_LEARNED = 7200
 """Seconds. Whoever is called may answer 422: where the settings have no `max_expires`, no more is learned."""
 
+LONGEST_RECORD = 4096
+"""Characters, its key among them. A caller chooses Call-ID and tag, and so what a record takes."""
+
 At = tuple[float, str]
 """Monotonic seconds, and the name of the clock they were read from."""
 
@@ -121,6 +124,14 @@ class Records:
         """
         text = record.encode()
         _remember(text, record)
+        length = len(dialog) + len(text)
+        if length > LONGEST_RECORD:
+            self.remove(dialog)
+            ksr.info(
+                f"session timer: {split_key(dialog)[0]}: no record, for it would be {length} characters "
+                f"long: up to {LONGEST_RECORD} are kept"
+            )
+            return
         if not ksr.table_set(RECORDS, dialog, text, lifetime):
             # What stands there shows no news, and would be taken for proof that there was none.
             self.remove(dialog)
@@ -140,7 +151,8 @@ class Records:
         changed: dict[str, str] = {}
         clocks: dict[str, str] = {}
         for name, text in ksr.table_entries(CHANGES):
-            if name.startswith(CLOCK):
+            # A caller may choose the Call-ID "clock": its record has two tags behind that.
+            if name.startswith(CLOCK) and ";" not in name.removeprefix(CLOCK):
                 clocks[name.removeprefix(CLOCK)] = text
             else:
                 changed[name] = text

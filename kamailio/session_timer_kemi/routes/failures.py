@@ -10,7 +10,7 @@ from .. import ksr
 from ..memory.branch_memory import Branch, Found, Part
 from ..this_edge import ThisEdge
 from . import retry_422
-from .requests import REFRESHES
+from .requests import REFRESHES, sender_of
 
 
 class Next(StrEnum):
@@ -46,7 +46,8 @@ class Failures:
         message = self._edge.in_hand.again()
         if message.method not in REFRESHES or not message.to_tag:
             return
-        if not self._edge.directory.find(message.peer_name, message.source, message.from_domain).is_asterisk:
+        source = self._edge.directory.find(message.peer_name, message.source, message.from_domain)
+        if not source.is_asterisk and sender_of(message) is not Side.LOCAL:
             return
         ksr.count("session_timer_unroutable")
         ksr.info(

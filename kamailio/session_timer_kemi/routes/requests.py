@@ -18,6 +18,8 @@ from ..this_edge import ThisEdge
 REFRESHES = ("INVITE", "UPDATE")
 OURS = "session_timer_ours"
 """The hash table of Asterisk's addresses, as far as calls have passed."""
+_MOST_NOTED = 256
+"""Hosts that each process notes there. Within a dialog its peer chooses where a request goes."""
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
 
@@ -40,7 +42,7 @@ class Requests:
                 self._announce(message)
             return False
         self._edge.in_hand.remember(message)
-        if source.is_asterisk or _sender(message) is Side.LOCAL:
+        if source.is_asterisk or sender_of(message) is Side.LOCAL:
             if not message.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
             return False
@@ -64,13 +66,15 @@ class Requests:
             return
         source, destination = self._ends(message)
         if source.is_asterisk and destination.is_asterisk:
+            Branch.in_hand().wait_for_nothing()
             return
         record = message.record
         self._note_asterisk(source if source.is_asterisk else destination)
         peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
-        if not peer.policy.enabled:
-            return
         branch = Branch.in_hand()
+        if not peer.policy.enabled:
+            branch.wait_for_nothing()
+            return
         relayed = self._decided(message, source, destination, peer, record)
         pending = Pending.decode(relayed.decided)
         far = destination.host if source.is_asterisk else message.source
@@ -145,7 +149,7 @@ class Requests:
         """
         source, destination = self._source(message), self._destination(message)
         if not (source.is_asterisk or destination.is_asterisk):
-            sender = _sender(message)
+            sender = sender_of(message)
             if sender is not None:
                 source = source._replace(is_asterisk=sender is Side.LOCAL)
                 destination = destination._replace(is_asterisk=sender is Side.REMOTE)
@@ -174,12 +178,15 @@ class Requests:
 
     def _note_asterisk(self, end: End) -> None:
         """Let a native configuration know whose requests come to `request`."""
-        if end.is_asterisk and end.host not in self._noted:
-            self._noted.add(end.host)
-            ksr.table_put(OURS, end.host, "1")
+        if not end.is_asterisk or end.host in self._noted:
+            return
+        if len(self._noted) >= _MOST_NOTED and end.host not in self._edge.config.asterisk:
+            return
+        self._noted.add(end.host)
+        ksr.table_put(OURS, end.host, "1")
 
 
-def _sender(message: Message) -> Side | None:
+def sender_of(message: Message) -> Side | None:
     """Whose request it is by the dialog's record; None where there is none, or none of a call of ours."""
     record = message.record
     if record is None or record.placed is None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from session_timer import InternalHeader, Outcome, Peer, Record, RefreshResponse, Side, uac
 from session_timer.dialog import DialogTimer
-from session_timer.headers import parse_retry_after
+from session_timer.headers import LONGEST_VALUE, parse_retry_after
 from session_timer.record import key
 
 from .. import ksr
@@ -103,7 +103,8 @@ class Responses:
         if code >= 300 and branch.note_response(to_tag) is None:
             return
         if code == 422 and waiting.found is Found.BEGINS:
-            branch_memory.add_refused(Refused(branch.number, ksr.row("Min-SE") or ""))
+            min_se = (ksr.row("Min-SE") or "")[: LONGEST_VALUE + 1]
+            branch_memory.add_refused(Refused(branch.number, min_se))
         try:
             self._locked(code, branch, waiting, to_tag)
         except Exception:

@@ -34,6 +34,8 @@ def naming(text: str, header: str) -> Naming:
     """How the message `text` names `header`."""
     if header.lower() not in text.lower():
         return Naming.ABSENT
+    # Both parsers pass over ends of lines in front of a message: no head ends there.
+    text = text.lstrip("\r\n")
     end = _END_OF_HEAD.search(text)
     head = text if end is None else text[: end.start() + 1]
     # pjsip takes an ampersand for the end of a row, and blanks behind it for nothing.

@@ -117,8 +117,9 @@ class Config:
                 if name == peer.name or name in peer.names:
                     return peer
         ip = address_of(address) if address else None
+        domain = host_of(domain) if domain else ""
         for peer in self.peers:
-            if domain and domain.lower() in peer.domains:
+            if domain and domain in peer.domains:
                 return peer
             if ip is not None and any(ip in network for network in peer.networks):
                 return peer

@@ -102,7 +102,8 @@ _RPC = re.compile(r"udp:(?P<host>[^:\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]+")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,254}}$){_LABEL}(?:\.{_LABEL})*\.?")
 _EDGE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Of a token's other characters some mean more in a regular expression, or to Asterisk's dialplan."""
 
 Read = Callable[[Reader, object, str, int], object]
 
@@ -193,7 +194,7 @@ def _plain_text(reader: Reader, value: object, path: str, _floor: int) -> object
 def _header(reader: Reader, value: object, path: str, _floor: int) -> object:
     text = reader.text(value, path)
     if text is not None and _HEADER_NAME.fullmatch(text) is None:
-        reader.bad(path, f"{text!r} is no header name")
+        reader.bad(path, f"only letters, digits, '.', '_' and '-' can be used, got {text!r}")
     return text
 
 
@@ -295,18 +296,31 @@ def _peers(reader: Reader, data: object, base: Policy, floor: int) -> tuple[Peer
                 name=name or "",
                 policy=_policy(reader, given.get("session_timer"), f"{path}.session_timer", base, floor),
                 networks=tuple(network for network in networks if network is not None),
-                domains=tuple(
-                    text.lower() for text in reader.texts(match.get("domain", []), f"{path}.match.domain")
-                ),
+                domains=_domains(reader, match.get("domain", []), f"{path}.match.domain"),
                 names=reader.texts(match.get("name", []), f"{path}.match.name"),
             )
         )
     return tuple(peers)
 
 
+def _domains(reader: Reader, value: object, path: str) -> tuple[str, ...]:
+    """The hosts of URIs; what can match nothing is a problem."""
+    domains: list[str] = []
+    for index, text in enumerate(reader.texts(value, path)):
+        if address_of(text) is None and _HOST_NAME.fullmatch(text) is None:
+            reader.bad(
+                f"{path}[{index}]", f"expected the host of a URI, such as trunk.example.com, got {text!r}"
+            )
+        domains.append(host_of(text))
+    return tuple(domains)
+
+
 def _network(reader: Reader, text: str, path: str) -> Network | None:
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         reader.bad(path, f"expected an address or a network such as 192.0.2.0/24: {error}")
         return None
+    if network.num_addresses == 1 and network.network_address.is_unspecified:
+        reader.bad(path, f"{text!r} is the address of no host")
+    return network

@@ -112,6 +112,8 @@ class Call:
     latest: Datagram | None = None
     next_hop: Address | None = None
     """Where our messages go; None: to the edge."""
+    before: str = ""
+    """What stands in front of our messages."""
 
     def send(
         self,
@@ -262,7 +264,7 @@ class Call:
         rows = [*head]
         if body:
             rows.append("Content-Type: application/sdp")
-        text = "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))
+        text = self.before + "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))
         to = self.next_hop or (self.agent.edge, SIP)
         self.agent.sockets.send(self.agent.own, to, text.encode(errors="surrogateescape"))
 

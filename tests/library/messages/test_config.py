@@ -287,3 +287,32 @@ def test_the_digest_names_what_edge_and_companion_must_agree_on() -> None:
         ("edge", {"header": "X-Other"}),
     ):
         assert validate({**FULL, key: value}, "x").digest() != one.digest()
+
+
+@pytest.mark.parametrize(
+    "domain", ["sip:a.example", "a.example:5060", "*.example", "a@b.example", "a b", "192.0.2.0/24"]
+)
+def test_a_domain_that_no_uri_can_have_is_a_problem(domain: str) -> None:
+    """Its profile would hold for nobody, without a word."""
+    found = problems({"peers": [{"name": "a", "match": {"domain": ["a.example", domain]}}]})
+    assert found["peers[0].match.domain[1]"].startswith("expected the host of a URI")
+
+
+def test_a_domain_may_be_an_address_however_it_is_written() -> None:
+    config = validate({"peers": [{"name": "a", "match": {"domain": ["192.0.2.7", "[2001:DB8:0::7]"]}}]}, "x")
+    for domain in ("192.0.2.7", "[2001:db8::7]", "2001:db8::7"):
+        assert config.peer(domain=domain).name == "a"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "0.0.0.0/32"])  # noqa: S104 - nobody binds to it
+@pytest.mark.parametrize("of", ["asterisk", "peers"])
+def test_an_address_that_no_host_has_is_a_problem(of: str, address: str) -> None:
+    data = {"asterisk": [address], "peers": [{"name": "a", "match": {"address": [address]}}]}
+    (reason,) = problems({of: data[of]}).values()
+    assert "the address of no host" in reason
+
+
+@pytest.mark.parametrize("header", ["X+Timer", "X-Timer*", "X'Timer", "X~Timer", "X Timer", "X(T)", ""])
+def test_a_header_name_that_a_regular_expression_reads_otherwise_is_a_problem(header: str) -> None:
+    """A native kamailio.cfg searches for it."""
+    assert set(problems({"edge": {"header": header}})) == {"edge.header"}

@@ -211,6 +211,7 @@ def test_malformed_min_se_names_its_header() -> None:
         ("Supported: 100rel, , timer",),
         ("Supported:", "Supported: path,\ttimer ,replaces"),
         ("k: 100rel", "Supported: TIMER"),
+        ("Supported: " + "a, " * 9000 + "timer" + " ,b" * 9000,),
     ],
 )
 def test_option_tags_from_rows_and_lists_in_any_mix(lines: tuple[str, ...]) -> None:
@@ -219,7 +220,14 @@ def test_option_tags_from_rows_and_lists_in_any_mix(lines: tuple[str, ...]) -> N
 
 @pytest.mark.requirement("S61-7.3.1-01")
 @pytest.mark.parametrize(
-    "lines", [(), ("Supported:",), ("Supported: timers, timer2",), ("Supported: 100rel",)]
+    "lines",
+    [
+        (),
+        ("Supported:",),
+        ("Supported: timers, timer2",),
+        ("Supported: 100rel",),
+        ("Supported: timer 2, a timer, xtimer, \u017fimer, t\u0131mer",),
+    ],
 )
 def test_support_is_not_seen_where_it_is_not_named(lines: tuple[str, ...]) -> None:
     assert not request(*lines).supports_timer

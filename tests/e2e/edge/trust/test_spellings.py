@@ -102,6 +102,35 @@ def test_in_a_response(
     assert call.bye().status == 200
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("before", ["\r\n", "\r\n\r\n"])
+def test_behind_ends_of_lines(
+    straight: UserAgent, peer: Peer, originate: Originate, wire: Wire, stack: Stack, before: str
+) -> None:
+    """Both parsers pass over ends of lines in front of a message: no head ends there."""
+    call = straight.call(f"sip:wait@{stack.asterisk}")
+    call.local, call.before = f"<sip:direct@{call.agent.address}>", before
+    row = SPELLINGS["& behind a number"].row.format(value=forged(call))
+    answer = call.final(call.invite(row))
+    assert answer.status == 200
+    call.establish(answer)
+    call.send("ACK", cseq=answer.cseq[0])
+    assert asterisk_read(stack, call.call_id, "PJSIP_HEADER") == forged(call)
+    assert call.bye().status == 200
+    asking = peer(41).call()
+    asking.before = before
+    assert asking.final(asking.invite("Supported: timer", row)).status == 400
+    assert wire.to_asterisk(asking.call_id) == []
+    asked, invite = originate(peer(41))
+    asked.before = before
+    asked.accept(invite, row)
+    asked.before = ""
+    asked.accept(invite)
+    asked.expect("ACK")
+    assert is_ours(asterisk_read(stack, asked.call_id, "PJSIP_RESPONSE_HEADER"), asked.call_id)
+    assert asked.bye().status == 200
+
+
 def test_a_body_that_names_it_reaches_asterisk_as_it_was_sent(peer: Peer, wire: Wire) -> None:
     """A change in the body would leave Content-Length behind, and a stream out of step."""
     call = peer(41).call()
