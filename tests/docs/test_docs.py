@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -62,6 +63,47 @@ def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", prose)
     missing = [link for link in links if not (path.parent / link).exists()]
     assert not missing
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    plain = [
+        re.sub(r"`|\[([^]]*)\]\([^)]*\)", r"\1", head)
+        for head in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    ]
+    return {re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in plain}
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_to_a_heading_find_it(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#]*)#([^)]+)\)", path.read_text())
+    pages = [(path.parent / page if page else path, heading) for page, heading in links]
+    missing = [
+        (page.name, head) for page, head in pages if page.suffix == ".md" and head not in anchors(page)
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_that_the_docs_run_exist(path: Path) -> None:
+    named = set(re.findall(r"python3? -m ([a-z_]+(?:\.[a-z_]+)*)", path.read_text()))
+    assert not [name for name in named if importlib.util.find_spec(name) is None]
+
+
+RENAMED = ("mode: watch", "userfield", "rpc_timeout", "edge.rpc", "rpc_up", "refreshes_suppressed")
+"""Words of release 0.1.0 that mean nothing any more, or not what they meant."""
+
+TELL_OF_IT = {"upgrade.md", "companion.md", "configuration.md"}
+"""The pages that say what they became."""
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_words_of_the_release_before_are_on_no_other_page(path: Path) -> None:
+    """The reason of a hang-up went to `userfield` once: a page may name that beside the key that says so."""
+    if path.name not in TELL_OF_IT:
+        lines = [line for line in path.read_text().splitlines() if "cdr_field" not in line]
+        assert not [line for line in lines if any(word in line for word in RENAMED)]
 
 
 def test_every_statistic_of_the_edge_is_documented() -> None:
