@@ -33,7 +33,7 @@ lint: .venv/installed ## ruff and mypy --strict
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
@@ -141,6 +141,10 @@ bench-edge: .venv/installed images ## what session timers cost at the edge, agai
 .PHONY: bench-companion
 bench-companion: .venv/installed images ## what the companion costs, and 2,000 real calls of which some die (SHORT=1: fewer)
 	@$(PYTHON) -m tests.bench.companion_cost $(if $(SHORT),--short)
+
+.PHONY: chaos
+chaos: .venv/installed images ## faults on the real stack while calls stand (CALLS=300 SEED=4028 ONLY="AMI cut,edge killed"), as root
+	@$(PYTHON) -m tests.chaos.run $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures

@@ -139,6 +139,11 @@ def wait_at_most(answered: float, ringing: float) -> None:
     KSR.tm.t_set_fr(int(ringing * 1000), int(answered * 1000))
 
 
+def send_no_100() -> None:
+    """In the request route: this INVITE's sender gets no 100 of ours, and repeats it until it is answered."""
+    KSR.tm.t_set_auto_inv_100(0)
+
+
 def timed_out_here() -> bool:
     """In a failure route: whether this Kamailio's own timer has ended the wait, and no response of others."""
     return bool(KSR.tm.t_branch_timeout() > 0)

@@ -29,6 +29,9 @@ CLOCK = "clock;"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:~-]*+")
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
+NEVER = -1e9
+"""Seconds on any clock: when the last 2xx passed of a dialog of which this edge has seen none."""
+
 _KEPT = 3
 """How many transactions of a dialog can have a 2xx under way: retransmissions end within 32 seconds."""
 
@@ -81,7 +84,7 @@ class Record:
     clock: str
     """Names the host whose monotonic clock `at` was read from."""
     at: float
-    """Seconds on `clock`: when the last 2xx to an INVITE or UPDATE passed."""
+    """Seconds on `clock`: when the last 2xx to an INVITE or UPDATE passed; `NEVER` if none has."""
     last: str = ""
     """The transaction of that 2xx, ``<sender>:<CSeq number>``: its retransmissions move nothing."""
     refreshes: int = 0
@@ -100,6 +103,19 @@ class Record:
     """The last request of the peer within the dialog."""
     earlier: str = ""
     """The transactions before `last`, newest first: a 2xx of theirs may still be retransmitted."""
+
+    @classmethod
+    def without_2xx(cls, local_tag: str, clock: str, *, peer: str, far: str) -> Record:
+        """Begin where a request of our side passes in a dialog of which the edge has lost its record.
+
+        What was agreed nobody there knows any more; what becomes of this request shall be seen all the same.
+        """
+        return cls(local_tag, DialogTimer(), clock, NEVER, peer=peer, on_path=True, far=far)
+
+    @property
+    def is_without_2xx(self) -> bool:
+        """True: this edge has seen no 2xx of the dialog, only what our side has asked since."""
+        return self.at <= NEVER
 
     def encode(self) -> str:
         """The record as ``name=value`` pairs between semicolons."""

@@ -106,6 +106,17 @@ def test_a_refresh_of_ours_waits_as_long_as_a_second_form_allows(make_edge: Make
     )
 
 
+def test_asterisk_repeats_its_reinvite_so_that_an_edge_that_comes_after_gets_it(edge: Edge) -> None:
+    """After a 100 it would wait for ever for the edge that said it, and could send nothing else."""
+    assert edge.send(from_us=True).says_100, "it begins a call"
+    assert edge.send(TIMER).says_100
+    edge.call(*TIMER)
+    assert edge.send(TIMER, within=True).says_100, "the peer's"
+    assert not edge.send(from_us=True, within=True).says_100
+    edge.ksr.tables["session_timer"].clear()
+    assert not edge.send(from_us=True, within=True).says_100
+
+
 @pytest.mark.parametrize("peer", [CARRIER, PASSING])
 def test_nobody_elses_request_waits_otherwise_than_tm_has_it(make_edge: MakeEdge, peer: str) -> None:
     edge = make_edge(peer=peer)

@@ -22,7 +22,7 @@ from session_timer_companion.doctor.asterisk import OPTIONS, AsteriskFacts, of_a
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
 from session_timer_companion.doctor.edge import EdgeFacts, of_edge
 from session_timer_companion.doctor.finding import Finding
-from session_timer_companion.edge.client import EdgeClient, Found, Missing, Unreachable
+from session_timer_companion.edge.client import EdgeClient, Found, Missing, OnlyAsked, Unreachable
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.http.client import Client, ClientError, address
 
@@ -165,7 +165,7 @@ async def _unrecorded(calls: Iterable[Call], visit: _Visit) -> list[Call]:
     for call, header in ours[:RECORDS_AT_MOST]:
         edge = visit.edges.named(header.edge)
         reply = await edge.record(call.key) if edge is not None else None
-        if isinstance(reply, Missing):
+        if isinstance(reply, Missing | OnlyAsked):
             unrecorded.append(call)
         elif isinstance(reply, Found) and edge is not None:
             visit.calls.note(edge, reply, asyncio.get_running_loop().time())

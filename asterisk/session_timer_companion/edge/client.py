@@ -1,7 +1,7 @@
 """What the companion asks an edge, and what the replies mean; they come and go by `door.py`.
 
     edge = EdgeClient("edge-1", Door("http://192.0.2.10:5060", key, timeout=1.0))
-    replies = await edge.records(keys)        # each Found, Missing or Unreachable: never an exception
+    replies = await edge.records(keys)  # each Found, OnlyAsked, Missing or Unreachable: never an exception
 
 Records that are asked for in the same moment go into one request.
 """
@@ -24,12 +24,25 @@ JUMP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The edge has a record of this dialog."""
+class Shown:
+    """The edge has seen something of this dialog."""
 
     record: Record
     clocks: Clocks
     """As the edge that said so knows them: nobody else tells how old its records are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Shown):
+    """The edge has a record of this dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyAsked(Shown):
+    """The edge has lost its record, and has seen what became of our side's requests since.
+
+    Of what was agreed it says nothing, nor of refreshes that it may have missed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +57,7 @@ class Unreachable:
     reason: str
 
 
-RecordReply = Found | Missing | Unreachable
+RecordReply = Found | OnlyAsked | Missing | Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +239,10 @@ class EdgeClient:
         if text is None:
             return Missing()
         try:
-            return Found(Record.decode(text if isinstance(text, str) else ""), self.clocks)
+            record = Record.decode(text if isinstance(text, str) else "")
         except RecordError as error:
             return Unreachable(f"edge {self.name}: {error}")
+        return OnlyAsked(record, self.clocks) if record.is_without_2xx else Found(record, self.clocks)
 
     def _learn(self, reply: Mapping[str, Any], now: float) -> None:
         clock = reply.get("clock")

@@ -19,7 +19,7 @@ from session_timer.session import Action, Expire, Method, Send, Session
 from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
-from session_timer_companion.edge.client import Found, Missing, RecordReply
+from session_timer_companion.edge.client import Found, Missing, OnlyAsked, RecordReply, Shown
 from session_timer_companion.edge.pool import Copy
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
@@ -68,14 +68,14 @@ class Evidence:
 
     def is_evidence(self, reply: RecordReply) -> bool:
         """Whether this reply may be a link of a hang-up: the edge's own record, by a clock that is known."""
-        if not isinstance(reply, Found) or isinstance(reply, Copy):
+        if not isinstance(reply, Shown) or isinstance(reply, Copy):
             return False
         return reply.clocks.ours(reply.record.clock, reply.record.at) is not None
 
     def seen(self, tracked: TrackedCall, reply: RecordReply) -> Seen | None:
         """What a record shows of our refresh; None where none is under way, or nobody can say."""
         sent = sent_at(tracked)
-        if sent is None or not isinstance(reply, Found) or not self.is_evidence(reply):
+        if sent is None or not isinstance(reply, Shown) or not self.is_evidence(reply):
             return None
         return shows(reply.record, sent, reply.clocks.ours)
 
@@ -87,13 +87,13 @@ class Evidence:
 
     def apply_record(self, tracked: TrackedCall, reply: RecordReply) -> Action | None:
         """Take what a record shows; returns what follows from it."""
-        if not isinstance(reply, Found):
+        if not isinstance(reply, Shown):
             return None
         tracked.far = reply.record.far
         if tracked.edge is not None and reply.record.ours is not None:
             self._passed.add(tracked.edge.name)
-        fresh = self.news(tracked, reply)
-        if fresh is not None:
+        fresh = self.news(tracked, reply) if isinstance(reply, Found) else None
+        if fresh is not None and isinstance(reply, Found):
             self._take(tracked, reply, fresh.since)
             return None
         seen = self.seen(tracked, reply)
@@ -114,7 +114,7 @@ class Evidence:
             return action
         now = self._now()
         seen = self.seen(tracked, reply)
-        if asking.sent is None and self.is_evidence(reply):
+        if asking.sent is None and isinstance(reply, Found) and self.is_evidence(reply):
             after, action = session.silent(asking, now)
         elif seen is not None and seen.what is Shows.UNDER_WAY:
             after, action = session.under_way(asking, now)
@@ -144,7 +144,7 @@ class Evidence:
                 attempt.reported.set_result((outcome, reason))
         return attempt
 
-    def _refused(self, tracked: TrackedCall, reply: Found, seen: Seen) -> Action | None:
+    def _refused(self, tracked: TrackedCall, reply: Shown, seen: Seen) -> Action | None:
         """A final response other than 2xx came from the far side."""
         request = seen.request
         assert request is not None  # noqa: S101  # for the type checker
@@ -265,12 +265,14 @@ def why_not(reply: RecordReply, seen: Seen | None = None) -> str:
     match reply:
         case Copy():
             return "the edge does not reply, and a stand-in has only a copy of the record"
-        case Found() if seen is not None and seen.what is Shows.OFF_PATH:
+        case Shown() if seen is not None and seen.what is Shows.OFF_PATH:
             return "the edge is not on the path of this call"
-        case Found() if seen is not None:
+        case Shown() if seen is not None:
             return f"the record shows: {seen.what}"
         case Found():
             return "the record's time is by a clock that is not known yet"
+        case OnlyAsked():
+            return "the edge has lost its record of this call"
         case Missing():
             return "the edge has no record of this call"
         case _:

@@ -18,7 +18,7 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.control.holds import Holds
-from session_timer_companion.edge.client import Found, RecordReply
+from session_timer_companion.edge.client import Found, RecordReply, Shown
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import orders
@@ -178,9 +178,9 @@ class Expiry:
     def _not_shown(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
         """Why the record does not show any more what the verdict stands on; empty if it does."""
         tracked = each.tracked
-        if not isinstance(reply, Found) or not self._evidence.is_evidence(reply):
+        if not isinstance(reply, Shown) or not self._evidence.is_evidence(reply):
             return why_not(reply)
-        if self._evidence.news(tracked, reply) is not None:
+        if isinstance(reply, Found) and self._evidence.news(tracked, reply) is not None:
             return "the record has changed"
         if expired.reason is Reason.REFUSED:
             ours = reply.record.ours

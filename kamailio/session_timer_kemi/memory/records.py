@@ -19,7 +19,10 @@ MOST_LIFETIME = 2 * 86400
 """Seconds. A session lasts a day at most where the settings do not say more, and nothing is kept for ever."""
 
 UNCONFIRMED_LIFETIME = 96
-"""Seconds: three times 32 (64*T1), in which the caller ends the legs of a fork that it does not want."""
+"""Seconds: three times 32 (64*T1), in which the caller ends the legs of a fork that it does not want.
+
+A record without 2xx is kept as long after the last request of our side, whose end is seen by then.
+"""
 
 CHANGE_LIFETIME = 60
 """Seconds a change stays listed; a companion reads the list every few seconds."""
@@ -74,7 +77,15 @@ class Records:
     """
 
     def read(self, dialog: str, *, log: bool) -> Record | None:
-        """The record of a dialog; None for none that this code can read, which `log` counts and logs."""
+        """The record of a dialog; None for none that this code can read, which `log` counts and logs.
+
+        None too for one without any 2xx: it says nothing of what was agreed.
+        """
+        record = self.read_any(dialog, log=log)
+        return None if record is not None and record.is_without_2xx else record
+
+    def read_any(self, dialog: str, *, log: bool) -> Record | None:
+        """As `read`, and the record of a dialog of which only our side's requests were seen as well."""
         try:
             text = ksr.table_get(RECORDS, dialog)
             return _decode(text) if text else None
@@ -103,13 +114,20 @@ class Records:
         dialog = ksr.pv("$shtrecord(key)")
         return dialog, _readable(dialog, ksr.pv("$shtrecord(value)"), log=True)
 
-    def change(self, dialog: str, change: Callable[[Record], Record]) -> Record | None:
-        """Write what `change` makes of the record; None where there is none to change."""
+    def change(
+        self, dialog: str, change: Callable[[Record], Record], *, anew: Record | None = None
+    ) -> Record | None:
+        """Write what `change` makes of the record, or of `anew` where there is none.
+
+        None where there is none to change. One that cannot be read is left as it is.
+        """
         self.lock(dialog)
         try:
-            record = self.read(dialog, log=False)
+            record = self.read_any(dialog, log=False)
             if record is None:
-                return None
+                if anew is None or self.text(dialog):
+                    return None
+                record = anew
             new = change(record)
             if new is not record:
                 self.write(dialog, new, lifetime=lifetime(new), changed=False)
@@ -165,6 +183,8 @@ class Records:
 
 def lifetime(record: Record) -> int:
     """Seconds that a record is kept after it was written."""
+    if record.is_without_2xx:
+        return UNCONFIRMED_LIFETIME
     timer = record.dialog.agreement
     return min((timer.interval if timer else 0) + GRACE, MOST_LIFETIME)
 

@@ -62,9 +62,10 @@ class Failures:
         was the companion decides, after another form of the refresh.
         """
         waiting = Branch("0").waiting()
-        if waiting is None or waiting.found is not Found.KNOWN:
+        if waiting is None or waiting.pending.part is not Part.UAC or waiting.found is Found.BEGINS:
             return Next.GO_ON
-        if waiting.pending.part is not Part.UAC or waiting.pending.dialog.agreement is None:
+        # Of a dialog whose record was lost nobody knows whether there is a timer.
+        if waiting.found is Found.KNOWN and waiting.pending.dialog.agreement is None:
             return Next.GO_ON
         self._ended(waiting.dialog, waiting.method, waiting.cseq, Outcome.TIMED_OUT, 408)
         ksr.count("session_timer_timed_out")

@@ -45,6 +45,10 @@ class Requests:
         if source.is_asterisk or sender_of(message) is Side.LOCAL:
             if not message.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
+            if message.to_tag and message.method == "INVITE":
+                # After a 100 Asterisk would wait for ever, should this edge die, and nothing else could be
+                # sent in the dialog. What it repeats reaches the edge that comes after.
+                ksr.send_no_100()
             return False
         record = message.record
         peer = self._edge.profile(record, source.peer)
@@ -93,8 +97,12 @@ class Requests:
         if not message.to_tag and pending.part is Part.UAC:
             branch.keep_aim(destination.host)
         self._edit(message, relayed, pending, record)
-        if record is not None and pending.part is not Part.PROXY:
+        if pending.part is Part.PROXY:
+            return
+        if record is not None:
             self._asked(message, pending, peer, record)
+        elif message.to_tag and pending.part is Part.UAC:
+            self._asked_without_record(message, pending, peer, far)
 
     def _decided(
         self, message: Message, source: End, destination: End, peer: Peer, record: Record | None
@@ -138,8 +146,26 @@ class Requests:
         self._edge.records.change(message.dialog, passed)
         timer = record.dialog.agreement
         if sender is Side.LOCAL and timer is not None:
-            answer_time = peer.policy.answer_time(timer.interval)
-            ksr.wait_at_most(answer_time, peer.policy.ringing_time(timer.interval))
+            self._wait(peer, timer.interval)
+
+    def _asked_without_record(self, message: Message, pending: Pending, peer: Peer, far: str) -> None:
+        """A request of Asterisk's in a dialog whose record was lost: what becomes of it is seen from now on.
+
+        How long its sender is to wait goes by the interval that it asks for.
+        """
+        now, clock = self._edge.now()
+        anew = Record.without_2xx(message.from_tag, clock, peer=pending.peer, far=far)
+
+        def passed(record: Record) -> Record:
+            return record.asked(Side.LOCAL, message.method, message.cseq, now, clock)
+
+        self._edge.records.change(message.dialog, passed, anew=anew)
+        wish = pending.sent.session_expires
+        self._wait(peer, peer.policy.default_expires if wish is None else wish.interval)
+
+    def _wait(self, peer: Peer, interval: int) -> None:
+        """So long may Asterisk wait: another form of a refresh must still fit."""
+        ksr.wait_at_most(peer.policy.answer_time(interval), peer.policy.ringing_time(interval))
 
     def _ends(self, message: Message) -> tuple[End, End]:
         """Where a request comes from and goes to.

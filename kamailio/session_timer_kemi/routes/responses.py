@@ -132,7 +132,9 @@ class Responses:
 
     def _responded(self, code: int, branch: Branch, waiting: Waiting, to_tag: str, dialog: str) -> None:
         pending = waiting.pending
-        record = self._edge.records.read(dialog, log=True) if to_tag else None
+        record = self._edge.records.read_any(dialog, log=True) if to_tag else None
+        if record is not None and record.is_without_2xx and code < 300:
+            record = None
         if (
             record is not None
             and pending.part is not Part.PROXY

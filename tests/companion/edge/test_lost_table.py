@@ -85,6 +85,67 @@ async def test_without_a_record_no_peer_waits_for_a_refresh_that_asterisk_swallo
         assert counted
 
 
+@pytest.mark.requirement("D-01", "REF-10-07")
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("interval", [12, 90, 1800])
+@in_virtual_time
+async def test_a_dead_peer_is_found_by_what_the_edge_has_seen_since(
+    tmp_path: Path, side: Side, interval: int
+) -> None:
+    """The edge writes down what becomes of our request, though it has lost what was agreed."""
+    async with world(tmp_path, peer=silence(), writes_anew=True) as it:
+        call = it.call("call-1", Agreement(interval, side))
+        answered = it.now
+        await it.until(lambda: it.is_tracked(call))
+        it.edge.records.clear()
+        await it.until(lambda: not it.alive(call), 2 * interval)
+        assert it.asterisk.seen("Hangup")
+        assert it.now - answered < interval + 1.5
+
+
+@pytest.mark.requirement("D-01", "UAC-7.2-16")
+@pytest.mark.parametrize("side", list(Side))
+@in_virtual_time
+async def test_a_live_peer_is_refreshed_and_has_its_record_again(tmp_path: Path, side: Side) -> None:
+    async with world(tmp_path, writes_anew=True) as it:
+        call = it.call("call-1", Agreement(12, side))
+        await it.until(lambda: it.is_tracked(call))
+        it.edge.records.clear()
+        began = it.now
+        await it.until_after(began + 60)
+        assert it.alive(call)
+        assert it.confirmed(call) >= 3
+
+
+@pytest.mark.requirement("D-01")
+@pytest.mark.parametrize("side", list(Side))
+@in_virtual_time
+async def test_a_request_that_timed_out_before_ours_is_no_evidence(tmp_path: Path, side: Side) -> None:
+    """A hold of the other party's met a lost record, and nobody has asked for a refresh yet."""
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(12, side))
+        await it.until(lambda: it.is_tracked(call))
+        it.edge.begin_anew(key(call))
+        it.edge.time_out(key(call), it.edge.asked(key(call), "INVITE"))
+        began = it.now
+        await it.until_after(began + 60)
+        assert it.alive(call)
+        assert not it.asterisk.seen("Hangup")
+
+
+@in_virtual_time
+async def test_a_start_goes_by_what_the_call_has_and_not_by_a_record_without_2xx(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False, writes_anew=True) as it:
+        call = it.call("call-1", OURS)
+        it.edge.begin_anew(key(call))
+        it.edge.time_out(key(call), it.edge.asked(key(call)))
+        await it.start()
+        await it.until(lambda: it.is_tracked(call))
+        assert it.tracked(call).dialog.agreement == OURS
+        await it.until(lambda: it.confirmed(call) >= 1, 30)
+        assert it.alive(call)
+
+
 @pytest.mark.requirement("D-01")
 @pytest.mark.parametrize("side", list(Side))
 @in_virtual_time

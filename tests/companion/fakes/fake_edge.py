@@ -133,6 +133,11 @@ class FakeEdge:
         self.records[key] = record
         return record
 
+    def begin_anew(self, key: str) -> Record:
+        """A request of ours passes in a dialog whose record was lost."""
+        self.records[key] = Record.without_2xx("asterisk-tag", self.clock, peer="", far="198.18.0.42")
+        return self.records[key]
+
     def asked(self, key: str, method: str = "UPDATE", side: Side = Side.LOCAL) -> int:
         """A request within this dialog has passed; its CSeq number."""
         record = self.records[key]

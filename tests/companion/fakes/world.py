@@ -83,6 +83,8 @@ class World:
     """`companion.edges`, where it is not the one edge."""
     passes: bool = True
     """What Asterisk sends passes the edge."""
+    writes_anew: bool = False
+    """The edge begins a record anew where a request of ours passes and there is none."""
 
     @property
     def now(self) -> float:
@@ -207,6 +209,8 @@ class World:
         self.sent.append(Sent(channel.call_id, refresh, self.now))
         record = self.edge.records.get(key(channel))
         code = self.peer(self, channel, refresh)
+        if record is None and self.writes_anew and self.passes and code != SWALLOWED:
+            record = self.edge.begin_anew(key(channel))
         if record is None or not self.passes or code == SWALLOWED:
             return 0 if code in (None, SWALLOWED) else code
         cseq = self.edge.asked(key(channel), refresh.method)
@@ -216,7 +220,10 @@ class World:
             asyncio.get_running_loop().call_later(wait, self.edge.time_out, key(channel), cseq)
             return 0
         if 200 <= code < 300:
-            self.edge.refresh(key(channel))
+            if record.is_without_2xx:
+                self.edge.write(key(channel), Agreement(12, Side.LOCAL))
+            else:
+                self.edge.refresh(key(channel))
         elif code >= 300:
             self.edge.fail(key(channel), code)
         return code

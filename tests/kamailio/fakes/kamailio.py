@@ -42,6 +42,8 @@ class Transaction:
     """What this Kamailio itself answered."""
     waits: tuple[int, int] | None = None
     """Milliseconds for a final response after a provisional one, and for any at all; None: those of tm."""
+    says_100: bool = True
+    """Whether tm tells the sender of an INVITE at once that it has come in."""
     timed_out: bool = False
     """Whether this Kamailio's own timer has ended the wait."""
 

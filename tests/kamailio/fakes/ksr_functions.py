@@ -205,6 +205,12 @@ class Functions(Kamailio):
         self._transaction.waits = inv, other
         return 1
 
+    def _do_tm_t_set_auto_inv_100(self, on: int) -> int:
+        self._only_in("request")
+        assert self._transaction is not None
+        self._transaction.says_100 = bool(on)
+        return 1
+
     def _do_resetdsturi(self) -> bool:
         self.routed.destination_uri = ""
         return True
