@@ -13,8 +13,7 @@ from session_timer_kemi import SessionTimers, every_http_request, every_second
 ASTERISK = os.environ["ASTERISK_ADDRESS"]
 CARRIERS = f"{os.environ['LAB_NET']}.4"  # .40 to .49
 
-CALL_METHODS = "IU"  # INVITE and UPDATE, in the letters of is_method_in
-ANSWERED_METHODS = "IUB"  # with BYE, whose 2xx ends a record
+ANSWERED_METHODS = "IUB"  # INVITE, UPDATE and BYE, whose end ends a record, in the letters of is_method_in
 RELAYED_METHODS = "IBSU"  # with BYE and SUBSCRIBE
 
 STOCK_CHECKS = 17895  # what the stock kamailio.cfg asks of the sanity module
@@ -76,7 +75,7 @@ class Edge:
         return DONE
 
     def ksr_failure_manage(self, msg: object) -> int:
-        """Kamailio: every branch of an INVITE or UPDATE has failed."""
+        """Kamailio: every branch of an INVITE, UPDATE or BYE has failed."""
         if KSR.tm.t_is_canceled() > 0:
             return DONE
         if self.timers.on_failure():
@@ -155,7 +154,7 @@ class Edge:
             KSR.tm.t_on_branch("ksr_branch_manage")
         if KSR.is_method_in(ANSWERED_METHODS) and KSR.tm.t_is_set("onreply_route") < 0:
             KSR.tm.t_on_reply("ksr_onreply_manage")
-        if KSR.is_method_in(CALL_METHODS) and KSR.tm.t_is_set("failure_route") < 0:
+        if KSR.is_method_in(ANSWERED_METHODS) and KSR.tm.t_is_set("failure_route") < 0:
             KSR.tm.t_on_failure("ksr_failure_manage")
         if KSR.tm.t_relay() < 0:
             self.timers.on_unroutable()

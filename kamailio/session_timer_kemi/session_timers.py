@@ -79,7 +79,7 @@ class SessionTimers:
         self._guarded(self._responses.reply, otherwise=None)
 
     def on_failure(self) -> bool:
-        """Call it in the failure route of every INVITE and UPDATE, before any failover.
+        """Call it in the failure route of every INVITE, UPDATE and BYE, before any failover.
 
         True: relay the request once more, by the same routes, and return.
         """

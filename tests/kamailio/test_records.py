@@ -291,6 +291,21 @@ def test_a_bye_that_passes_while_a_refresh_is_written_down_removes_it(edge: Edge
     assert edge.record() is None
 
 
+@pytest.mark.parametrize("peer", [CARRIER, PASSING])
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_bye_that_gets_no_response_leaves_no_record(
+    make_edge: MakeEdge, *, peer: str, from_us: bool
+) -> None:
+    """A caller who is gone: a record each, for hours, would fill the table."""
+    edge = make_edge(peer=peer)
+    edge.call(*TIMER, answer=TIMER)
+    edge.answer(edge.send(method="BYE", from_us=from_us, within=True), 407)
+    assert edge.record() is not None, "who is challenged sends another"
+    bye = edge.send(method="BYE", from_us=from_us, within=True)
+    assert edge.sure(edge.time_out(bye)).code == 408
+    assert edge.record() is None
+
+
 def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
     edge.call(*TIMER)
     edge.config = {**edge.config, "peers": []}

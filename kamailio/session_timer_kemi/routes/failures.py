@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from session_timer import Outcome, Side
+from session_timer.record import key
 
 from .. import ksr
 from ..memory.branch_memory import Branch, Found, Part
@@ -61,6 +62,10 @@ class Failures:
         Asterisk takes 408 for the end of the dialog, and 504 for a refresh that failed. Which of them it
         was the companion decides, after another form of the refresh.
         """
+        if ksr.pv("$rm") == "BYE":
+            # A caller who is gone answers no BYE: what he leaves behind is not to fill the table.
+            self._edge.records.remove(key(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt")))
+            return Next.GO_ON
         waiting = Branch("0").waiting()
         if waiting is None or waiting.pending.part is not Part.UAC or waiting.found is Found.BEGINS:
             return Next.GO_ON
