@@ -214,6 +214,11 @@ class Stack:
         """What Asterisk's console prints to one command."""
         return self.exec("asterisk", "asterisk", "-rx", line)
 
+    def asterisk_release(self) -> tuple[int, int]:
+        """Asterisk's release: (22, 10) for 22.10.1."""
+        major, minor, *_ = self.ami("CoreSettings")[0]["AsteriskVersion"].split(".")
+        return int(major), int(minor)
+
     def channels(self) -> dict[str, str]:
         """Asterisk's live PJSIP channels: the Call-ID of each with its name."""
         names = [row["Channel"] for row in self.ami("Status") if row.get("Event") == "Status"]

@@ -1,6 +1,6 @@
 """Everything that is asked of the channels of one Asterisk, or told to them, in one object.
 
-    channels = AsteriskChannels(ami, stuck)
+    channels = AsteriskChannels(ami, stuck, key, log=log)
     found = await channels.calls(await channels.answered(), "X-Session-Timer")
     replies = await channels.carry_out(refresh_actions.by_connected_line(name, tag))
 
@@ -11,12 +11,14 @@ orders to it are refused, until it replies again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import structlog
 from session_timer import SharedKey
 
 from session_timer_companion.ami.client import Ami, AmiMessage
-from session_timer_companion.channels import queries, stuck
+from session_timer_companion.channels import abilities, queries, stuck
+from session_timer_companion.channels.abilities import Need
 from session_timer_companion.channels.calls import Call, Channel, Media, Numbers
 from session_timer_companion.channels.refresh_actions import Action
 from session_timer_companion.channels.stuck import StuckChannels
@@ -27,33 +29,63 @@ FIRST_THAT_OFFERS = 180_000
 _SET_ASIDE = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
 
 
-def lacks(release: int) -> str:
-    """What a release does not have that the companion needs; empty for nothing."""
-    if release < 162_800 or 180_000 <= release < 181_400:
-        return "PJSIP_RESPONSE_HEADER (from 16.28 and 18.14 on): calls that Asterisk placed are not kept"
-    return ""
-
-
-def written(release: int) -> str:
-    """``22.10.1`` for 221001."""
-    return f"{release // 10_000}.{release // 100 % 100}.{release % 100}"
-
-
 class AsteriskChannels:
     """The channels of one Asterisk. Every method raises AmiError where Asterisk cannot be asked."""
 
-    def __init__(self, ami: Ami, stuck_channels: StuckChannels, key: SharedKey | None = None) -> None:
+    def __init__(
+        self,
+        ami: Ami,
+        stuck_channels: StuckChannels,
+        key: SharedKey | None = None,
+        *,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
         """`key`: the one that edge and companion share; None: this Asterisk faces its peers itself."""
         self._ami = ami
         self._key = key
+        self._log = log
         self.release: int | None = None
         """As one number, 22.10.1 as 221001; None while it is not known."""
+        self.lacks: frozenset[Need] = frozenset()
+        """Functions that it does not have, as far as is known."""
+        self._headers_read: frozenset[Need] = frozenset()
         self.stuck = stuck_channels
 
-    async def find_release(self) -> int | None:
-        """Ask for Asterisk's release, 22.10.1 as 221001, and keep it; None where it does not say."""
-        self.release = await queries.release(self._ami)
-        return self.release
+    async def examine(self) -> None:
+        """Ask for the release and try what needs no call, after each login. What it lacks is logged once."""
+        before, self.release = self.release, None
+        self.release, lacking = await abilities.at_login(self._ami)
+        # What only a call shows is tried anew: modules may have been loaded meanwhile.
+        self._headers_read = frozenset()
+        if self.release != before:
+            self._log.info("asterisk_release", release=abilities.written(self.release))
+        self._note(self.lacks - lacking, lacking)
+
+    async def try_on(self, channels: Sequence[Channel]) -> None:
+        """Try what a refresh with SDP needs on the first of these answered channels."""
+        for channel in channels[:1]:
+            with self.stuck.noticed(channel.name):
+                tried = await abilities.on_a_call(self._ami, channel.name)
+            self._note(tried.present, tried.lacking)
+
+    async def try_headers(self, found: Iterable[Call | None]) -> None:
+        """Try whether headers can be read at all, before calls without our own are called foreign."""
+        both = {abilities.RECEIVED_HEADER, abilities.PLACED_HEADER}
+        if self._key is None or self._headers_read >= both:
+            return
+        bare = [call.channel for call in found if call is not None and call.header is None]
+        with self.stuck.noticed():
+            some = bare[: abilities.CALLS_AT_MOST]
+            tried = await abilities.on_calls_without_header(self._ami, some)
+        self._headers_read |= tried.present
+        self._note(tried.present, tried.lacking)
+
+    def _note(self, present: frozenset[Need], lacking: frozenset[Need]) -> None:
+        """What is there and what is not; news of what is not is logged."""
+        news = lacking - self.lacks
+        self.lacks = (self.lacks - present) | lacking
+        for need in sorted(news):
+            self._log.error("asterisk_lacks", release=abilities.written(self.release), missing=need.told)
 
     @property
     def sends_offers(self) -> bool:
@@ -73,7 +105,10 @@ class AsteriskChannels:
         `header` names our internal header. None: Asterisk could not say, which is not the end of a call.
         """
         with self.stuck.noticed():
-            return await queries.these(self._ami, channels, header, self._key)
+            found = await queries.these(self._ami, channels, header, self._key)
+        if self.lacks:
+            self._note(abilities.shown_by(found.values()), frozenset())
+        return found
 
     async def channel(self, name: str) -> Channel | None:
         """One channel, if it is answered; None if it is gone or is not."""

@@ -36,13 +36,6 @@ async def answered(ami: Ami) -> list[Channel]:
     return found
 
 
-async def release(ami: Ami) -> int | None:
-    """Asterisk's release as one number, 22.10.1 as 221001; None where it does not say. Raises AmiError."""
-    reply = await ami.action("Getvar", Variable="VERSION(ASTERISK_VERSION_NUM)")
-    number = reply.text("value")
-    return int(number) if reply.ok and number.isdecimal() else None
-
-
 async def one(ami: Ami, name: str) -> Channel | None:
     """One channel, if it is answered; None if it is gone or is not. Raises AmiError."""
     questions = [("Getvar", {"Channel": name, "Variable": function}) for function in calls.STANDING]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from session_timer import Config, Mode, Policy
 
+from session_timer_companion.channels.abilities import Need
 from session_timer_companion.doctor.finding import PJSIP, Finding, Level
 
+MODULES = "/etc/asterisk/modules.conf"
 MANAGER = "/etc/asterisk/manager.d/session-timer.conf"
 
 NEEDED = {
@@ -44,6 +46,10 @@ class AsteriskFacts:
     address: str
     unreachable: str = ""
     """Why there is no connection or no login."""
+    release: str = ""
+    """Empty where it was not asked for."""
+    lacks: frozenset[Need] = frozenset()
+    """Functions that it does not have, as far as that was seen."""
     actions: frozenset[str] = frozenset()
     """What the account may do."""
     endpoints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -69,6 +75,7 @@ def of_asterisk(facts: AsteriskFacts, config: Config, *, alone: bool = False) ->
         yield Finding(Level.PROBLEM, about, facts.unreachable, "nothing can be refreshed or ended here")
         return
     yield Finding(Level.OK, about, f"logged in at {facts.address}")
+    yield from _functions(facts, about)
     lacking = [action for action in NEEDED if action not in facts.actions]
     for action in lacking:
         yield Finding(
@@ -94,6 +101,21 @@ def of_asterisk(facts: AsteriskFacts, config: Config, *, alone: bool = False) ->
     yield from _events(facts, about)
     yield from _calls(facts, about, config, alone=alone)
     yield from _endpoints(facts, about, config)
+
+
+def _functions(facts: AsteriskFacts, about: str) -> Iterator[Finding]:
+    if facts.release and not facts.lacks:
+        yield Finding(Level.OK, about, f"release {facts.release}; no function that was tried is lacking")
+    for need in sorted(facts.lacks):
+        newer = f", and Asterisk {need.since}" if need.since else ""
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"release {facts.release} has no function {need.function}",
+            need.without,
+            f"load = {need.module}   (or autoload = yes){newer}",
+            MODULES,
+        )
 
 
 def _events(facts: AsteriskFacts, about: str) -> Iterator[Finding]:
@@ -179,7 +201,7 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             "Asterisk tells no option of it",
             f"there is no [{name}] of type endpoint, or the module that tells is not loaded",
             "load = func_pjsip_endpoint.so   (or autoload = yes)",
-            "/etc/asterisk/modules.conf",
+            MODULES,
         )
         return
     timers = options.get("timers", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from session_timer import Side
 
 from session_timer_companion import __version__
 from session_timer_companion.ami.client import Ami, AmiAccount, AmiEntry, AmiError, AmiRefused
-from session_timer_companion.channels import queries
+from session_timer_companion.channels import abilities, queries
 from session_timer_companion.channels.calls import Call
 from session_timer_companion.companion import edge_clients
 from session_timer_companion.config import Configuration
@@ -109,6 +109,7 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
         found = await queries.these(ami, await queries.answered(ami), header, key)
         calls = [call for call in found.values() if call is not None]
         ours = [call for call in calls if call.header is not None or account.alone]
+        facts = await _tried(ami, facts, calls, alone=account.alone)
         unrecorded = await _unrecorded(calls, visit)
         facts = replace(
             facts,
@@ -132,6 +133,18 @@ async def _allowed(ami: Ami) -> list[str]:
     """The actions that this account may use: `ListCommands` lists no other."""
     answer = await ami.action("ListCommands")
     return [name for name in answer if "(Priv:" in answer.text(name)]
+
+
+async def _tried(ami: Ami, facts: AsteriskFacts, calls: Sequence[Call], *, alone: bool) -> AsteriskFacts:
+    """The facts, and which functions Asterisk lacks: without a call, and on some of those that there are."""
+    release, lacks = await abilities.at_login(ami)
+    tried = [await abilities.on_a_call(ami, call.channel) for call in calls[:1]]
+    if not alone:
+        bare = [call.channel for call in calls if call.header is None]
+        tried.append(await abilities.on_calls_without_header(ami, bare[: abilities.CALLS_AT_MOST]))
+    for each in tried:
+        lacks = (lacks - each.present) | each.lacking
+    return replace(facts, release=abilities.written(release), lacks=lacks)
 
 
 async def _channels(ami: Ami) -> frozenset[str]:

@@ -14,7 +14,8 @@ from typing import Any, TypedDict
 
 from session_timer_companion import __version__
 from session_timer_companion.api import RefreshOutcome, ShownSession
-from session_timer_companion.channels.asterisk_channels import lacks, written
+from session_timer_companion.channels.abilities import written
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.companion import Companion
 from session_timer_companion.http.views import shown
 from session_timer_companion.metrics import GENERAL, Metrics
@@ -83,19 +84,18 @@ def readiness(companion: Companion) -> dict[str, Any]:
             tracker.name: "leading" if tracker.driver.leading else "standing by"
             for tracker in companion.trackers
         },
-        "release": {tracker.name: _release(tracker.channels.release) for tracker in companion.trackers},
+        "release": {tracker.name: _release(tracker.channels) for tracker in companion.trackers},
         "brake": "on" if companion.brake.on else "off",
         "paused": holds.paused,
         "excluded": len(holds.excluded),
     }
 
 
-def _release(release: int | None) -> str:
+def _release(channels: AsteriskChannels) -> str:
     """An Asterisk's release, and what it lacks."""
-    if release is None:
-        return "unknown"
-    missing = lacks(release)
-    return f"{written(release)} lacks {missing}" if missing else written(release)
+    missing = "; ".join(need.told for need in sorted(channels.lacks))
+    release = written(channels.release)
+    return f"{release} lacks {missing}" if missing else release
 
 
 async def overview(companion: Companion, search: str, limit: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from session_timer_companion.ami.client import Ami, AmiRefused, AmiTimeout, AmiUnavailable
-from session_timer_companion.channels.asterisk_channels import AsteriskChannels, lacks, written
+from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.calls import Channel
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall
 
@@ -62,7 +62,7 @@ class Resync:
         tracker = self._tracker
         for attempt in itertools.count():
             try:
-                await self._find_release()
+                await self._channels.examine()
                 with tracker.noting_ends():
                     await self._read_all(read, absent)
             except AmiTimeout as error:
@@ -82,18 +82,6 @@ class Resync:
                 return
             await asyncio.sleep(self._ami.backoff.delay(attempt, self._chance()))
 
-    async def _find_release(self) -> None:
-        """Which Asterisk it is; what it lacks is logged once for each login."""
-        known = self._channels.release
-        release = await self._channels.find_release()
-        if release is None or release == known:
-            return
-        missing = lacks(release)
-        if missing:
-            self._log.error("asterisk_lacks", release=written(release), missing=missing)
-        else:
-            self._log.info("asterisk_release", release=written(release))
-
     async def _read_all(self, read: set[str], absent: list[Channel]) -> None:
         """Bring what is tracked in line with the channels that Asterisk has. Raises AmiError.
 
@@ -108,6 +96,7 @@ class Resync:
         try:
             listed = await self._channels.answered()
             unread = [each for each in listed if each.name not in read and each.name not in stuck]
+            await self._channels.try_on(unread)
             reads = [
                 self._track(unread[start : start + CHANNELS_PER_READ], gate, found, absent, read)
                 for start in range(0, len(unread), CHANNELS_PER_READ)

@@ -92,7 +92,7 @@ class CallTracker:
         )
         stuck = StuckChannels(self.ami, self.look_at, background=self._background, log=log, chance=chance)
         # Where Asterisk faces its peers itself, whoever speaks in our internal header is one of them.
-        self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key)
+        self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key, log=log)
         self._resync = Resync(self, self.ami, self.channels, log=log, chance=chance, on_fault=self._fault)
         self.driver = TimerDriver(
             self.channels,
@@ -263,6 +263,7 @@ class CallTracker:
                 some = [each for each in some if each.name not in self.channels.stuck]
                 try:
                     present = await self.channels.calls(some, self.config.edge.header)
+                    await self.channels.try_headers(present.values())
                 except AmiTimeout:
                     for channel in some:  # it is slow, not gone
                         self.look_at(channel.name)

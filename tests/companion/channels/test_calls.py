@@ -7,7 +7,6 @@ from session_timer import Agreement, InternalHeader, SharedKey, Side
 from session_timer.session import Method, Reason
 from session_timer_companion.ami.client import AmiMessage
 from session_timer_companion.channels import calls, refresh_actions
-from session_timer_companion.channels.asterisk_channels import lacks, written
 
 KEY = SharedKey.parse("k" * 40)
 CALL_ID = "1-1056@198.18.0.40"
@@ -190,18 +189,3 @@ def test_a_release_that_sends_no_offer_is_made_to_repeat() -> None:
     media = calls.media("(ulaw)", "DISABLED", "", "rfc4733")
     orders = refresh_actions.with_sdp(CHANNEL.name, media, Method.INVITE, offers=False)
     assert {order[1]["Variable"] for order in orders} == {"PJSIP_DTMF_MODE()"}
-
-
-@pytest.mark.parametrize(
-    ("release", "name", "complete"),
-    [
-        (221001, "22.10.1", True),
-        (162800, "16.28.0", True),
-        (181400, "18.14.0", True),
-        (161601, "16.16.1", False),
-        (181000, "18.10.0", False),
-    ],
-)
-def test_what_a_release_lacks_is_known(release: int, name: str, complete: bool) -> None:
-    assert written(release) == name
-    assert (lacks(release) == "") is complete

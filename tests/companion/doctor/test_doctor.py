@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from session_timer import Config, validate
+from session_timer_companion.channels.abilities import PLACED_HEADER
 from session_timer_companion.config import load
 from session_timer_companion.doctor.asterisk import NEEDED, AsteriskFacts, of_asterisk
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
@@ -79,6 +80,15 @@ def test_each_lacking_privilege_is_named_with_its_line(action: str) -> None:
     assert action in found.what
     assert found.change == "write = call,reporting"
     assert "manager.d" in found.file
+
+
+def test_a_function_that_asterisk_lacks_is_named_with_its_module_and_the_release_that_has_it() -> None:
+    facts = replace(ASTERISK, release="16.16.1", lacks=frozenset({PLACED_HEADER}))
+    found = only(of_asterisk(facts, Config()))
+    assert found.what == "release 16.16.1 has no function PJSIP_RESPONSE_HEADER"
+    assert "res_pjsip_header_funcs.so" in found.change
+    assert found.change.endswith("Asterisk 16.28, 18.14, 20 and later")
+    assert found.file == "/etc/asterisk/modules.conf"
 
 
 def test_privileges_that_nobody_needs_are_told() -> None:

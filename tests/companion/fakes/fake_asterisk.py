@@ -20,6 +20,7 @@ from typing import Self
 
 from tests.companion.fakes.fake_channel import STATES, Channel, Refresh
 
+WITHOUT_CHANNEL = {"CHANNEL(state)": "Down", "CONNECTEDLINE(pres)": "unavailable"}
 CAUSES = {16: "Normal Clearing", 31: "Normal, unspecified", 102: "Recovery on timer expire"}
 ENTRIES_A_WRITE = 200
 LINE_LIMIT = 1024
@@ -75,6 +76,8 @@ class FakeAsterisk:
     greeting: bytes = b"Asterisk Call Manager/11.0.0\r\n"
     release: str = "221001"
     """VERSION(ASTERISK_VERSION_NUM); empty where func_version is not loaded."""
+    lacks: frozenset[str] = frozenset()
+    """Functions that it does not have: what is read of them is empty, what is written refused."""
     silent: bool = False
     """Reads on and never answers."""
     drop_on: frozenset[str] = frozenset()
@@ -283,10 +286,20 @@ class FakeAsterisk:
     def _carry_out(self, action: Received, tag: str) -> bytes:
         if action.name == "Ping":
             return _answer("Success", tag, Ping="Pong", Timestamp="1795340000.000000")
+        if action.name == "CoreSettings" and self.release:
+            major, minor, patch = (int(self.release[at : at + 2]) for at in (0, 2, 4))
+            return _answer("Success", tag, AsteriskVersion=f"{major}.{minor}.{patch}~dfsg-1")
         if action.name not in ("Setvar", "Getvar", "Hangup"):
             return _answer("Error", tag, Message="Invalid/unknown command: " + action.name)
         if action["Variable"] == "VERSION(ASTERISK_VERSION_NUM)":
             return _answer("Success", tag, Variable=action["Variable"], Value=self.release)
+        lacking = action["Variable"].partition("(")[0] in self.lacks
+        if lacking and action.name == "Getvar":
+            return _answer("Success", tag, Value="")
+        if lacking:
+            return _answer("Error", tag, Message="Variable not set")
+        if not action["Channel"] and action.name == "Getvar":
+            return _answer("Success", tag, Value=WITHOUT_CHANNEL.get(action["Variable"], ""))
         channel = self.channels.get(action["Channel"])
         if channel is None:
             return _answer("Error", tag, Message="No such channel")

@@ -41,6 +41,8 @@ class Channel:
     connected_number: str = "200"
     dialled: str = "4711"
     """CALLERID(dnid): the number that was called."""
+    placed: bool = False
+    """Asterisk sent the INVITE."""
     unreadable: bool = False
     """Asterisk answers Success to what is read of it, with empty values."""
     received_packets: float = 0.0
@@ -69,6 +71,7 @@ class Channel:
                     "pjsip,remote_tag": self.remote_tag,
                     "pjsip,t38state": self.t38state,
                     "audionativeformat": f"({self.codecs.replace(',', '|')})",
+                    "pjsip,request_uri": "" if self.placed else "sip:100@127.0.0.1",
                     "channeltype": "PJSIP",
                     "state": STATES[self.state],
                     "rtcp,rxcount": str(int(self.received_packets)),
@@ -77,10 +80,11 @@ class Channel:
                 return self.video if argument == "video" else self.codecs
             case "PJSIP_DTMF_MODE":
                 return self.dtmf_mode
-            case "PJSIP_HEADER":
-                return _row(self.headers, argument)
-            case "PJSIP_RESPONSE_HEADER":
-                return _row(self.response_headers, argument)
+            case "PJSIP_HEADER" | "PJSIP_RESPONSE_HEADER":
+                placed = function == "PJSIP_RESPONSE_HEADER"
+                if argument == "read,Call-ID":
+                    return self.call_id if placed is self.placed else ""
+                return _row(self.response_headers if placed else self.headers, argument)
             case "CALLERID":
                 return {"dnid": self.dialled, "num": self.caller_number}.get(argument, "")
             case "CONNECTEDLINE":

@@ -173,6 +173,7 @@ class World:
             name or f"PJSIP/carrier-{len(asterisk.channels):08x}", f"1.{call_id}", call_id, state=4
         )
         channel.peer_allows_update = update
+        channel.placed = placed_by_us
         placed = Side.LOCAL if placed_by_us else Side.REMOTE
         header = InternalHeader(agreement, update, edge or self.edge.name, peer, placed).encode(KEY, call_id)
         (channel.response_headers if placed_by_us else channel.headers)["X-Session-Timer"] = header

@@ -91,4 +91,4 @@ async def test_an_asterisk_that_is_only_slow_is_asked_once(tmp_path: Path) -> No
         assert len(it.tracker.by_key) == 500
         assert it.asterisk.connections == 1
         asked = Counter(action["Channel"] for action in it.asterisk.seen("Getvar") if action["Channel"])
-        assert asked == {call.name: 5 for call in calls}
+        assert asked == {call.name: 5 for call in calls[1:]} | {calls[0].name: 7}

@@ -68,6 +68,15 @@ def keep(call: Call, method: str, count: int, formats: str = "0") -> None:
         agree(call, refresh(call, method), formats)
 
 
+def in_a_row(stage: Stage) -> int:
+    """re-INVITEs that make one refresh of a call with audio alone.
+
+    One, which offers the codecs in use. Below 18 such an offer does not leave: two repeat the session
+    (docs/reference/asterisk-releases.md).
+    """
+    return 1 if stage.stack.asterisk_release() >= (18, 0) else 2
+
+
 def ended_by_asterisk(stage: Stage, call: Call, timeout: float) -> float:
     """Wait for the BYE and answer it; seconds from the 2xx that made the call to it."""
     call.answer(call.expect("BYE", timeout=timeout), 200)

@@ -160,6 +160,17 @@ class Call:
         self.latest = got
         return got.message
 
+    def any_of(self, *methods: str, timeout: float = 8) -> SipMessage:
+        """The next request of this call with one of these methods."""
+        got = self.agent.sockets.receive(
+            lambda each: any(self._is_ours(each, method, None) for method in methods),
+            f"{' or '.join(methods)} for {self.call_id}",
+            timeout,
+        )
+        assert got.message is not None
+        self.latest = got
+        return got.message
+
     def final(self, cseq: int, timeout: float = 8) -> SipMessage:
         """The final answer to our request."""
         got = self.agent.sockets.receive(
