@@ -143,8 +143,13 @@ bench-companion: .venv/installed images ## what the companion costs, and 2,000 r
 	@$(PYTHON) -m tests.bench.companion_cost $(if $(SHORT),--short)
 
 .PHONY: chaos
-chaos: .venv/installed images ## faults on the real stack while calls stand (CALLS=300 SEED=4028 ONLY="AMI cut,edge killed"), as root
-	@$(PYTHON) -m tests.chaos.run $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+chaos: .venv/installed images ## as root: faults while calls stand, alone and in pairs (CALLS=300 MINUTES=30 SEED=4028 ONLY="AMI cut,edge killed")
+	@$(PYTHON) -m tests.chaos.run $(if $(CALLS),--calls $(CALLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: chaos-page
+chaos-page: .venv/installed ## write docs/reference/faults.md from what the last `make chaos` has shown
+	@$(PYTHON) -m tests.chaos.page out/chaos.json
 
 .PHONY: pictures
 pictures: demo ## play the demo and keep its ladders as the docs' pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class Load:
 class Crowd:
     """Gives orders, and reads the accounts."""
 
-    def __init__(self, stack: Stack, load: Load, edge: str = "") -> None:
+    def __init__(self, stack: Stack, load: Load, edge: str) -> None:
         self.stack, self.load = stack, load
         image = subprocess.check_output(
             ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")], text=True
@@ -66,7 +66,7 @@ class Crowd:
         docker += ["--network", f"container:{stack.container('carrier')}", "-v", f"{ROOT}:/repo:ro"]
         docker += ["-w", "/repo", "-e", "PYTHONDONTWRITEBYTECODE=1", "--entrypoint", "python3", image]
         self._process = subprocess.Popen(
-            [*docker, "-u", "-m", "tests.chaos.inside.crowd", edge or stack.edge],
+            [*docker, "-u", "-m", "tests.chaos.inside.crowd", edge],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -102,7 +102,11 @@ class Crowd:
 
     def abandon(self) -> None:
         """Asterisk has lost every call: those of dead peers are over too."""
-        self._order("abandon")
+        self._order("abandon", by="fault")
+
+    def over(self, call_ids: Iterable[str]) -> None:
+        """Asterisk has no channel of these any more, though its BYE did not come to their dead peers."""
+        self._order("abandon", by="asterisk", only=sorted(call_ids))
 
     def disorder(self, share: float, delay: float) -> None:
         """This share of the datagrams comes twice, and as many up to ``delay`` seconds late."""

@@ -10,6 +10,9 @@ from tests.chaos.inside.account import Account
 SLACK = 3.0
 """Seconds by which what is seen here may lag behind what happened: two processors are shared by all."""
 
+EXPIRED = "cause=102"
+"""In the Reason of a BYE: Q.850, recovery on timer expiry, with which the companion ends a call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -53,7 +56,7 @@ class Verdict:
 
 
 def lost(accounts: Iterable[Account], held: Held, *, may_end: bool) -> tuple[str, ...]:
-    """Live calls that our side ended, or lost. Where the fault ends calls, only a BYE counts.
+    """Live calls that our side ended, or lost. Where the fault ends calls, only our own hang-up counts.
 
     A call that was being set up while the fault lasted may have failed half way.
     """
@@ -63,13 +66,13 @@ def lost(accounts: Iterable[Account], held: Held, *, may_end: bool) -> tuple[str
         if each.answered is not None
         and not _dead(each)
         and not _set_up_within(each, held)
-        and (each.by == "bye" or (_unknown(each) and not may_end))
+        and (_hung_up_by_us(each) if may_end else each.by == "bye" or _unknown(each))
     )
 
 
 def ended_by_fault(accounts: Iterable[Account]) -> int:
-    """Live calls that Asterisk does not know any more."""
-    return sum(not _dead(each) and _unknown(each) for each in accounts)
+    """Live calls that Asterisk ended on its way down, or does not know any more."""
+    return sum(not _dead(each) and (each.by == "bye" or _unknown(each)) for each in accounts)
 
 
 def unserved(accounts: Iterable[Account], since: float) -> tuple[str, ...]:
@@ -145,6 +148,10 @@ def _set_up_within(account: Account, held: Held) -> bool:
 
 def _dead(account: Account) -> bool:
     return account.silent is not None
+
+
+def _hung_up_by_us(account: Account) -> bool:
+    return account.by == "bye" and EXPIRED in account.reason
 
 
 def _unknown(account: Account) -> bool:

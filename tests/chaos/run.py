@@ -1,6 +1,7 @@
-"""Faults on the real stack, one by one, in pairs, all at once: `make chaos`.
+"""Faults on the real stack: one by one, then in random pairs, then everything at once: `make chaos`.
 
-    python -m tests.chaos.run --seed 4028 --calls 300 --only 'AMI cut,edge killed'
+    python -m tests.chaos.run --seed 4028 --minutes 30 --calls 300
+    python -m tests.chaos.run --only 'AMI cut,edge killed'
 
 The last line counts faults, live calls lost and dead calls standing. Exit status 1 if anything was wrong.
 """
@@ -10,18 +11,25 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.chaos import page, plan
 from tests.chaos.crowd import Load
-from tests.chaos.faults.fault import Fault
+from tests.chaos.faults.fault import Fault, Scene
 from tests.chaos.faults.listed import FAULTS, named
 from tests.chaos.rounds import Round, play
+from tests.chaos.scenes import one_edge, two_edges
 from tests.chaos.world import World
-from tests.lab.stack import LabError, Stack
+from tests.lab.stack import ROOT, LabError, Stack
+
+SCENES = {Scene.TWO_EDGES: two_edges, Scene.ONE_EDGE: one_edge}
+MOST_TOLD = 12
+"""Of what is wrong in one round."""
+RESULTS = ROOT / "out" / "chaos.json"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,44 +37,57 @@ def main(arguments: Sequence[str]) -> int:
     load = Load(live=given.calls, dead=max(3, given.calls // 5), interval=given.interval)
     rounds: list[Round] = []
     try:
-        plan = [(fault,) for fault in (named(given.only.split(",")) if given.only else FAULTS)]
-        with _world(load) as world:
-            for faults in plan:
-                rounds.append(_told(world, faults))
+        faults = named(given.only.split(",")) if given.only else FAULTS
+        with _stack() as stack:
+            for faults_at_once, world in _played(stack, load, faults, given):
+                rounds.append(_told(world, faults_at_once))
+                page.keep(RESULTS, rounds, load, given.seed)
     except (LabError, ValueError) as error:
         print(f"chaos: {error}", file=sys.stderr)
         return 1
     lost = sum(len(each.verdict.lost) for each in rounds)
     standing = sum(len(each.verdict.standing) for each in rounds)
-    good = all(each.good for each in rounds)
-    print(f"chaos: {len(rounds)} faults, live lost {lost}, dead standing {standing}")
-    return 0 if good else 1
+    count = sum(len(each.faults) for each in rounds)
+    print(f"chaos: {count} faults, live lost {lost}, dead standing {standing}")
+    return 0 if all(each.good for each in rounds) else 1
+
+
+def _played(
+    stack: Stack, load: Load, faults: Sequence[Fault], given: argparse.Namespace
+) -> Iterator[tuple[plan.Together, World]]:
+    """What is to be played next, and where."""
+    for scene, stage in SCENES.items():
+        own = [fault for fault in faults if fault.scene is scene]
+        if not own:
+            continue
+        with TemporaryDirectory() as folder, stage(stack, load, Path(folder)) as world:
+            for fault in own:
+                yield (fault,), world
+            if scene is Scene.ONE_EDGE and not given.only:
+                until = time.monotonic() + 60 * given.minutes
+                for pair in plan.pairs(faults, given.seed):
+                    if time.monotonic() >= until:
+                        break
+                    yield pair, world
+                yield plan.everything(faults, given.seed), world
 
 
 def _told(world: World, faults: Sequence[Fault]) -> Round:
     began = time.monotonic()
     played = play(world, faults)
-    whole = "never whole again" if played.whole is None else f"whole after {played.whole:.1f} s"
-    print(
-        f"{' + '.join(played.faults)}: {played.lasted:.0f} s; {whole}; {played.live} live, "
-        f"{len(played.verdict.lost)} lost, {played.ended} ended by the fault, {played.unrefreshed} longer "
-        f"than the interval without a refresh; {played.dead} dead, {len(played.verdict.standing)} standing, "
-        f"the longest {played.overdue:.1f} s past its interval ({played.allowed:.0f} allowed); "
-        f"{played.kept} records kept; took {time.monotonic() - began:.0f} s",
-        flush=True,
-    )
+    print(f"{played}; took {time.monotonic() - began:.0f} s", flush=True)
     wrong = (*played.verdict.lost, *played.verdict.standing, *played.verdict.left)
-    for what in wrong[:12]:
-        print(f"  WRONG {what}")
-    if len(wrong) > 12:
-        print(f"  and {len(wrong) - 12} more")
+    for what in wrong[:MOST_TOLD]:
+        print(f"  WRONG {what}", flush=True)
+    if len(wrong) > MOST_TOLD:
+        print(f"  and {len(wrong) - MOST_TOLD} more", flush=True)
     for note in played.notes:
-        print(f"  {note}")
+        print(f"  {note}", flush=True)
     return played
 
 
 @contextmanager
-def _world(load: Load) -> Iterator[World]:
+def _stack() -> Iterator[Stack]:
     """A stack of its own, or the one that the variables name; one that was up is left up."""
     os.environ.setdefault("COMPOSE_PROJECT_NAME", "st-chaos")
     os.environ.setdefault("LAB_NET", "198.19.66")
@@ -75,12 +96,7 @@ def _world(load: Load) -> Iterator[World]:
     was_up = stack.is_up()
     stack.up()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            world = World.on(stack, load, Path(folder))
-            try:
-                yield world
-            finally:
-                world.close()
+        yield stack
     finally:
         if not was_up:
             stack.down()
@@ -88,12 +104,13 @@ def _world(load: Load) -> Iterator[World]:
 
 def _given(arguments: Sequence[str]) -> argparse.Namespace:
     reader = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    reader.add_argument("--seed", type=int, default=4028)
+    reader.add_argument("--seed", type=int, default=4028, help="draws the pairs")
+    reader.add_argument("--minutes", type=float, default=30, help="how long pairs are played")
     reader.add_argument(
         "--calls", type=int, default=300, help="live calls; a fifth as many die in each round"
     )
     reader.add_argument("--interval", type=int, default=30, help="session interval in seconds")
-    reader.add_argument("--only", default="", help="names of faults, with commas between them")
+    reader.add_argument("--only", default="", help="names of faults, with commas between them: one by one")
     return reader.parse_args(arguments)
 
 

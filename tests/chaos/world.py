@@ -11,12 +11,26 @@ from tests.chaos.crowd import Crowd, Load
 from tests.chaos.inside.account import Account
 from tests.chaos.judge import Tables
 from tests.lab.parts.companion_seen import Companion
+from tests.lab.parts.replicated_edges import Running
 from tests.lab.stack import LabError, Stack
 from tests.lab.waiting import NotInTimeError, wait_until
 
 INSIDE = Path(__file__).parent / "inside"
 AMI = Path(__file__).parents[1] / "lab" / "inside" / "ami.py"
-_AMI_USER, _AMI_SECRET = "lab", "known-to-the-lab-only"
+AMI_USER, AMI_SECRET = "lab", "known-to-the-lab-only"
+"""Of docker/asterisk/etc/manager.conf: the lab's own user."""
+
+
+@dataclass
+class EdgePair:
+    """Two edges of which one has the address that both serve."""
+
+    holder: Running
+    other: Running
+
+    def swap(self) -> None:
+        """The other one has the address now."""
+        self.holder, self.other = self.other, self.holder
 
 
 @dataclass
@@ -29,17 +43,28 @@ class World:
     companion: Companion
     folder: Path
     """Of this run's own, for settings that a fault needs."""
-    edge_service: str = "edge"
+    pair: EdgePair | None = None
+    """Where two edges stand in for one another; else there is the lab's."""
     notes: list[str] = field(default_factory=list)
     """What faults have to tell of this round."""
 
-    @classmethod
-    def on(cls, stack: Stack, load: Load, folder: Path) -> World:
-        """Begin: the crowd stands, nobody calls yet."""
-        return cls(stack, Crowd(stack, load), load, Companion(stack), folder)
+    @property
+    def edge_service(self) -> str:
+        """What the stack calls the edge through which calls go."""
+        return "edge" if self.pair is None else self.pair.holder.edge.service
 
     def note(self, what: str) -> None:
         self.notes.append(what)
+
+    def companions(self) -> tuple[str, ...]:
+        """Every address at which a companion may stand."""
+        return tuple(self.stack.address(host) for host in (30, 32, 33, 34))
+
+    def settings(self) -> Path:
+        """A folder with the settings that the lab's companion runs by."""
+        text = self.stack.exec("companion", "cat", "/run/session-timer.yaml")
+        (self.folder / "session-timer.yaml").write_text(text, encoding="utf-8")
+        return self.folder
 
     # What is there
 
@@ -135,7 +160,7 @@ class World:
         self.companion.close()
 
     def _ami(self, actions: list[dict[str, str]]) -> list[list[dict[str, str]]]:
-        arguments = (self.stack.asterisk, "5038", _AMI_USER, _AMI_SECRET, json.dumps(actions))
+        arguments = (self.stack.asterisk, "5038", AMI_USER, AMI_SECRET, json.dumps(actions))
         answers: list[list[dict[str, str]]] = json.loads(
             self.stack.exec("crowd", "python3", "-", *arguments, given=AMI.read_text(encoding="utf-8"))
         )

@@ -55,11 +55,13 @@ def test_a_live_call_that_our_side_ended_is_lost(by: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("call", [LIVE, CHURN], ids=["long", "short"])
-def test_where_the_fault_ends_calls_a_bye_is_our_doing_all_the_same(call: Account) -> None:
+def test_where_the_fault_ends_calls_a_hang_up_of_ours_is_lost_all_the_same(call: Account) -> None:
     gone = replace(call, ended=115.0, by="peer", code=481)
     assert judge.lost([gone], HELD, may_end=True) == ()
     assert judge.ended_by_fault([gone]) == 1
-    assert len(judge.lost([replace(gone, by="bye")], HELD, may_end=True)) == 1
+    # Asterisk's own on its way down, and the companion's.
+    assert judge.lost([replace(gone, by="bye", reason="Q.850;cause=0")], HELD, may_end=True) == ()
+    assert len(judge.lost([replace(gone, by="bye", reason="Q.850;cause=102")], HELD, may_end=True)) == 1
 
 
 def test_a_peer_that_hung_up_itself_lost_nothing() -> None:

@@ -8,9 +8,18 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 from tests.chaos.world import World
-from tests.lab.stack import LabError, Stack
+from tests.lab.stack import ROOT, LabError, Stack
+
+
+class Scene(Enum):
+    """Where a fault can be made."""
+
+    ONE_EDGE = "one edge"
+    TWO_EDGES = "two edges"
+    """They replicate their records and share an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Fault:
     """The reason of that."""
     ends_calls: bool = False
     """The calls end with it, whatever we do: only what stays behind is judged."""
+    scene: Scene = Scene.ONE_EDGE
 
 
 def done_to(*parts: str) -> frozenset[str]:
@@ -82,6 +92,39 @@ def filtered(stack: Stack, service: str, *rules: str) -> Iterator[None]:
         if docker("inspect", "-f", "{{.State.Pid}}", container) == process:
             for rule in made:
                 iptables("-D", rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A program of the harness that runs in the lab's network."""
+
+    process: subprocess.Popen[str]
+
+    def told(self, within: float) -> str:
+        """What it printed, once it has ended. Raises LabError if it failed or takes more seconds."""
+        try:
+            out, complaint = self.process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"a program of the harness has not ended within {within:g} s") from None
+        if self.process.returncode:
+            raise LabError(f"a program of the harness failed: {complaint.strip()[-300:]}")
+        return out.strip() or "done"
+
+
+@contextmanager
+def beside(stack: Stack, module: str, *arguments: str) -> Iterator[Beside]:
+    """Run one of `tests.chaos.inside` beside the crowd; it is ended with the fault."""
+    name = stack.container(module.rpartition(".")[2].replace("_", "-"))
+    image = docker("inspect", "-f", "{{.Config.Image}}", stack.container("companion"))
+    words = ["docker", "run", "--rm", "--init", "--name", name, "-v", f"{ROOT}:/repo:ro", "-w", "/repo"]
+    words += ["--network", f"container:{stack.container('carrier')}", "-e", "PYTHONDONTWRITEBYTECODE=1"]
+    words += ["--entrypoint", "python3", image, "-m", module, *arguments]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield Beside(process)
+        finally:
+            subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
+            process.wait(20)
 
 
 def _can_filter() -> None:

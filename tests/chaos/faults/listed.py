@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.chaos.faults import of_asterisk, of_the_companion, of_the_edge, of_the_network
+from tests.chaos.faults import of_asterisk, of_the_companion, of_the_edge, of_the_manager, of_the_network
 from tests.chaos.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
+    *of_the_manager.FAULTS,
     *of_asterisk.FAULTS,
     *of_the_edge.FAULTS,
     *of_the_companion.FAULTS,

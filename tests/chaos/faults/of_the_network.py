@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.chaos.faults.fault import Fault, done_to, filtered, frozen
+from tests.chaos.faults.fault import Fault, beside, done_to, filtered, frozen
 from tests.chaos.world import World
 
 LOSS = 0.2
+FLOOD = 500
+"""Messages a second."""
 
 
 @contextmanager
@@ -34,6 +36,15 @@ def _machine_paused(world: World) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _flooded(world: World) -> Iterator[None]:
+    stack = world.stack
+    arguments = (stack.address(40), stack.edge, str(FLOOD), "20")
+    with beside(stack, "tests.chaos.inside.sip_flood", *arguments) as flood:
+        yield
+        flood.told(within=20)
+
+
 FAULTS = (
     Fault(
         "packet loss",
@@ -45,14 +56,22 @@ FAULTS = (
     Fault(
         "reordering and duplicates",
         "three in ten SIP packets come twice, as many up to 1.5 seconds late, each way, for 40 seconds",
-        done_to("network"),
+        done_to("order"),
         _disordered,
         lasts=40,
     ),
     Fault(
+        "SIP flood",
+        f"a stranger sends the edge {FLOOD} messages a second for 20 seconds: requests within dialogs that "
+        "nobody has, calls to numbers that do not exist, noise",
+        done_to("stranger"),
+        _flooded,
+        lasts=20,
+    ),
+    Fault(
         "machine paused",
         "every process stands still for 20 seconds",
-        done_to("network", "companion", "asterisk", "ami", "edge"),
+        done_to("network", "order", "stranger", "companion", "asterisk", "ami", "edge"),
         _machine_paused,
         lasts=20,
     ),

@@ -26,7 +26,7 @@ class Account:
     ended: float | None = None
     by: str = ""
     """`peer`: it hung up. `bye`: it got a BYE. `gone`: its request got 481. `failed`: the INVITE was refused.
-    `fault`: its peer is dead, and Asterisk lost it."""
+    `fault`: its peer is dead, and Asterisk lost it. `asterisk`: so it did, and its BYE did not come here."""
     code: int = 0
     reason: str = ""
 

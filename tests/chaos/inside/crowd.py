@@ -15,11 +15,12 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tests.chaos.inside.account import Account
+from tests.chaos.inside.disorder import Disorder
 from tests.chaos.inside.sip_text import Dialog, response, sdp
 from tests.lab.sip import NotSip, SipMessage
 
@@ -96,6 +97,8 @@ class Call:
         number, method = message.cseq
         if method == "INVITE" and (message.status or 0) >= 200 and self.account.silent is None:
             self._ack(message, number)
+            if self.account.by == "failed" and (message.status or 0) < 300:
+                self._ask("BYE", self._hung_up)  # answered after all, when this peer had given up
         opened = self._open.get(f"{number} {method}")
         if opened is None:
             return
@@ -238,25 +241,6 @@ class Call:
         self.account.ended, self.account.by = time.monotonic(), by
 
 
-@dataclass(slots=True)
-class Disorder:
-    """How the network between peers and edge treats datagrams."""
-
-    share: float = 0.0
-    """Of them that come twice, and as many that come late."""
-    delay: float = 0.0
-    draw: random.Random = field(default_factory=lambda: random.Random(4028))  # noqa: S311  # not a secret
-
-    def pass_on(self, deliver: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        if self.share and self.draw.random() < self.share:
-            loop.call_later(self.draw.random() * self.delay, deliver)
-        if self.share and self.draw.random() < self.share:
-            loop.call_later(self.draw.random() * self.delay, deliver)
-        else:
-            deliver()
-
-
 class Peer(asyncio.DatagramProtocol):
     """One address of the carrier."""
 
@@ -343,10 +327,10 @@ class Crowd:
             if call.account.silent is None:
                 call.hang_up()
 
-    def _abandon(self) -> None:
+    def _abandon(self, by: str, only: list[str] | None = None) -> None:
         for call in self._standing():
-            if call.account.silent is not None:
-                call.end("fault")
+            if call.account.silent is not None and (only is None or call.account.call_id in only):
+                call.end(by)
 
     def _disturb(self, share: float, delay: float) -> None:
         self._disorder.share, self._disorder.delay = share, delay
@@ -355,6 +339,8 @@ class Crowd:
         for peer in self._peers.values():
             for call_id in [name for name, call in peer.calls.items() if call.account.ended is not None]:
                 del peer.calls[call_id]
+        for call in self._every():
+            call.account.longest = 0.0
 
     def _every(self) -> list[Call]:
         return [call for peer in self._peers.values() for call in peer.calls.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,19 @@ SETTINGS = Path("/settings/session-timer.yaml")
 
 @contextmanager
 def companion_once(
-    stack: Stack, folder: Path, host: int, service: str, image: str = ""
+    stack: Stack,
+    folder: Path,
+    host: int,
+    service: str,
+    image: str = "",
+    *,
+    command: Sequence[str] = (*RUN, "run"),
+    options: Sequence[str] = (),
 ) -> Iterator[Companion]:
     """Run it by ``folder``'s session-timer.yaml, at the address that ends in ``host``.
 
     ``folder`` is seen in it as /settings; ``service`` is what the stack is to call its container. Unless told
-    otherwise, its image is that of the lab's companion.
+    otherwise, its image is that of the lab's companion. ``options`` are more of what `docker run` takes.
     """
     name = stack.container(service)
     mounts = {
@@ -42,7 +49,7 @@ def companion_once(
     image = image or subprocess.check_output(of_the_lab, text=True).strip()
     network = ["--init", "--network", f"{stack.project}_sip", "--ip", stack.address(host)]
     subprocess.run(
-        ["docker", "run", "-d", "--name", name, *network, *variables, *volumes, image, *RUN, "run"],
+        ["docker", "run", "-d", "--name", name, *network, *variables, *volumes, *options, image, *command],
         check=True,
         capture_output=True,
         timeout=60,

@@ -6,6 +6,7 @@ import json
 import runpy
 import secrets
 import shutil
+import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,6 +177,40 @@ class Edges:
         for each in (ROOT / "kamailio").glob("session-timer*"):
             shutil.copy(each, folder)
         return folder / "session-timer.py"
+
+
+# A gratuitous ARP request: whoever knows the address learns where it is now, as keepalived has it.
+_ANNOUNCE = """
+import socket
+own, broadcast = open("/sys/class/net/eth0/address").read().strip(), "ff:ff:ff:ff:ff:ff"
+mac, everybody = (bytes.fromhex(each.replace(":", "")) for each in (own, broadcast))
+address = socket.inet_aton({address!r})
+frame = everybody + mac + bytes.fromhex("08060001080006040001") + mac + address + everybody + address
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+    wire.bind(("eth0", 0))
+    wire.send(frame)
+"""
+
+
+def take(stack: Stack, edge: Running, host: int) -> None:
+    """Give the address that ends in ``host`` to this edge, and tell everybody."""
+    address = stack.address(host)
+    script = f'ip address add {address}/24 dev eth0 && exec python3 -c "$1"'
+    _at(stack, edge, script, "sh", _ANNOUNCE.format(address=address))
+
+
+def leave(stack: Stack, edge: Running, host: int) -> None:
+    """Take that address from this edge, which goes on without."""
+    _at(stack, edge, f"ip address del {stack.address(host)}/24 dev eth0")
+
+
+def _at(stack: Stack, edge: Running, script: str, *arguments: str) -> None:
+    """Run a shell script in the edge's network, where it may change addresses."""
+    inspect = ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")]
+    image = subprocess.check_output(inspect, text=True).strip()
+    inside = ["docker", "run", "--rm", "--cap-add", "NET_ADMIN", "--network"]
+    inside += [f"container:{stack.container(edge.edge.service)}", "--entrypoint", "sh", image]
+    subprocess.run([*inside, "-c", script, *arguments], check=True)
 
 
 # Sends one datagram and prints the first line of what comes back within some seconds, if anything does.

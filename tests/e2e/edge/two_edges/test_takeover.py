@@ -6,7 +6,6 @@ that there are two.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tests.lab.parts.companion_once import companion_once
 from tests.lab.parts.companion_seen import Companion
 from tests.lab.parts.killed_parts import without
 from tests.lab.parts.observed_edge import Kamailio, Wire
-from tests.lab.parts.replicated_edges import Edges, Running
+from tests.lab.parts.replicated_edges import Edges, Running, take
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, LATE, TIMER, agree, refresh
 from tests.lab.peers.user_agent import ALLOW, Call, Peer, UserAgent
@@ -28,34 +27,6 @@ SHARED = 15
 OURS = f"{INTERVAL};refresher=uas"
 THEIRS = "15;refresher=uac"
 """The companion asks for a record of theirs 8.75 seconds after a 2xx, and gives up after 10."""
-
-# A gratuitous ARP request: whoever knows the address learns where it is now, as keepalived has it.
-_ANNOUNCE = """
-import socket
-own, broadcast = open("/sys/class/net/eth0/address").read().strip(), "ff:ff:ff:ff:ff:ff"
-mac, everybody = (bytes.fromhex(each.replace(":", "")) for each in (own, broadcast))
-address = socket.inet_aton({address!r})
-frame = everybody + mac + bytes.fromhex("08060001080006040001") + mac + address + everybody + address
-with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-    wire.bind(("eth0", 0))
-    wire.send(frame)
-"""
-
-
-def take(stack: Stack, edge: Running) -> None:
-    """Give the shared address to this edge."""
-    address = stack.address(SHARED)
-    inside = ["docker", "run", "--rm", "--cap-add", "NET_ADMIN", "--network"]
-    inside += [f"container:{stack.container(edge.edge.service)}", "--entrypoint", "sh", _image(stack)]
-    script = f'ip address add {address}/24 dev eth0 && exec python3 -c "$1"'
-    subprocess.run([*inside, "-c", script, "sh", _ANNOUNCE.format(address=address)], check=True)
-
-
-def _image(stack: Stack) -> str:
-    """It has what moves an address."""
-    inspect = ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")]
-    return subprocess.check_output(inspect, text=True).strip()
-
 
 def holds(stack: Stack, edge: Running, *calls: Call) -> None:
     """Wait until this edge has the record of each call, though it has not the address of its RPC."""
@@ -95,7 +66,7 @@ def pair(
 def shared_companion(stage: Stage, pair: tuple[Running, Running], tmp_path: Path) -> Iterator[Companion]:
     """In place of the lab's, one that asks whoever has the shared address."""
     stack = stage.stack
-    take(stack, pair[0])
+    take(stack, pair[0], SHARED)
     lab = (ROOT / "docker" / "config" / "session-timer.yaml").read_text(encoding="utf-8")
     settings = lab.replace("@LAB_NET@.10", stack.address(SHARED)).replace("@LAB_NET@", stack.network)
     (tmp_path / "session-timer.yaml").write_text(settings, encoding="utf-8")
@@ -130,7 +101,7 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
     holds(stack, b, ours, left_by_us, theirs, left)
 
     a.kill()
-    take(stack, b)
+    take(stack, b, SHARED)
 
     # The peer's refresh, and then ours, on the terms that were agreed through the other edge.
     assert theirs.ask("UPDATE", TIMER, f"Session-Expires: {THEIRS}").rows("Session-Expires") == (THEIRS,)

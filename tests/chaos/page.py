@@ -1,0 +1,123 @@
+"""docs/reference/faults.md, from the results that a run has kept: `make chaos-page`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.crowd import Load
+from tests.chaos.faults.fault import Fault
+from tests.chaos.faults.listed import FAULTS
+from tests.chaos.judge import SLACK
+from tests.chaos.rounds import Round
+from tests.lab.stack import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "faults.md"
+KEPT = Path(__file__).parent / "results.json"
+"""Of the run that the page shows."""
+
+HEAD = """\
+# Faults
+
+What happens to calls when a part fails, stands still or is lied to. Each row was seen by `make chaos`
+on real Kamailio, Asterisk and companion: {live} live calls at a session interval of {interval} s, a
+third refreshed by us with UPDATE, a third with re-INVITE, a third by their peers, short calls beside
+them, and {dead} more whose peers die in each round, half of them {early:.0f} s before the fault and
+half with it. `make chaos-page` writes this page.
+
+Three things are judged after each fault:
+
+- **No live call is ended** by us, or by Asterisk in our name. Where the fault itself ends the calls,
+  nothing stays behind and new ones are served.
+- **No dead call stands** longer than its interval and what the fault held back: the time that the fault
+  lasted, and what the last column says. {slack:.0f} s more are allowed for looking.
+- **Nothing is left**: every live call has its channel, is tracked and has its record, no call that is
+  over has any of them, and no exception was counted. The record of a call whose BYE nobody answered is
+  [kept for an hour](edge.md#records).
+
+*Whole after* is the time from the end of the fault until all of that held and every live call was
+refreshed again. *Past* is how long the dead call that stood longest did so past its interval. *Without*
+counts live calls that went longer than their interval without a refresh: these peers are patient,
+others may hang up then.
+
+"""
+
+
+def keep(path: Path, rounds: Iterable[Round], load: Load, seed: int) -> None:
+    """Write what a run has shown so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = {
+        "live": load.live,
+        "dead": load.dead,
+        "interval": load.interval,
+        "seed": seed,
+        "rounds": [each.told() for each in rounds],
+    }
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def written(kept: Mapping[str, Any]) -> str:
+    """The page of this run; ValueError names the faults that it did not play."""
+    alone = {each["faults"][0]: each for each in kept["rounds"] if len(each["faults"]) == 1}
+    if missing := [fault.name for fault in FAULTS if fault.name not in alone]:
+        raise ValueError(f"the run has not played: {', '.join(missing)}")
+    head = HEAD.format(**{**kept, "early": kept["interval"] / 3, "slack": SLACK})
+    together = [each for each in kept["rounds"] if len(each["faults"]) > 1]
+    parts = [
+        head,
+        "## One by one\n\n",
+        *_alone(alone),
+        "\n## Together\n\n",
+        *_together(together, kept["seed"]),
+    ]
+    return "".join(parts)
+
+
+def _alone(rounds: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    yield "| Fault | What is done | Live lost | Dead standing | Whole after | Past | Without | Held back |\n"
+    yield "|---|---|---|---|---|---|---|---|\n"
+    for fault in FAULTS:
+        seen = rounds[fault.name]
+        yield (
+            f"| {fault.name} | {fault.does} | {_lost(seen)} | {seen['standing']} of {seen['dead']} "
+            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} "
+            f"| {_held(fault, seen)} |\n"
+        )
+
+
+def _lost(seen: Mapping[str, Any]) -> str:
+    ended = f"; {seen['ended']} ended by the fault" if seen["ended"] else ""
+    return f"{seen['lost']} of {seen['live']}{ended}"
+
+
+def _held(fault: Fault, seen: Mapping[str, Any]) -> str:
+    return f"{seen['lasted']:.0f} s, and {fault.recovery:g} s: {fault.why}"
+
+
+def _together(rounds: Sequence[Mapping[str, Any]], seed: int) -> Iterable[str]:
+    if not rounds:
+        yield "The run that this page shows has played none.\n"
+        return
+    yield f"Pairs are drawn by a seed ({seed}); the last row is as many at once as touch no part twice.\n\n"
+    yield "| Faults | Live lost | Dead standing | Whole after | Past | Without |\n|---|---|---|---|---|---|\n"
+    for seen in rounds:
+        yield (
+            f"| {' + '.join(seen['faults'])} | {_lost(seen)} | {seen['standing']} of {seen['dead']} "
+            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} |\n"
+        )
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.0f} s"
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) > 1:
+            KEPT.write_text(Path(sys.argv[1]).read_text(encoding="utf-8"), encoding="utf-8")
+        PAGE.write_text(written(json.loads(KEPT.read_text(encoding="utf-8"))), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(f"chaos-page: {error}")
