@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from session_timer import Agreement, RefreshResponse, Side, session
+from session_timer import Agreement, Asked, RefreshResponse, Side, session
 from session_timer.evidence import Seen, Shows, shows
 from session_timer.session import Action, Expire, Method, Send, Session
 from session_timer.session.transitions import State
@@ -102,6 +102,8 @@ class Evidence:
         match seen.what:
             case Shows.REFUSED | Shows.GONE | Shows.CHALLENGED:
                 return self._refused(tracked, reply, seen)
+            case Shows.TIMED_OUT if _may_be_open_in_asterisk(tracked, seen.request):
+                return None
             case Shows.TIMED_OUT:
                 return self._timed_out(tracked, seen)
         return None
@@ -258,6 +260,19 @@ class Evidence:
             tracked.rest(fresh)
         else:
             tracked.active = fresh
+
+
+def _may_be_open_in_asterisk(tracked: TrackedCall, request: Asked) -> bool:
+    """Whether a re-INVITE has only just timed out at the edge: then it is looked at once more, soon.
+
+    What Asterisk is told while it has not read the edge's 504 it queues and then drops, with Success.
+    """
+    attempt = tracked.attempt
+    asking = tracked.current_session().state is State.ASKING
+    if attempt is None or attempt.settled or asking or request.method != Method.INVITE.name:
+        return False
+    attempt.settled, attempt.polls = True, 1
+    return True
 
 
 def why_not(reply: RecordReply, seen: Seen | None = None) -> str:

@@ -47,6 +47,8 @@ class Attempt:
     """How often the record was read since."""
     judged: bool = False
     """A hang-up that follows from it was put off: the record is read again when that is due, not before."""
+    settled: bool = False
+    """That it timed out at the edge was seen once already: Asterisk knows of it by now."""
     reported: asyncio.Future[tuple[RefreshOutcome, str]] | None = None
     """Gets the outcome and its reason, where an operator asked for this refresh."""
 

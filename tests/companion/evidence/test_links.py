@@ -57,6 +57,25 @@ async def test_the_whole_chain_ends_the_call_before_its_interval_does(
         assert it.asterisk.seen("Hangup")
 
 
+@in_virtual_time
+async def test_a_reinvite_follows_one_that_timed_out_when_asterisk_knows_of_that(tmp_path: Path) -> None:
+    """What Asterisk is told before it has read the edge's 504 it drops, and the dead call would stand."""
+
+    def slow(it: World, channel: Channel, _refresh: Refresh) -> int | None:
+        ours = it.edge.records[key(channel)].ours
+        open_still = ours is not None and ours.ended is not None and it.edge.now - ours.ended < 0.3
+        return SWALLOWED if open_still else None
+
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=slow) as it:
+            answered = it.now
+            call = it.call("call-1", Agreement(30, Side.REMOTE), update=False)
+            await it.until(lambda: not it.alive(call))
+            assert it.now - answered < 31.5
+            assert len(it.refreshes(call)) >= 2
+    assert "refresh_swallowed" not in {line["event"] for line in logged}
+
+
 @BOTH
 @in_virtual_time
 async def test_without_the_edge_on_the_path(tmp_path: Path, agreement: Agreement) -> None:
