@@ -144,6 +144,11 @@ def send_no_100() -> None:
     KSR.tm.t_set_auto_inv_100(0)
 
 
+def belongs_to_a_transaction() -> bool:
+    """In the core's reply route: whether tm still waits for this response, or for copies of it."""
+    return bool(KSR.tm.t_check_trans() > 0)
+
+
 def timed_out_here() -> bool:
     """In a failure route: whether this Kamailio's own timer has ended the wait, and no response of others."""
     return bool(KSR.tm.t_branch_timeout() > 0)

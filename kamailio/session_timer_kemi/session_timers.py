@@ -72,7 +72,7 @@ class SessionTimers:
 
         True: the response is to be dropped. In a KEMI script that has been done.
         """
-        return self._guarded(self._trust.response, otherwise=False)
+        return self._guarded(self._any_reply, otherwise=False)
 
     def on_reply(self) -> None:
         """Call it in the onreply route of every INVITE, UPDATE and BYE."""
@@ -121,6 +121,13 @@ class SessionTimers:
             call = ksr.pv("$ci")
         with suppress(Exception):
             ksr.error(f"session timer: fault in our code, the call {call} goes on without us: {fault!r}")
+
+    def _any_reply(self) -> bool:
+        text = ksr.message_text()
+        if self._trust.response(text):
+            return True
+        self._responses.stray(text)
+        return False
 
     def _tick(self) -> None:
         now, clock = self._edge.now()

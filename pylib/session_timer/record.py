@@ -200,18 +200,34 @@ class Record:
     ) -> Record:
         """The record after that request ended, but not by a 2xx: no deadline moves (RFC 4028 section 10).
 
-        An end that is known already, or of an older request than the last, changes nothing.
+        An end that is known already, or of an older request than the last, changes nothing. A response after
+        the wait for it has ended is an end all the same: it shows that the far side is there.
         """
         slot = self.of(side)
         named = "" if clock == self.clock else clock
         if slot is None or slot.cseq < cseq:
             slot = Asked(method, cseq, now, clock=named)
-        elif slot.cseq > cseq or slot.outcome is not Outcome.OPEN:
+        elif slot.cseq > cseq or slot.outcome not in (Outcome.OPEN, Outcome.TIMED_OUT):
             return self
         elif slot.clock != named:
             # Another host saw it leave: of its time only the order is left.
             slot = replace(slot, at=now, clock=named)
         return self._with(side, replace(slot, outcome=outcome, code=code, ended=now, retry_after=retry_after))
+
+    def late(  # noqa: PLR0913  # what a response says, each by name
+        self, side: Side, method: str, cseq: int, *, code: int, now: float, clock: str
+    ) -> Record:
+        """The record after a final response came when this edge had ended the wait for it, and forgotten it.
+
+        A refresh that was answered late was answered (RFC 4028 section 10). What is agreed stays, for who
+        asked has not heard the response. One to a request that is not known changes nothing.
+        """
+        slot = self.of(side)
+        if slot is None or cseq > slot.cseq or (cseq == slot.cseq and slot.outcome is not Outcome.TIMED_OUT):
+            return self
+        if code < 300:
+            return self.refreshed(self.dialog, now, clock, f"{side}:{cseq}")
+        return self.ended(side, method, cseq, Outcome.REFUSED, code=code, now=now, clock=clock)
 
     def refreshed(self, dialog: DialogTimer, now: float, clock: str, transaction: str) -> Record:
         """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only)."""

@@ -117,7 +117,7 @@ def test_a_native_outbound_call(make_edge: MakeEdge) -> None:
     ]
 
 
-@pytest.mark.parametrize(("from_us", "calls"), [(False, 118), (True, 136)])
+@pytest.mark.parametrize(("from_us", "calls"), [(False, 120), (True, 138)])
 def test_a_call_through_a_script(make_edge: MakeEdge, *, from_us: bool, calls: int) -> None:
     counted = cost(make_edge, Kemi, from_us=from_us)
     assert sum(each for _, each in counted) == calls, counted

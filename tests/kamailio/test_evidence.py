@@ -7,6 +7,8 @@ from session_timer import Asked, Outcome, Policy, Side
 from session_timer.evidence import Shows, shows
 
 from tests.kamailio.fakes.edge import CARRIER, OURS, PASSING, THEIRS, Edge, MakeEdge, Script
+from tests.kamailio.fakes.kamailio import Transaction
+from tests.kamailio.fakes.sip_message import Message
 
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac", "Allow: INVITE, UPDATE")
 
@@ -289,3 +291,60 @@ def test_a_record_of_release_0_1_is_read_and_judged_only_after_the_next_request(
     edge.send(method="UPDATE", from_us=True, within=True)
     assert edge.known().on_path
     assert edge.known(OURS, THEIRS).ours == Asked("UPDATE", 2, 1900.0)
+
+
+def late(edge: Edge, refresh: Transaction, code: int, cseq: int | None = None) -> None:
+    """The refresh is answered when tm has forgotten it."""
+    ids = [f"{name}: {refresh.request.value(name)}" for name in ("From", "To", "Call-ID", "CSeq")]
+    if cseq is not None:
+        ids[3] = f"CSeq: {cseq} {refresh.request.method}"
+    edge.ksr.receive_stray(edge._script(), Message(f"SIP/2.0 {code} Late", (*ids, *TIMER), CARRIER))
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize(("code", "what"), [(200, Shows.ANSWERED), (488, Shows.REFUSED), (481, Shows.GONE)])
+def test_a_response_that_comes_when_nobody_waits_for_it_any_more_counts(
+    call: Edge, method: str, code: int, what: Shows
+) -> None:
+    """A slow peer answers each refresh after 20 seconds: it is alive, and no call of its is ended."""
+    refresh = call.send(method=method, from_us=True, within=True)
+    call.ksr.now += 12
+    call.time_out(refresh)
+    assert seen(call, 1899) is Shows.TIMED_OUT
+    call.ksr.now += 8
+    late(call, refresh, code)
+    assert seen(call, 1899) is what
+    assert call.known().at == (1920.0 if code == 200 else 1000.0), call.known()
+    assert call.known().dialog.agreement is not None
+
+
+def test_a_late_2xx_counts_when_another_form_is_under_way(call: Edge) -> None:
+    first = call.send(method="UPDATE", from_us=True, within=True)
+    call.time_out(first)
+    call.ksr.now += 13
+    second = call.send(method="INVITE", from_us=True, within=True)
+    late(call, first, 200)
+    assert seen(call, 1899) is Shows.ANSWERED
+    late(call, second, 200)
+    assert call.known().refreshes == 1, "tm still waits for this one: who sent it knows no branch of it"
+
+
+@pytest.mark.parametrize("cseq", [1, 2, 3, 99])
+@pytest.mark.parametrize("code", [200, 488])
+def test_a_response_to_what_nobody_asked_or_what_was_answered_in_time_moves_nothing(
+    call: Edge, code: int, cseq: int
+) -> None:
+    refresh = call.send(method="UPDATE", from_us=True, within=True)
+    call.answer(refresh, 200, TIMER)
+    assert refresh.request.value("CSeq").startswith("2 ")
+    before = call.known()
+    call.ksr.now += 60
+    late(call, refresh, code, cseq)
+    assert call.known() == before
+
+
+def test_a_late_response_to_a_request_of_the_peer_moves_nothing(call: Edge) -> None:
+    theirs = call.send(TIMER, method="UPDATE", within=True)
+    before = call.known()
+    late(call, theirs, 200)
+    assert call.known() == before

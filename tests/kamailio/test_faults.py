@@ -121,7 +121,7 @@ def test_nobody_hides_that_python_is_to_end(edge: Edge, monkeypatch: pytest.Monk
     def end() -> None:
         raise SystemExit
 
-    monkeypatch.setattr(edge.timers._trust, "response", end)
+    monkeypatch.setattr(edge.timers, "_any_reply", end)
     with pytest.raises(SystemExit):
         edge.timers.on_any_reply()
 

@@ -141,7 +141,6 @@ class Records:
         A record that says what the companion may not know yet is `changed`, and listed for it.
         """
         text = record.encode()
-        _remember(text, record)
         length = len(dialog) + len(text)
         if length > LONGEST_RECORD:
             self.remove(dialog)
@@ -150,6 +149,7 @@ class Records:
                 f"long: up to {LONGEST_RECORD} are kept"
             )
             return
+        _remember(text, record)
         if not ksr.table_set(RECORDS, dialog, text, lifetime):
             # What stands there shows no news, and would be taken for proof that there was none.
             self.remove(dialog)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
@@ -16,14 +17,17 @@ from .. import ksr
 from ..memory import branch_memory
 from ..memory.branch_memory import Branch, Found, Part, Refused, Waiting
 from ..memory.records import UNCONFIRMED_LIFETIME, lifetime, lifetime_until_expiry
-from ..message_facts import Rows
+from ..message_facts import Message, Rows
 from ..parts import as_proxy, as_uac, as_uas
 from ..parts.header_edits import Completed
 from ..this_edge import ThisEdge
 from . import retry_422
+from .requests import REFRESHES
 
 MOST_FORKS = 12
 """Dialogs that one request may begin on a branch: whoever is called chooses their tags, and so the number."""
+
+_FINAL = re.compile(r"SIP/2\.0 [2-6].*?\nCSeq[ \t]*:[ \t]*[0-9]+[ \t]+(?:INVITE|UPDATE)", re.I | re.DOTALL)
 
 _ENDS_A_DIALOG = (408, 481)
 """What a BYE may be answered, besides a 2xx, when the dialog is over (RFC 3261 15.1.1)."""
@@ -111,6 +115,27 @@ class Responses:
             if code < 300:
                 self._forget(waiting, to_tag)
             raise
+
+    def stray(self, text: str) -> None:
+        """In the core's reply route, with the whole message: it may come when tm waits for it no longer.
+
+        A refresh of ours is waited for less long than a slow peer may take. No onreply route runs for such
+        a response, and yet it shows that the peer is there.
+        """
+        if _FINAL.match(text) is None or ksr.belongs_to_a_transaction():
+            return
+        message = Message()
+        code = int(ksr.pv("$rs"))
+        if message.method not in REFRESHES or not message.to_tag:
+            return
+        now, clock = self._edge.now()
+
+        def heard(record: Record) -> Record:
+            if record.sender(message.from_tag) is not Side.LOCAL:
+                return record
+            return record.late(Side.LOCAL, message.method, message.cseq, code=code, now=now, clock=clock)
+
+        self._edge.records.change(message.dialog, heard)
 
     def _ended_by_bye(self) -> None:
         if ksr.pv("$rm") == "BYE":

@@ -59,24 +59,24 @@ class Trust:
 
     def request(self) -> bool:
         """In the request route. True: the request was refused."""
-        if self._removed():
+        if self._removed(ksr.message_text()):
             return False
         self._report()
         if ksr.pv("$rm") != "ACK":
             ksr.reply(400, f"Ambiguous {self._edge.config.edge.header}", "")
         return True
 
-    def response(self) -> bool:
-        """In the core's reply route. True: the response is dropped."""
-        if self._removed():
+    def response(self, text: str) -> bool:
+        """In the core's reply route, with the whole message. True: the response is dropped."""
+        if self._removed(text):
             return False
         self._report()
         ksr.drop_reply()
         return True
 
-    def _removed(self) -> bool:
+    def _removed(self, text: str) -> bool:
         header = self._edge.config.edge.header
-        found = naming(ksr.message_text(), header)
+        found = naming(text, header)
         # Where Kamailio cannot parse one row it removes none, and yet relays such a response.
         return found is Naming.ABSENT or (found is Naming.CLEAR and ksr.remove(header))
 

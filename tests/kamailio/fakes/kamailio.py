@@ -115,6 +115,7 @@ class Kamailio:
         self._branch = 0
         self._reply_rows: list[str] = []
         self._dropped = False
+        self._stray = False
         self._http: HttpRequest | None = None
         self._http_reply: tuple[int, str, str, str] | None = None
         self._iterators: dict[str, Iterator[tuple[str, Row]]] = {}
@@ -174,6 +175,15 @@ class Kamailio:
         if transaction.answered is not None:
             return transaction.answered
         return None if len(transaction.branches) > branches else message.sent()
+
+    def receive_stray(self, routes: Routes, message: Message) -> None:
+        """An answer comes in for which no transaction waits: it is relayed by its Via, by no other route."""
+        self._routes = routes
+        self._dropped, self._stray = False, True
+        self._enter("reply", message, None)
+        routes.reply()
+        self._stray = False
+        self._leave()
 
     def time_out(self, routes: Routes, transaction: Transaction) -> Sent | None:
         """This Kamailio's timer ends the wait for every branch; returns what the sender gets."""

@@ -199,6 +199,10 @@ class Functions(Kamailio):
         self._only_in("failure")
         return 1 if self._transaction is not None and self._transaction.timed_out else -1
 
+    def _do_tm_t_check_trans(self) -> int:
+        self._only_in("reply")
+        return -1 if self._stray else 1
+
     def _do_tm_t_set_fr(self, inv: int, other: int) -> int:
         self._only_in("request", "branch")
         assert self._transaction is not None

@@ -16,7 +16,7 @@ from tests.lab.peers.expectations import INTERNAL, assert_no_timer
 from tests.lab.peers.user_agent import ALLOW, Call, Originate, Peer, sdp
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
-from tests.lab.waiting import NotInTimeError
+from tests.lab.waiting import NotInTimeError, wait_until
 
 Refresh = Callable[[Call, str], SipMessage]
 OURS = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
@@ -158,6 +158,27 @@ def test_what_nobody_answers_reaches_asterisk_as_a_refusal_that_keeps_the_dialog
     with suppress(NotInTimeError):  # the companion tries another form too
         call.accept(call.expect("UPDATE", timeout=1), *accepted)
     edge.ended(call.call_id, Side.LOCAL, Outcome.ANSWERED)
+    assert call.bye().status == 200
+
+
+@pytest.mark.smoke
+def test_a_response_counts_however_late_it_comes(
+    peer: Peer, edge: Kamailio, wire: Wire, refresh: Refresh
+) -> None:
+    """A slow peer is no dead one, though tm has forgotten the request by then."""
+    call = peer(42).call()
+    call.dial("Session-Expires: 60;refresher=uas", "Supported: timer")
+    request = refresh(call, "UPDATE")
+    wire.reached_asterisk(call.call_id, 504)
+    edge.ended(call.call_id, Side.LOCAL, Outcome.TIMED_OUT)
+    wait_until(
+        lambda: [each for each in edge.rpc("tm.list")["result"] if call.call_id in str(each)],
+        20,
+        "tm to forget the request",
+        holds=lambda seen: not seen,
+    )
+    call.accept(request, "Require: timer", "Session-Expires: 60;refresher=uac")
+    edge.record(call.call_id, refreshes="1", interval="60")
     assert call.bye().status == 200
 
 
