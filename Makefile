@@ -162,3 +162,7 @@ page-picture: .venv/installed images ## the companion's page in a real Chromium,
 .PHONY: explained
 explained: .venv/installed ## the example of docs/how-to/explain.md: its capture, its text and its picture
 	@$(PYTHON) -m tests.docs.explained
+
+.PHONY: soak
+soak: .venv/installed images ## 1,000 real calls and churn for HOURS=1, memory and tables each minute; runs add up (docs/reference/scale.md)
+	@$(PYTHON) -m tests.bench.soak --hours $(or $(HOURS),1)

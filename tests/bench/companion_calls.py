@@ -125,11 +125,11 @@ class Outcome:
             rows.append(f"  {name}: {kind.made} calls, {kind.made - kind.good} failed{failed}")
         late = sum(time > HALF + 1 for time in refreshed)
         rows += [
-            f"  {len(refreshed)} refreshes by us, {_spread(refreshed)} s after the 2xx before; "
+            f"  {len(refreshed)} refreshes by us, {spread(refreshed)} s after the 2xx before; "
             f"{late} later than {HALF + 1:g} s",
             f"  {len(self.kinds['refreshing'].times)} by the carrier, answered in "
-            f"{_spread(self.kinds['refreshing'].times)} s",
-            f"  {len(standing)} dead calls stood {_spread(standing)} s",
+            f"{spread(self.kinds['refreshing'].times)} s",
+            f"  {len(standing)} dead calls stood {spread(standing)} s",
             f"  companion: {self.companion} ({self.empty.memory / 2**20:.0f} MiB without calls); "
             f"Asterisk: {self.asterisk}; edge: {self.edge}",
             f"  kill -9: {self.armed} calls tracked again after {self.rearm:.2f} s, "
@@ -141,47 +141,47 @@ class Outcome:
 
 def measure(load: Load) -> Outcome:
     """Start the stack, put the load on it, take it down."""
-    os.environ.setdefault("COMPOSE_PROJECT_NAME", "st-bench")
-    os.environ.setdefault("LAB_NET", "198.18.51")
-    os.environ.setdefault("LAB_SIP_PORT", "0")
-    stack = Stack.from_environment()
-    with _up(stack):
+    with stack_of_its_own() as stack:
         return _run(stack, load)
 
 
 @contextmanager
-def _up(stack: Stack) -> Iterator[None]:
-    """The stack, with a companion that is started again at once when it dies."""
+def stack_of_its_own() -> Iterator[Stack]:
+    """A stack that is up, its companion started again at once when it dies; it is down afterwards."""
+    os.environ.setdefault("COMPOSE_PROJECT_NAME", "st-bench")
+    os.environ.setdefault("LAB_NET", "198.18.51")
+    os.environ.setdefault("LAB_SIP_PORT", "0")
+    stack = Stack.from_environment()
     stack.down()
     try:
         stack.up()
         stack.compose("-f", "../tests/bench/companion/compose.yaml", "up", "-d", "companion")
-        wait_until(lambda: _inside(stack)["ready"], 60, "the companion to be in sync")
-        yield
+        wait_until(lambda: inside(stack)["ready"], 60, "the companion to be in sync")
+        yield stack
     finally:
         stack.down()
 
 
 def _run(stack: Stack, load: Load) -> Outcome:
     empty = _use(stack, "companion", 5.0)
-    kinds = {kind.name: kind for kind in _start(stack, load)}
+    kinds = {kind.name: kind for kind in begin(stack, load)}
     most = 0
     began = time.monotonic()
 
     def watch_until(moment: float) -> None:
         nonlocal most
         while time.monotonic() < began + moment:
-            most = max(most, _channels(stack))
+            most = max(most, channels(stack))
             time.sleep(min(5.0, max(0.0, began + moment - time.monotonic())))
 
     try:
         watch_until(load.ramp + HOLD + 5)
         middle = load.ramp + load.seconds / 2
-        before = {service: _counters(stack, service) for service in PROCESSES}
+        before = {service: counters(stack, service) for service in PROCESSES}
         watch_until(middle)
-        after = {service: _counters(stack, service) for service in PROCESSES}
+        after = {service: counters(stack, service) for service in PROCESSES}
         uses = {name: _between(before[name], after[name]) for name in before}
-        killed = _inside(stack, "kill")["killed"]
+        killed = inside(stack, "kill")["killed"]
         again = re.findall(
             r"ts=(\S+) .*event=in_sync.* sessions=(\d+) .*seconds=([0-9.]+)",
             stack.logs("companion"),
@@ -189,15 +189,15 @@ def _run(stack: Stack, load: Load) -> Outcome:
         armed_at, armed, resync = again[-1]
         for kind in kinds.values():
             kind.process.wait(load.ramp + load.seconds + 2 * INTERVAL + 60)
-            most = max(most, _channels(stack))
+            most = max(most, channels(stack))
     finally:
         for kind in kinds.values():
             kind.process.kill()
     for kind in kinds.values():
-        _read(stack, kind)
+        read(stack, kind)
     time.sleep(2.0)
-    left = _channels(stack)
-    cut, overlong = _by_cdr(stack, kinds)
+    left = channels(stack)
+    cut, overlong = by_cdr(stack, kinds)
     (ROOT / "out" / "bench-companion.log").write_text(stack.logs("companion"))
     return Outcome(
         load=load,
@@ -216,7 +216,7 @@ def _run(stack: Stack, load: Load) -> Outcome:
     )
 
 
-def _start(stack: Stack, load: Load) -> Iterator[Kind]:
+def begin(stack: Stack, load: Load) -> Iterator[Kind]:
     half = load.calls // 2
     dead = max(1, round(load.silent / 2 * (load.ramp + load.seconds)))
     apart = round(2000 / load.silent)
@@ -243,8 +243,16 @@ def _start(stack: Stack, load: Load) -> Iterator[Kind]:
         )
 
 
-def _read(stack: Stack, kind: Kind) -> None:
-    """What SIPp tells of its calls."""
+def read(stack: Stack, kind: Kind) -> None:
+    """What SIPp tells of its calls, and how long each of them took."""
+    count(stack, kind)
+    kind.times = times(
+        stack.exec("carrier", "sh", "-c", f"cat {FOLDER}/{kind.name}/*_rtt.csv 2>/dev/null || true")
+    )
+
+
+def count(stack: Stack, kind: Kind) -> None:
+    """What SIPp tells of its calls so far."""
     folder = f"{FOLDER}/{kind.name}"
     table = stack.exec("carrier", "sh", "-c", f"head -1 {folder}/stat.csv; tail -1 {folder}/stat.csv")
     titles, values = (row.split(";") for row in table.splitlines())
@@ -255,31 +263,56 @@ def _read(stack: Stack, kind: Kind) -> None:
         for name, value in row.items()
         if name.startswith("Failed") and name.endswith("(C)") and name != "FailedCall(C)" and int(value)
     }
-    rows = stack.exec("carrier", "sh", "-c", f"cat {folder}/*_rtt.csv 2>/dev/null || true").splitlines()
-    found = (row.split(";") for row in rows)
-    kind.times = [float(row[1]) / 1000 for row in found if len(row) > 1 and row[1].replace(".", "").isdigit()]
 
 
-def _by_cdr(stack: Stack, kinds: dict[str, Kind]) -> tuple[int, tuple[str, ...]]:
+def times(table: str) -> list[float]:
+    """The response times of SIPp's table of them, in seconds."""
+    found = (row.split(";") for row in table.splitlines())
+    return [float(row[1]) / 1000 for row in found if len(row) > 1 and row[1].replace(".", "").isdigit()]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What Asterisk's CDRs say of the calls that are over."""
+
+    cut: int
+    """Live calls that expired."""
+    overlong: tuple[str, ...]
+    """Dead calls that stood longer than the interval."""
+    dead: dict[str, int]
+    """Dead calls that ended, by kind."""
+
+    @classmethod
+    def of(cls, rows: list[dict[str, str]]) -> Ends:
+        cut = 0
+        overlong: list[str] = []
+        dead = dict.fromkeys(DEAD, 0)
+        for row in rows:
+            name = row["call_id"].rpartition("@")[0].rsplit("-", 2)[0]
+            if name in DEAD:
+                dead[name] += 1
+                # CDRs count whole seconds.
+                if int(row["billsec"]) > INTERVAL:
+                    overlong.append(f"{row['call_id']}: answered {row['answer']}, stood {row['billsec']} s")
+            elif name in LIVE:
+                cut += row["cause"] == EXPIRED
+        return cls(cut, tuple(overlong), dead)
+
+    def with_more(self, rows: list[dict[str, str]]) -> Ends:
+        """These and those of more CDRs."""
+        more = Ends.of(rows)
+        dead = {name: self.dead.get(name, 0) + ended for name, ended in more.dead.items()}
+        return Ends(self.cut + more.cut, self.overlong + more.overlong, dead)
+
+
+def by_cdr(stack: Stack, kinds: dict[str, Kind]) -> tuple[int, tuple[str, ...]]:
     """Live calls that expired, and which dead ones stood too long, by Asterisk's own records."""
-    cut = 0
-    overlong: list[str] = []
-    ended = dict.fromkeys(DEAD, 0)
-    for row in stack.cdr():
-        name = row["call_id"].rpartition("@")[0].rsplit("-", 2)[0]
-        if name in DEAD:
-            ended[name] += 1
-            # CDRs count whole seconds.
-            if int(row["billsec"]) > INTERVAL:
-                overlong.append(f"{row['call_id']}: answered {row['answer']}, stood {row['billsec']} s")
-        elif name in LIVE:
-            cut += row["cause"] == EXPIRED
-    for name in DEAD:
-        overlong += [f"{name}: not ended"] * (kinds[name].made - ended[name])
-    return cut, tuple(overlong)
+    ends = Ends.of(stack.cdr())
+    standing = [f"{name}: not ended" for name in DEAD for _ in range(kinds[name].made - ends.dead[name])]
+    return ends.cut, (*ends.overlong, *standing)
 
 
-def _channels(stack: Stack) -> int:
+def channels(stack: Stack) -> int:
     """Asterisk's channels, by its own count."""
     (row,) = stack.ami("CoreStatus")
     return int(row["CoreCurrentCalls"])
@@ -291,26 +324,38 @@ PROCESSES = {"companion": "python3 -m session_timer_companion", "asterisk": "ast
 
 @dataclass(frozen=True, slots=True)
 class Counters:
+    """What the processes of one service have used so far, and hold."""
+
     at: float
     cpu: float
     memory: int
+    """Bytes; of what processes share, each one's part."""
+    own: int
+    """Bytes of it that are neither files nor shared memory."""
+    files: int
+    """Open file descriptors."""
 
 
-def _counters(stack: Stack, service: str) -> Counters:
+def counters(stack: Stack, service: str) -> Counters:
     """CPU time and memory of a service's processes; of those that share memory, each one's own part."""
     script = (
         f"for p in $(pgrep -f '^{PROCESSES[service]}'); do "
-        "cat /proc/$p/stat; grep ^Pss: /proc/$p/smaps_rollup; done; getconf CLK_TCK"
+        "cat /proc/$p/stat; grep -E '^Pss(_Anon)?:' /proc/$p/smaps_rollup; ls -U /proc/$p/fd | sed s/^/fd:/; "
+        "done; getconf CLK_TCK"
     )
     *rows, tick = stack.exec(service, "sh", "-c", script).splitlines()
-    cpu, memory = 0, 0
+    cpu, memory, own, files = 0, 0, 0, 0
     for row in rows:
-        if row.startswith("Pss:"):
+        if row.startswith("fd:"):
+            files += 1
+        elif row.startswith("Pss:"):
             memory += int(row.split()[1]) * 1024
+        elif row.startswith("Pss_Anon:"):
+            own += int(row.split()[1]) * 1024
         else:
             fields = row.rpartition(")")[2].split()
             cpu += int(fields[11]) + int(fields[12])
-    return Counters(time.monotonic(), cpu / int(tick), memory)
+    return Counters(time.monotonic(), cpu / int(tick), memory, own, files)
 
 
 def _between(before: Counters, after: Counters) -> Use:
@@ -318,19 +363,19 @@ def _between(before: Counters, after: Counters) -> Use:
 
 
 def _use(stack: Stack, service: str, seconds: float) -> Use:
-    before = _counters(stack, service)
+    before = counters(stack, service)
     time.sleep(seconds)
-    return _between(before, _counters(stack, service))
+    return _between(before, counters(stack, service))
 
 
-def _inside(stack: Stack, *arguments: str) -> dict[str, float]:
+def inside(stack: Stack, *arguments: str) -> dict[str, float]:
     """What companion/inside.py prints, run beside the companion."""
     answer = stack.exec("companion", "python3", "-", *arguments, given=INSIDE.read_text(), timeout=90)
     found: dict[str, float] = json.loads(answer)
     return found
 
 
-def _spread(times: list[float]) -> str:
+def spread(times: list[float]) -> str:
     if not times:
         return "no"
     ordered = sorted(times)

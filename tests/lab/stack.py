@@ -23,7 +23,7 @@ _RPC_PORT = 8090
 _AMI_PORT = 5038
 # Of docker/asterisk/etc/manager.conf: the lab's own user, good for nothing outside it.
 _AMI_USER, _AMI_SECRET = "lab", "known-to-the-lab-only"
-_CDR = "/var/log/asterisk/cdr-custom/calls.csv"
+CDR = "/var/log/asterisk/cdr-custom/calls.csv"
 # The order of docker/asterisk/etc/cdr_custom.conf.
 _CDR_COLUMNS = (
     "start", "answer", "end", "billsec", "src", "dst",
@@ -230,7 +230,11 @@ class Stack:
 
     def cdr(self) -> list[dict[str, str]]:
         """Asterisk's call detail records, oldest first."""
-        text = self.exec("asterisk", "sh", "-c", f"cat {_CDR} 2>/dev/null || true")
+        return self.cdr_rows(self.exec("asterisk", "sh", "-c", f"cat {CDR} 2>/dev/null || true"))
+
+    @staticmethod
+    def cdr_rows(text: str) -> list[dict[str, str]]:
+        """The records in a piece of the file `CDR`, by the names of its columns."""
         return [dict(zip(_CDR_COLUMNS, row, strict=False)) for row in csv.reader(text.splitlines())]
 
     def _listens(self, address: str, port: int) -> bool:

@@ -1,0 +1,140 @@
+"""Real calls through real Kamailio and Asterisk for hours, and whether anything grows: ``make soak HOURS=n``.
+
+    python -m tests.bench.soak --hours 0.5        one run; its samples are added to out/soak.csv
+    python -m tests.bench.soak --judge            no run: what the samples of that file show together
+
+1,000 calls at 90 s, half of them refreshed by us; beside them 20 calls a second come, last 10 s and go, and
+for fifty of those one more goes silent after the ACK. Runs may follow one another: their samples are judged
+and drawn together. A run that is cut (Ctrl-C, a reboot) is judged by what it has written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench import companion_calls
+from tests.bench.companion_calls import HALF, HOLD, INTERVAL, PERIOD, Load, begin, channels, inside
+from tests.bench.soak import samples
+from tests.bench.soak.judge import Soak
+from tests.bench.soak.look import Looking
+from tests.bench.soak.picture import drawn
+from tests.bench.soak.samples import Sample
+from tests.lab.stack import ROOT, Stack
+from tests.lab.waiting import NotInTimeError, wait_until
+
+SAMPLES = ROOT / "out" / "soak.csv"
+CALLS = 1000
+NEW = 20.0
+"""Calls that come and go beside those, each second."""
+ONE_IN = 50
+"""Of those, how many are there for one that goes silent."""
+EVERY = 60.0
+"""Seconds between two looks."""
+RAMP = 60
+"""Seconds in which the load surely becomes whole."""
+
+
+def load_of(seconds: int, calls: int, new: float) -> Load:
+    """A load that is whole for so long. A call ends by its count of refreshes, of which some come early."""
+    lasting = (seconds + RAMP) * HALF / PERIOD
+    return Load(calls=calls, seconds=round(lasting), new=new, silent=new / ONE_IN)
+
+
+def run(
+    stack: Stack,
+    seconds: int,
+    told: Callable[[Sample], None],
+    *,
+    calls: int = CALLS,
+    new: float = NEW,
+    every: float = EVERY,
+) -> None:
+    """Put the load on a stack that is up and tell every sample; the last one when no call should be left."""
+    load = load_of(seconds, calls, new)
+    named = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {code()}"
+    looking = Looking(stack, named, {})
+    looking.skip()
+    kinds = looking.kinds
+    kinds.update((kind.name, kind) for kind in begin(stack, load))
+    whole = time.monotonic() + load.ramp + HOLD
+    end = whole + seconds
+    try:
+        moment = whole
+        while moment < end:
+            time.sleep(max(0.0, moment - time.monotonic()))
+            told(looking.look(time.monotonic() - whole))
+            moment += every
+        for kind in kinds.values():
+            kind.process.wait(load.seconds + 2 * INTERVAL + 60)
+        try:
+            wait_until(lambda: empty(stack), 30, "no call and no record to be left", pause=1.0)
+        except NotInTimeError as left:
+            print(f"soak: {left}", file=sys.stderr)
+        told(looking.look(time.monotonic() - whole, last=True))
+    finally:
+        for kind in kinds.values():
+            kind.process.kill()
+
+
+def empty(stack: Stack) -> bool:
+    """Whether no call is left: in Asterisk, in the companion, in the edge's table."""
+    records = {table["name"]: table["all"] for table in stack.rpc("htable.stats")}["session_timer"]
+    return not (channels(stack) or inside(stack)["sessions"] or records)
+
+
+def code() -> str:
+    """The commit that is measured."""
+    told = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(told, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
+def main() -> int:
+    """Run it, or only judge; the status is 1 if a call was lost, a dead one stood, or something grows."""
+    reader = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    reader.add_argument("--hours", type=float, default=1.0, help="how long the load is whole (1)")
+    reader.add_argument("--samples", type=Path, default=SAMPLES, help="the file (out/soak.csv)")
+    reader.add_argument("--picture", type=Path, help="where to draw it (beside the samples)")
+    reader.add_argument("--judge", action="store_true", help="run nothing")
+    options = reader.parse_args()
+
+    def told(sample: Sample) -> None:
+        samples.append(options.samples, sample)
+        print(
+            f"{sample.second / 60:6.1f} min: {sample.calls} calls, companion "
+            f"{sample.companion_memory / 2**20:.1f} MiB, edge {sample.edge_memory / 2**20:.1f} + "
+            f"{sample.edge_shared / 2**20:.2f} MiB, Asterisk {sample.asterisk_memory / 2**20:.0f} MiB, "
+            f"refreshed within {sample.refresh_latest:.1f} s, lost {sample.live_lost}, "
+            f"standing {sample.dead_standing}",
+            flush=True,
+        )
+
+    try:
+        if not options.judge:
+            with companion_calls.stack_of_its_own() as stack:
+                run(stack, round(options.hours * 3600), told)
+        seen = samples.read(options.samples)
+    except (ValueError, OSError) as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        seen = samples.read(options.samples) if options.samples.exists() else []
+    soak = Soak.of(seen)
+    for growth in soak.growth:
+        print(growth)
+    picture = options.picture or options.samples.with_suffix(".svg")
+    picture.write_text(drawn(seen))
+    print(f"drawn: {picture}")
+    print(soak)
+    return int(not soak.good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
