@@ -33,7 +33,7 @@ lint: .venv/installed ## ruff and mypy --strict
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks --cov --cov-report=term
+	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks tests/bench/judged --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
@@ -166,3 +166,11 @@ explained: .venv/installed ## the example of docs/how-to/explain.md: its capture
 .PHONY: soak
 soak: .venv/installed images ## 1,000 real calls and churn for HOURS=1, memory and tables each minute; runs add up (docs/reference/scale.md)
 	@$(PYTHON) -m tests.bench.soak --hours $(or $(HOURS),1)
+
+.PHONY: day
+day: .venv/installed ## 24 hours of the companion in virtual time under a random schedule of faults (HOURS=24 SEEDS="1 2 3")
+	@nice $(PYTHON) -m tests.companion.stress.day --hours $(or $(HOURS),24) --seeds $(or $(SEEDS),1)
+
+.PHONY: bench-growth
+bench-growth: .venv/installed images ## companion with 1,000 to 300,000 sessions, edge with up to 1,000,000 records (docs/reference/scale.md)
+	@$(PYTHON) -m tests.bench.growth

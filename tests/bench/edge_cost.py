@@ -11,6 +11,7 @@ interleaved in each round and compared in pairs; medians are reported.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -21,11 +22,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from session_timer import Agreement, DialogTimer, Record, Side
+from session_timer import Agreement, Asked, DialogTimer, Outcome, Record, Side
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-NET = "198.19.88"
+NAME = os.environ.get("BENCH_NAME", "bench")
+NET = os.environ.get("BENCH_NET", "198.19.88")
+"""Two benchmarks at once on one machine want a name and a network each."""
+NETWORK = f"{NAME}-edge"
 EDGE, UAC, UAS = f"{NET}.10", f"{NET}.20", f"{NET}.30"
 IDLE_SECONDS = 2.0
 STATISTIC = "/tmp/statistic.csv"  # noqa: S108 - inside a container of our own
@@ -72,35 +76,38 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 
 def remove(*names: str) -> None:
-    docker("rm", "-f", *(f"bench-{name}" for name in names), check=False)
+    docker("rm", "-f", *(f"{NAME}-{name}" for name in names), check=False)
 
 
 @contextmanager
 def stage() -> Iterator[None]:
     """The network and the two ends of the load."""
     remove("edge", "uac", "uas")
-    docker("network", "rm", "bench-edge", check=False)
-    docker("network", "create", "--subnet", f"{NET}.0/24", "bench-edge")
+    docker("network", "rm", NETWORK, check=False)
+    docker("network", "create", "--subnet", f"{NET}.0/24", NETWORK)
     try:
         for name, address in (("uac", UAC), ("uas", UAS)):
             docker(
-                "run", "-d", "--init", "--name", f"bench-{name}", "--network", "bench-edge", "--ip", address,
+                "run", "-d", "--init", "--name", f"{NAME}-{name}", "--network", NETWORK, "--ip", address,
                 "-v", f"{HERE / 'edge'}:/bench:ro", "session-timer/carrier:trixie", "sleep", "infinity",
             )  # fmt: skip
         yield
     finally:
         remove("edge", "uac", "uas")
-        docker("network", "rm", "bench-edge", check=False)
+        docker("network", "rm", NETWORK, check=False)
 
 
 KEY = "worth-nothing-outside-the-benchmark"
 
 
 @contextmanager
-def edge(variant: Variant, suite: str) -> Iterator[None]:
-    """Kamailio, run as `variant`, from Debian's `suite`."""
-    remove("edge")
+def edge(
+    variant: Variant, suite: str, *, name: str = "edge", address: str = EDGE, size: int = 0
+) -> Iterator[None]:
+    """Kamailio, run as `variant`, from Debian's `suite`; `size` of its table, if not as it is shipped."""
+    remove(name)
     defines = " ".join(f"-A {define}" for define in variant.defines)
+    given = f"size={size}" if size else "\\2"
     prepare = (
         f"mkdir -p /run/bench && cp /kamailio/session-timer.py /run/bench/ && echo {KEY} >/run/bench/key && "
         f"sed s/BENCH_UAS/{UAS}/ /bench/session-timer.yaml >/run/bench/session-timer.yaml && "
@@ -108,11 +115,13 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
         'sed \'s#"/etc/kamailio/session-timer.py"#"/kamailio/session-timer.py"#\' '
         "/kamailio/session-timer-native.cfg >/run/bench/native.cfg && "
         "sed -i 's#/kamailio/session-timer-native.cfg#/run/bench/native.cfg#' /run/bench/kamailio.cfg && "
-        'sed -i \'s#"session-timer.cfg"#"/kamailio/session-timer.cfg"#\' /run/bench/native.cfg && '
+        'sed -i \'s#"session-timer.cfg"#"/run/bench/session-timer.cfg"#\' /run/bench/native.cfg && '
+        f"sed -E 's/(session_timer=>)(size=[0-9]+)/\\1{given}/' "
+        "/kamailio/session-timer.cfg >/run/bench/session-timer.cfg && "
         f"exec kamailio -DD -E -m 1024 -M 16 {defines} -f /run/bench/kamailio.cfg"
     )
     docker(
-        "run", "-d", "--name", "bench-edge", "--network", "bench-edge", "--ip", EDGE,
+        "run", "-d", "--name", f"{NAME}-{name}", "--network", NETWORK, "--ip", address,
         "-v", f"{HERE / 'edge'}:/bench:ro", "-v", f"{ROOT / 'kamailio'}:/kamailio:ro",
         "-v", f"{ROOT / 'pylib'}:/pylib:ro",
         "-e", "PYTHONPATH=/pylib:/kamailio", "-e", "PYTHONDONTWRITEBYTECODE=1",
@@ -122,22 +131,22 @@ def edge(variant: Variant, suite: str) -> Iterator[None]:
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 15
-        while "Listening on" not in (log := docker_logs()) or cpu_seconds() == 0.0:
-            if time.monotonic() > deadline or not running():
+        while "Listening on" not in (log := docker_logs(name)) or cpu_seconds(name) == 0.0:
+            if time.monotonic() > deadline or not running(name):
                 sys.exit(f"bench-edge: Kamailio ({variant.name}) did not start:\n{log[-1500:]}")
             time.sleep(0.2)
         yield
     finally:
-        remove("edge")
+        remove(name)
 
 
-def running() -> bool:
-    return docker("inspect", "-f", "{{.State.Running}}", "bench-edge").strip() == "true"
+def running(name: str = "edge") -> bool:
+    return docker("inspect", "-f", "{{.State.Running}}", f"{NAME}-{name}").strip() == "true"
 
 
-def docker_logs() -> str:
+def docker_logs(name: str = "edge") -> str:
     done = subprocess.run(
-        ["docker", "logs", "bench-edge"],
+        ["docker", "logs", f"{NAME}-{name}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -146,18 +155,18 @@ def docker_logs() -> str:
     return done.stdout
 
 
-def cpu_seconds() -> float:
+def cpu_seconds(name: str = "edge") -> float:
     """The CPU time that the container has used so far."""
     # cgroup 1 counts nanoseconds, cgroup 2 microseconds.
     counters = "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || cat /sys/fs/cgroup/cpu.stat"
-    usage = docker("exec", "bench-edge", "sh", "-c", counters, check=False)
+    usage = docker("exec", f"{NAME}-{name}", "sh", "-c", counters, check=False)
     if usage.strip().isdigit():
         return int(usage) / 1e9
     found = re.search(r"usage_usec (\d+)", usage)
     return int(found[1]) / 1e6 if found else 0.0
 
 
-def load(rate: int, calls: int) -> int:
+def load(rate: int, calls: int, address: str = EDGE) -> int:
     """Run the load; returns the calls that failed."""
     seconds = calls // rate + 15
     called = subprocess.Popen(
@@ -168,15 +177,15 @@ def load(rate: int, calls: int) -> int:
     wait_for_port()
     statistic = ("-trace_stat", "-stf", STATISTIC, "-fd", "1")
     caller = subprocess.run(
-        sipp("uac", UAC, calls, "-timeout", str(seconds), "-r", str(rate), *statistic, f"{EDGE}:5060"),
+        sipp("uac", UAC, calls, "-timeout", str(seconds), "-r", str(rate), *statistic, f"{address}:5060"),
         capture_output=True,
         text=True,
         check=False,
     )
-    docker("exec", "bench-uas", "pkill", "sipp", check=False)
+    docker("exec", f"{NAME}-uas", "pkill", "sipp", check=False)
     called.wait()
     both = f"head -1 {STATISTIC}; tail -1 {STATISTIC}; rm {STATISTIC}"
-    table = docker("exec", "bench-uac", "sh", "-c", both).splitlines()
+    table = docker("exec", f"{NAME}-uac", "sh", "-c", both).splitlines()
     if len(table) < 2:
         sys.exit(f"bench-edge: SIPp told nothing: {caller.stderr[-400:]}")
     if caller.returncode == 0:
@@ -187,14 +196,14 @@ def load(rate: int, calls: int) -> int:
 
 def sipp(end: str, address: str, calls: int, *options: str) -> list[str]:
     """The command that runs one end of the load in its container."""
-    words = ["docker", "exec", f"bench-{end}", "sipp", "-sf", f"/bench/{end}.xml", "-i", address, "-nostdin"]
+    words = ["docker", "exec", f"{NAME}-{end}", "sipp", "-sf", f"/bench/{end}.xml", "-i", address, "-nostdin"]
     return [*words, "-m", str(calls), *options]
 
 
 def wait_for_port() -> None:
     """Wait until the called side listens on 5060 (13C4 in the kernel's table)."""
     deadline = time.monotonic() + 10
-    while ":13C4 " not in docker("exec", "bench-uas", "cat", "/proc/net/udp"):
+    while ":13C4 " not in docker("exec", f"{NAME}-uas", "cat", "/proc/net/udp"):
         if time.monotonic() > deadline:
             sys.exit("bench-edge: the called side's SIPp does not listen on port 5060")
         time.sleep(0.1)
@@ -218,8 +227,9 @@ import json, os, socket, sys
 client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 client.bind("/tmp/fill.sock")
 os.chmod("/tmp/fill.sock", 0o777)
-for n in range(int(sys.argv[1])):
-    item = ["session_timer", f"fill{n}@load;a{n};b{n}", sys.argv[2]]
+for n in range(int(sys.argv[2]), int(sys.argv[1])):
+    # As long as the keys of real calls: Call-ID and tag of Asterisk's length, and a short tag.
+    item = ["session_timer", f"{n:036};{n:036};{n:016}", sys.argv[3]]
     ask = {"jsonrpc": "2.0", "id": n, "method": "htable.sets", "params": item}
     client.sendto(json.dumps(ask).encode(), "/tmp/kamailio_rpc.sock")
     client.recv(65535)
@@ -227,11 +237,24 @@ os.unlink("/tmp/fill.sock")
 """
 
 
-def fill(records: int) -> None:
-    """Put other calls' records into the table first."""
-    agreed = DialogTimer(Agreement(1800, Side.REMOTE), peer_supports=True, peer_allows_update=True)
-    text = Record("local", agreed, clock="fill", at=1.0).encode()
-    docker("exec", "bench-edge", "python3", "-c", FILL, str(records), text)
+def fill(records: int, name: str = "edge", *, filled: int = 0) -> None:
+    """Put other calls' records into the table, which has `filled` of them already."""
+    agreed = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True, peer_allows_update=True)
+    text = Record(
+        "0" * 36,
+        agreed,
+        clock="0" * 36,
+        at=1234567.890,
+        last="local:23456",
+        refreshes=1,
+        peer="carrier",
+        on_path=True,
+        placed=Side.REMOTE,
+        far="192.0.2.100",
+        ours=Asked("UPDATE", 23456, 1234567.789, Outcome.ANSWERED, 200, ended=1234567.890),
+        earlier="remote:1",
+    ).encode()
+    docker("exec", f"{NAME}-{name}", "python3", "-c", FILL, str(records), str(filled), text)
 
 
 def sustained(variant: Variant, suite: str, rate: int) -> bool:

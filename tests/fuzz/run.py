@@ -19,12 +19,14 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-with atheris.instrument_imports(include=["session_timer", "session_timer_companion"]):
+with atheris.instrument_imports(include=["session_timer", "session_timer_companion", "session_timer_kemi"]):
+    from .doors import DOORS
     from .targets import TARGETS as LIBRARY
     from .traces import TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = {**LIBRARY, **TRACES}
+TARGETS = {**LIBRARY, **DOORS, **TRACES}
+FOLDERS = {**dict.fromkeys(TRACES, "corpus-of-traces"), **dict.fromkeys(DOORS, "corpus-of-doors")}
 OUT = ROOT / "out/fuzz"
 _RUNS = re.compile(r"(?:Done (\d+) runs|stat::number_of_executed_units: (\d+))")
 LONGEST, LONGEST_TRACE = 600, 4000
@@ -33,7 +35,7 @@ LONGEST, LONGEST_TRACE = 600, 4000
 
 def kept(name: str) -> Path:
     """Where the inputs of a target are that the tests replay."""
-    return ROOT / "tests/fuzz" / ("corpus-of-traces" if name in TRACES else "corpus") / name
+    return ROOT / "tests/fuzz" / FOLDERS.get(name, "corpus") / name
 
 
 def main() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from session_timer.record import key
 from session_timer_kemi.memory.records import clock_id
 from session_timer_kemi.routes.door import MOST_BYTES
 
+from tests.fuzz.doors import DOORS
 from tests.kamailio.fakes.edge import CONFIG, KEY, OURS, THEIRS, Edge, MakeEdge
 from tests.kamailio.fakes.kamailio import HttpRequest, Row
 
+CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus-of-doors"
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 NAME = key("call-1", OURS, THEIRS)
 RIGHT = f"Bearer {KEY.door_token}"
@@ -132,6 +136,9 @@ def test_an_edge_without_a_key_has_no_door(make_edge: MakeEdge) -> None:
         {"v": 1, "lead": {"name": "a"}},
         {"v": 1, "lead": {"name": "", "by": "b", "seconds": 1}},
         {"v": 1, "lead": {"name": "a", "by": "b", "seconds": "1"}},
+        {"v": 1, "lead": {"name": "a", "by": "b", "seconds": math.nan}},
+        {"v": 1, "lead": {"name": "a", "by": "b", "seconds": math.inf}},
+        {"v": 1, "lead": {"name": "a", "by": "b", "seconds": 10**400}},
         "[" * 100_000,
     ],
 )
@@ -226,3 +233,11 @@ def test_a_lead_lasts_five_minutes_at_most(edge: Edge) -> None:
 def test_where_the_table_is_full_nobody_leads(edge: Edge) -> None:
     edge.ksr.refusing.add("session_timer_leads")
     assert lead(edge, "one") is None
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_the_doors_take_every_input_that_fuzzing_kept(name: str) -> None:
+    inputs = sorted((CORPUS / name).iterdir())
+    assert inputs
+    for path in inputs:
+        DOORS[name](path.read_bytes())

@@ -85,7 +85,9 @@ def _lead(asked: object) -> tuple[str, str, float] | None:
         case None:
             return None
         case {"name": str(name), "by": str(by), "seconds": int(seconds) | float(seconds)} if name and by:
-            return name, by, float(seconds)
+            # NaN is within no bounds, and an int may be too large for a float.
+            if abs(seconds) < 1e12:
+                return name, by, float(seconds)
     raise ValueError('"lead" needs "name", "by" and "seconds"')
 
 

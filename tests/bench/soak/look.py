@@ -37,6 +37,8 @@ class Looking:
     read: dict[str, int] = field(default_factory=dict)
     """How many bytes of each file were read."""
     ends: Ends = field(default_factory=lambda: Ends(0, (), {}))
+    stood: int = 0
+    """Dead calls that stood longer than the interval, as SIPp saw it."""
     lagged: tuple[float, float] = (0.0, 0.0)
     """How many calls were woken, and how late all of them together."""
 
@@ -60,6 +62,7 @@ class Looking:
         self.ends = self.ends.with_more(stack.cdr_rows(self.new_text("asterisk", CDR)))
         refreshed = times(self.new_text("carrier", f"{FOLDER}/refreshed/*_rtt.csv"))
         stood = [t for name in DEAD for t in times(self.new_text("carrier", f"{FOLDER}/{name}/*_rtt.csv"))]
+        self.stood += sum(seconds > INTERVAL for seconds in stood)
         alive = [kind for name, kind in self.kinds.items() if name in LIVE]
         dead = sum(self.kinds[name].made for name in DEAD)
         lost = sum(sum(kind.failures.values()) for kind in alive)
@@ -92,7 +95,7 @@ class Looking:
             live=sum(kind.made for kind in alive),
             dead=dead,
             live_lost=max(lost, self.ends.cut),
-            dead_standing=max(standing, sum(stood_for > INTERVAL for stood_for in stood)),
+            dead_standing=max(standing, self.stood),
             last=last,
         )
 
