@@ -11,6 +11,7 @@ and drawn together. A run that is cut (Ctrl-C, a reboot) is judged by what it ha
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -104,6 +105,9 @@ def main() -> int:
     reader.add_argument("--picture", type=Path, help="where to draw it (beside the samples)")
     reader.add_argument("--judge", action="store_true", help="run nothing")
     options = reader.parse_args()
+    # In a shell's background Ctrl-C is ignored unless it is asked for.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
     def told(sample: Sample) -> None:
         samples.append(options.samples, sample)
