@@ -173,4 +173,8 @@ day: .venv/installed ## 24 hours of the companion in virtual time under a random
 
 .PHONY: bench-growth
 bench-growth: .venv/installed images ## companion with 1,000 to 300,000 sessions, edge with up to 1,000,000 records (docs/reference/scale.md)
-	@$(PYTHON) -m tests.bench.growth
+	@$(PYTHON) -m tests.bench.scale.growth
+
+.PHONY: scale-page
+scale-page: .venv/installed ## write the figures of docs/reference/scale.md from tests/bench/measured
+	@$(PYTHON) -m tests.bench.scale.page

@@ -232,7 +232,9 @@ def begin(stack: Stack, load: Load) -> Iterator[Kind]:
         words = (
             f"sipp -sf /repo/tests/bench/companion/{name}.xml -i {stack.address(CARRIER)} -p {5070 + place} "
             f"-mi {stack.address(CARRIER)} -m {calls} -l {calls} -r {rate} -rp {period} -nostdin "
-            f"-cid_str {name}-%u-%p@%s -key count {count} -timeout {patience} -timeout_error "
+            # A copy that comes late on a busy machine is nothing to hang up for.
+            f"-default_behaviors all,-abortunexp -timeout {patience} -timeout_error "
+            f"-cid_str {name}-%u-%p@%s -key count {count} "
             f"-trace_stat -stf stat.csv -fd 5 -trace_rtt -rtt_freq 1 -trace_err -error_file errors "
             f"{stack.edge}:5060"
         )

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import companion_calls
-from tests.bench.companion_calls import HALF, HOLD, INTERVAL, PERIOD, Load, begin, channels, inside
+from tests.bench.companion_calls import HALF, HOLD, INTERVAL, PERIOD, RAMP, Load, begin, channels, inside
 from tests.bench.soak import samples
 from tests.bench.soak.judge import Soak
 from tests.bench.soak.look import Looking
@@ -37,13 +37,14 @@ ONE_IN = 50
 """Of those, how many are there for one that goes silent."""
 EVERY = 60.0
 """Seconds between two looks."""
-RAMP = 60
-"""Seconds in which the load surely becomes whole."""
+SPARE = 10
+"""Seconds that the load outlasts its last look."""
 
 
 def load_of(seconds: int, calls: int, new: float) -> Load:
     """A load that is whole for so long. A call ends by its count of refreshes, of which some come early."""
-    lasting = (seconds + RAMP) * HALF / PERIOD
+    whole = calls / 2 / RAMP + HOLD
+    lasting = (whole + seconds + SPARE) * HALF / PERIOD
     return Load(calls=calls, seconds=round(lasting), new=new, silent=new / ONE_IN)
 
 

@@ -1,7 +1,7 @@
 """What grows with the number of calls, and how: ``make bench-growth``.
 
-    python -m tests.bench.growth --only companion    1,000 to 300,000 sessions with a played Asterisk and edge
-    python -m tests.bench.growth --only edge         a real Kamailio with 0 to 1,000,000 records
+    python -m tests.bench.scale.growth --only companion    1,000 to 300,000 sessions, Asterisk and edge played
+    python -m tests.bench.scale.growth --only edge         a real Kamailio with 0 to 1,000,000 records
 
 Each prints its rows and puts them into tests/bench/measured/growth.json in place of those of the run before;
 docs/reference/scale.md is made of that file (``make scale-page``).
@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import companion_played, edge_growth
+from tests.bench import companion_played
+from tests.bench.scale import edge_growth
 from tests.bench.soak.__main__ import code
 
-MEASURED = Path(__file__).parent / "measured" / "growth.json"
+MEASURED = Path(__file__).parents[1] / "measured" / "growth.json"
 SESSIONS = (1_000, 10_000, 100_000, 300_000)
 INTERVAL = 1800
 RECORDS = (0, 10_000, 100_000, 1_000_000)
