@@ -28,6 +28,7 @@ OURS = f"{INTERVAL};refresher=uas"
 THEIRS = "15;refresher=uac"
 """The companion asks for a record of theirs 8.75 seconds after a 2xx, and gives up after 10."""
 
+
 def holds(stack: Stack, edge: Running, *calls: Call) -> None:
     """Wait until this edge has the record of each call, though it has not the address of its RPC."""
     wait_until(
