@@ -268,6 +268,7 @@ def pause(client: Client) -> None:
     """Send nothing and hang nobody up until `resume`. Peers may end calls that nobody refreshes."""
     changed = client.hold("pause")
     click.echo("paused: nothing is sent, nobody is hung up" if changed else "it was paused already")
+    _warn_of_the_leader(client)
 
 
 @main.command()
@@ -285,7 +286,9 @@ def resume(client: Client, call_id: str | None) -> None:
 @asks
 def exclude(client: Client, call_id: str) -> None:
     """Do nothing for one call: no refresh, no hang-up, until `resume CALL-ID` or a restart."""
-    _done(client.act(call_id, "exclude"), "excluded")
+    reports = client.act(call_id, "exclude")
+    _warn_of_the_leader(client)
+    _done(reports, "excluded")
 
 
 @main.command()
@@ -334,6 +337,14 @@ def explain(arguments: Sequence[str]) -> None:
     from session_timer_companion.explain.command import command  # noqa: PLC0415
 
     command.main(list(arguments), prog_name="session-timer explain")
+
+
+def _warn_of_the_leader(client: Client) -> None:
+    """What is held back here is not held back at the companion that leads."""
+    for name, role in client.readiness()["role"].items():
+        if role != "leading":
+            told = f"another companion leads for Asterisk {printable(name)} and goes on: tell that one too"
+            click.echo(f"session-timer: {told}", err=True)
 
 
 def _done(reports: Sequence[ActionReport], what: str) -> NoReturn:

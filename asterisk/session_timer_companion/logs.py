@@ -28,6 +28,8 @@ SENTENCES = {
     "asterisk_release": "Logged in to this release of Asterisk.",
     "brake_on": "Too many hang-ups within a minute. No call is hung up until `session-timer resume`.",
     "brake_released": "An operator has released the brake.",
+    "challenge_unanswered": "Asterisk did not answer the challenge: it has no credentials, or has answered "
+    "nine in this call.",
     "channel_stuck": "The channel does not reply. The others go on without it.",
     "edge_down": "The edge does not reply.",
     "edge_up": "The edge replies again.",

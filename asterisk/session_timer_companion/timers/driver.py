@@ -289,8 +289,7 @@ class TimerDriver:
             tracked.busy = True
         try:
             while due or polls:
-                sends = [each for each in due if isinstance(each.action, Send)]
-                await self._find_peers([each.tracked for each in sends])
+                sends = await self._still_due([each for each in due if isinstance(each.action, Send)])
                 await self.sender.together(sends)
                 if late := [each.tracked for each in sends if each.may_be_the_last]:
                     self._tasks.spawn(self._expiry.count_media(late))
@@ -313,14 +312,19 @@ class TimerDriver:
                 tracked.busy = False
                 self.reschedule(tracked)
 
-    async def _find_peers(self, tracked_calls: list[TrackedCall]) -> None:
-        """Where something was learned of peers: find out which of them each call is with."""
-        unknown = [each for each in tracked_calls if not each.far and each.edge is not None]
-        if not self.learned or not unknown:
-            return
-        for tracked, reply in zip(unknown, await self.records(unknown), strict=True):
+    async def _still_due(self, sends: list[PendingAction]) -> list[PendingAction]:
+        """Those of `sends` whose record shows no refresh since: a hold of a moment ago is one too.
+
+        The look also shows whether the edge is there at this moment, and which peer a call is with. Asterisk
+        would end each call whose refresh went into an edge that has just died.
+        """
+        unread = [each.tracked for each in sends if each.before.state not in _OPEN and _replies(each.tracked)]
+        for tracked, reply in zip(unread, await self.records(unread), strict=True):
             if isinstance(reply, Found):
                 tracked.far = reply.record.far
+                self.evidence.apply_refresh(tracked, reply)
+        sent = [(each, each.tracked.active) for each in sends]
+        return [each for each, active in sent if active is not None and active.sent is not None]
 
     def reschedule(self, tracked: TrackedCall) -> None:
         """This call has something else to wait for, or nothing."""
@@ -372,3 +376,8 @@ class TimerDriver:
     def _fault(self, error: BaseException) -> None:
         self._metrics.faults.inc()
         self.log.error("internal_error", exc_info=error)
+
+
+def _replies(tracked: TrackedCall) -> bool:
+    """Whether this call has an edge that is not known to be away."""
+    return tracked.edge is not None and tracked.edge.up is not False

@@ -162,6 +162,8 @@ class Evidence:
             is not None
         ):
             self._log.warning("refresh_refused", call=tracked, code=request.code, peer=tracked.peer or None)
+            if seen.what is Shows.CHALLENGED:
+                self._log.warning("challenge_unanswered", call=tracked, code=request.code)
         tracked.active = after
         if not isinstance(action, Expire):
             tracked.dealt = request.ended

@@ -20,6 +20,9 @@ from session_timer_companion.tracking.tracker import CallTracker
 SHORTEST = 6.0
 """Seconds that the lead lasts at least without being renewed."""
 
+AWAY = 5.0
+"""Seconds without its Asterisk after which a companion leaves the lead to one that may have it."""
+
 
 class Leadership:
     """The lead of each Asterisk that has an edge in front. `by` names this companion, also after a restart.
@@ -41,6 +44,8 @@ class Leadership:
         self._by = by
         self._seconds = max(SHORTEST, 3 * interval)
         self._metrics = metrics
+        self._away_since: dict[str, float] = {}
+        """Since when an Asterisk is not in sync, by its name."""
         self._log = structlog.get_logger(__name__)
 
     async def renew(self) -> None:
@@ -54,7 +59,7 @@ class Leadership:
                 await self._ask(tracker, 0.0)
 
     async def _renew(self, tracker: CallTracker) -> None:
-        leader = await self._ask(tracker, self._seconds)
+        leader = await self._ask(tracker, self._wanted(tracker))
         if leader is None:
             return
         leading = leader == self._by
@@ -62,6 +67,14 @@ class Leadership:
         if leading != tracker.driver.leading:
             tracker.driver.leading = leading
             self._log.warning("leading" if leading else "standing_by", asterisk=tracker.name, leader=leader)
+
+    def _wanted(self, tracker: CallTracker) -> float:
+        """For how long this companion wants the lead; 0 where it could do nothing with it."""
+        now = asyncio.get_running_loop().time()
+        if tracker.ready:
+            self._away_since.pop(tracker.name, None)
+            return self._seconds
+        return self._seconds if now - self._away_since.setdefault(tracker.name, now) < AWAY else 0.0
 
     async def _ask(self, tracker: CallTracker, seconds: float) -> str | None:
         """Who leads now; None where no edge says so."""

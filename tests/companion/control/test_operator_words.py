@@ -64,6 +64,20 @@ async def test_everything_or_one_call_is_held_back_and_goes_on(tmp_path: Path) -
             assert not it.companion.operator.holds.excluded
 
 
+async def test_whoever_holds_back_at_a_standby_is_told_that_the_leader_goes_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        call = it.call(CALL_ID, OURS)
+        await it.until(lambda: it.is_tracked(call))
+        it.tracker.driver.leading = False
+        it.edge.leads["ast1"] = ("another-host:8080", it.edge.now + 1e6)
+        file = written(it)
+        async with served(it, file):
+            for words in (["pause"], ["exclude", CALL_ID]):
+                status, _, err = await typed(*words, "--config", str(file))
+                assert status == 0
+                assert "another companion leads for Asterisk ast1" in err
+
+
 async def test_a_hang_up_asks_first(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         call = it.call(CALL_ID, OURS)

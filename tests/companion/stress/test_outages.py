@@ -66,6 +66,21 @@ async def test_an_outage_of_five_minutes_at_1800_s_ends_no_call(tmp_path: Path, 
 
 
 @in_virtual_time
+async def test_the_moment_in_which_an_edge_dies_costs_no_call(tmp_path: Path) -> None:
+    """Nobody has noticed yet, and twenty refreshes a second are due: as of 18,000 calls at 1800 s."""
+    async with world(tmp_path, peer=through, start=False) as it:
+        calls = [it.call(f"call-{n}", Agreement(1800, Side.LOCAL), age=790 + n / 4) for n in range(400)]
+        await it.start()
+        await it.until(lambda: len(it.sent) > 40)
+        it.edge.silent = True
+        died = it.now
+        await it.until_after(died + 300)
+        it.edge.silent = False
+        await it.until_after(it.now + 100)
+        assert sum(it.alive(call) for call in calls) == 400
+
+
+@in_virtual_time
 async def test_what_is_held_leaves_in_the_end_while_a_peer_can_still_answer(tmp_path: Path) -> None:
     """The door is silent and SIP is well: no call must go without its refresh for that."""
     async with world(tmp_path) as it:

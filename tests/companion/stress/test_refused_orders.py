@@ -151,6 +151,19 @@ async def test_a_challenge_is_waited_for_and_not_answered_by_another_refresh(tmp
 
 
 @in_virtual_time
+async def test_a_challenge_that_asterisk_does_not_answer_is_told_and_ends_no_call(tmp_path: Path) -> None:
+    """It has no credentials, or has answered as many in this call as it can count."""
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=lambda *_: 401) as it:
+            call = it.call("call-1", Agreement(90, Side.LOCAL))
+            await it.until_after(it.now + 200)
+            assert it.alive(call)
+    told = [line for line in logged if line["event"] == "challenge_unanswered"]
+    assert told
+    assert told[0]["code"] == 401
+
+
+@in_virtual_time
 async def test_an_old_asterisk_is_refreshed_in_a_form_that_it_sends(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         it.asterisk.release = "162800"

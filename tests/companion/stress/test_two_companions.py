@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,31 @@ async def test_a_leader_that_loses_the_lead_sends_and_asks_no_more(tmp_path: Pat
         it.edge.leads.clear()
         await it.until(lambda: not it.alive(call), 120)
         assert len(it.sent) == 2
+
+
+@in_virtual_time
+async def test_a_leader_that_loses_its_asterisk_leaves_the_lead_to_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is well, and reaches the edge: only the way to Asterisk is cut, and only from its host."""
+    async with world(tmp_path) as it:
+        other, reading = await second(it, monkeypatch)
+        calls = [it.call(f"call-{n}", Agreement(90, Side.LOCAL)) for n in range(5)]
+        await it.until(lambda: all(it.is_tracked(call) for call in calls))
+        await it.until(lambda: it.edge.leads["ast1"][0] != "another-host:8080")
+        account, cut = it.tracker.ami.account, it.now
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            closed = nobody.getsockname()[1]
+        it.tracker.ami.account = replace(account, port=closed)
+        it.tracker.ami.reconnect("the way is cut")
+        await it.until(lambda: other.trackers[0].driver.leading, 30)
+        assert it.now - cut < 15
+        await it.until(lambda: all(record.refreshes >= 1 for record in it.edge.records.values()), 90)
+        # It is back, and the other one goes on leading.
+        it.tracker.ami.account = account
+        await it.until(lambda: it.tracker.ready, 60)
+        await it.until(lambda: not it.tracker.driver.leading, 10)
+        assert other.trackers[0].driver.leading
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await other.aclose()
