@@ -77,6 +77,8 @@ SENTENCES = {
     "sync_refused": "Asterisk does not list its channels. The AMI account needs write = call,reporting, then "
     "`manager reload`. That holds for new logins, so we log in again.",
     "sync_retried": "Not every channel has been read yet. Reading goes on.",
+    "unasked_ignored": "This peer knows no session timers, answers no refresh, and talks. It gets none for "
+    "a day, and its dead calls are not found.",
     "update_swallowed": "UPDATE was swallowed and re-INVITE answered. This peer gets re-INVITE for a day.",
     "would_refresh": "The profile says observe: this refresh was not sent.",
 }

@@ -256,6 +256,11 @@ class Evidence:
         if attempt.method is Method.INVITE and timed_out and self._learned.learn(tracked.far):
             self._log.warning("update_swallowed", call=tracked, far=tracked.far)
 
+    def learn_unasked(self, tracked: TrackedCall) -> None:
+        """It sends media and answers no refresh: where it has agreed to none, it gets none for a day."""
+        if tracked.unasked and self._learned.learn_unasked(tracked.far):
+            self._log.warning("unasked_ignored", call=tracked, far=tracked.far)
+
     @staticmethod
     def _rest(tracked: TrackedCall, fresh: Session) -> None:
         if fresh.state in _RESTING:

@@ -216,6 +216,7 @@ class Expiry:
     def _keep(self, tracked: TrackedCall, expired: Expire) -> None:
         """Signalling is silent and media flows: somebody is talking. The interval begins anew."""
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "media of the peer flows")
+        self._evidence.learn_unasked(tracked)
         self._begin_anew(tracked)
         self._ended(tracked, expired, "media_flows")
         self._log.warning("kept_for_media", call=tracked, reason=str(expired.reason))

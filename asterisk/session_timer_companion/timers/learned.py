@@ -1,4 +1,7 @@
-"""What was learned of peers: which of them, or the path to them, swallows UPDATE."""
+"""What was learned of peers: which swallow UPDATE, and which answer no refresh that they have not agreed to.
+
+The path to a peer may do so as well as the peer.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,8 @@ class LearnedPeers:
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
         self._until: OrderedDict[str, float] = OrderedDict()
+        self._unasked: OrderedDict[str, float] = OrderedDict()
         self._now = asyncio.get_running_loop().time
-
-    def __bool__(self) -> bool:
-        return bool(self._until)
 
     def left(self) -> dict[str, float]:
         """Each peer that swallows UPDATE, and for how many seconds more it gets re-INVITE."""
@@ -30,16 +31,26 @@ class LearnedPeers:
 
     def swallows_update(self, far: str) -> bool:
         """Whether a refresh by UPDATE would not be answered from there."""
-        until = self._until.get(far)
-        return until is not None and self._now() < until
+        return self._now() < self._until.get(far, 0.0)
+
+    def ignores_unasked(self, far: str) -> bool:
+        """Whether a peer there that has agreed to no session timer would not answer a refresh."""
+        return self._now() < self._unasked.get(far, 0.0)
 
     def learn(self, far: str) -> bool:
         """An UPDATE timed out and a re-INVITE was answered. Returns whether that is news."""
+        return self._keep(self._until, far)
+
+    def learn_unasked(self, far: str) -> bool:
+        """No form of a refresh was answered, and the peer's media flows. Returns whether that is news."""
+        return self._keep(self._unasked, far)
+
+    def _keep(self, table: OrderedDict[str, float], far: str) -> bool:
         if not far or not self._enabled:
             return False
-        news = not self.swallows_update(far)
-        self._until[far] = self._now() + DAY
-        self._until.move_to_end(far)
-        if len(self._until) > MOST:
-            self._until.popitem(last=False)
+        news = self._now() >= table.get(far, 0.0)
+        table[far] = self._now() + DAY
+        table.move_to_end(far)
+        if len(table) > MOST:
+            table.popitem(last=False)
         return news

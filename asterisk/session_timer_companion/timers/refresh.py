@@ -136,6 +136,9 @@ class RefreshSender:
         if tracked.policy.observe:
             self._observed(each)
             return False
+        if tracked.unasked and self._learned.ignores_unasked(tracked.far):
+            tracked.since, tracked.active = now, None
+            return False
         latest = before.latest
         edge = tracked.edge
         if edge is not None and edge.up is False and latest is not None and now < latest:

@@ -121,6 +121,12 @@ class TrackedCall:
         """Its record has been read, or its timer runs without."""
         return self.refreshes != UNKNOWN or self.wake is not None or self.active is not None
 
+    @property
+    def unasked(self) -> bool:
+        """The peer has agreed to no session timer, and has not shown that it knows any."""
+        agreed = self.dialog.agreement
+        return agreed is not None and agreed.one_sided and not self.dialog.peer_supports
+
     def current_session(self) -> Session:
         """The session as it stands; made anew where it only waits, so keep what this returns."""
         if self.active is not None:

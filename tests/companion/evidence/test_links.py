@@ -370,3 +370,23 @@ async def test_with_media_that_asterisk_cannot_count_for_a_moment(tmp_path: Path
         await stands(it, call, 20)
         talking.cancel()
         assert len(counted) > 2
+
+
+@in_virtual_time
+async def test_a_peer_that_ignores_refreshes_it_never_agreed_to_gets_no_more(tmp_path: Path) -> None:
+    """It knows no session timers. Its calls whose media Asterisk does not see must not end for that."""
+    one_sided = Agreement(12, Side.LOCAL, one_sided=True)
+    with capture_logs() as logged:
+        async with world(tmp_path, peer=silence()) as it:
+            call = it.call("call-1", one_sided)
+            talking = asyncio.create_task(talk(call))
+            await stands(it, call, 15)
+            silent = it.call("call-2", one_sided)
+            sent = len(it.sent)
+            await stands(it, silent, 100)
+            assert it.alive(call)
+            assert len(it.sent) == sent
+            agreed = it.call("call-3", OURS)
+            await it.until(lambda: not it.alive(agreed), 60)
+            talking.cancel()
+    assert [line["event"] for line in logged].count("unasked_ignored") == 1
