@@ -348,3 +348,16 @@ def test_a_late_response_to_a_request_of_the_peer_moves_nothing(call: Edge) -> N
     before = call.known()
     late(call, theirs, 200)
     assert call.known() == before
+
+
+@pytest.mark.parametrize(("row", "code"), [("Session-Expires: 30", 422), ("Session-Expires: soon", 400)])
+def test_a_request_of_the_peer_that_the_edge_refuses_is_a_sign_of_life(
+    call: Edge, row: str, code: int
+) -> None:
+    call.ksr.now += 1000
+    handled = call.send(("Supported: timer", row), method="UPDATE", within=True)
+    assert handled.answered is not None
+    assert handled.answered.code == code
+    assert call.refused(Side.REMOTE).code == code
+    assert call.known().at == 1000.0, "no deadline moves"
+    assert seen(call, call.ksr.now - 1) is Shows.ALIVE

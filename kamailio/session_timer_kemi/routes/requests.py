@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from session_timer import InternalHeader, Mode, Peer, Record, Side, uac
+from session_timer import InternalHeader, Mode, Outcome, Peer, Record, Side, uac
 
 from .. import ksr
 from ..memory import branch_memory
@@ -57,11 +57,23 @@ class Requests:
         known = None if record is None else record.dialog
         refusal = as_uas.screen(message.rows, message.method, peer, known)
         if refusal is not None:
+            if record is not None and peer.policy.mode is Mode.ANCHOR:
+                self._heard(message, refusal.code)
             as_uas.refuse(refusal, message.call_id)
             return True
         if not message.to_tag and self._edge.ends_by_bye(peer.policy):
             ksr.manage_dialog()
         return False
+
+    def _heard(self, message: Message, code: int) -> None:
+        """Write down that we refuse a request of the peer: it goes nowhere, and yet the peer is there."""
+        now, clock = self._edge.now()
+        self._edge.records.change(
+            message.dialog,
+            lambda record: record.ended(
+                Side.REMOTE, message.method, message.cseq, Outcome.REFUSED, code=code, now=now, clock=clock
+            ),
+        )
 
     def branch(self) -> None:
         """In the branch route."""
