@@ -293,9 +293,11 @@ def test_silent_peer_whose_profile_says_only_to_report_it_is_kept(stage: Stage) 
     for reports in (1, 2):
         told(stage, call, reports)
     assert stage.observed(call).refreshes == []
-    # Its own refresh is as good as ever.
+    # Its own refresh is as good as ever, and is seen when the record is read next, at the deadline.
     assert call.ask("UPDATE", TIMER, f"Session-Expires: {INTERVAL};refresher=uac").status == 200
-    stage.companion.session(call.call_id, lambda seen: seen["refreshes"] == 1 and seen["state"] == "theirs")
+    stage.companion.session(
+        call.call_id, lambda seen: seen["refreshes"] == 1 and seen["state"] == "theirs", timeout=INTERVAL
+    )
     assert call.bye().status == 200
 
 
