@@ -28,6 +28,9 @@ from tests.companion.fakes.fake_edge import KEY, FakeEdge
 
 CLOCK_NAME = "bench"
 
+EXTENSIONS = 500
+"""Numbers that are called; each caller has one of its own."""
+
 
 @dataclass(slots=True)
 class Told:
@@ -69,6 +72,8 @@ class World:
             call_id=str(uuid.uuid4()),
             local_tag=str(uuid.uuid4()),
             remote_tag=uuid.uuid4().hex[:16],
+            caller_number=f"+49301{number:07}",
+            connected_number=f"+49891234{number % EXTENSIONS:03}",
         )
         channel.headers["X-Session-Timer"] = header.encode(KEY, channel.call_id)
         key = record.key(channel.call_id, channel.local_tag, channel.remote_tag)

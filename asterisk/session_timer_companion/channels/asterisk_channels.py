@@ -1,7 +1,7 @@
 """Everything that is asked of the channels of one Asterisk, or told to them, in one object.
 
     channels = AsteriskChannels(ami, stuck, key, log=log)
-    found = await channels.calls(await channels.answered(), "X-Session-Timer")
+    found = await channels.calls((await channels.answered()).take(250), "X-Session-Timer")
     replies = await channels.carry_out(refresh_actions.by_connected_line(name, tag))
 
 A channel that does not reply is set aside (`stuck.py`): what is asked of it raises AmiTimeout at once, and
@@ -19,7 +19,7 @@ from session_timer import SharedKey
 from session_timer_companion.ami.client import Ami, AmiMessage
 from session_timer_companion.channels import abilities, queries, stuck
 from session_timer_companion.channels.abilities import Need
-from session_timer_companion.channels.calls import Call, Channel, Media, Numbers
+from session_timer_companion.channels.calls import AnsweredChannels, Call, Channel, Media, Numbers
 from session_timer_companion.channels.refresh_actions import Action
 from session_timer_companion.channels.stuck import StuckChannels
 
@@ -61,11 +61,12 @@ class AsteriskChannels:
             self._log.info("asterisk_release", release=abilities.written(self.release))
         self._note(self.lacks - lacking, lacking)
 
-    async def try_on(self, channels: Sequence[Channel]) -> None:
-        """Try what a refresh with SDP needs on the first of these answered channels."""
-        for channel in channels[:1]:
-            with self.stuck.noticed(channel.name):
-                tried = await abilities.on_a_call(self._ami, channel.name)
+    async def try_on(self, names: Iterable[str]) -> None:
+        """Try what a refresh with SDP needs on the first of these answered channels that is not stuck."""
+        name = next((each for each in names if each not in self.stuck), None)
+        if name is not None:
+            with self.stuck.noticed(name):
+                tried = await abilities.on_a_call(self._ami, name)
             self._note(tried.present, tried.lacking)
 
     async def try_headers(self, found: Iterable[Call | None]) -> None:
@@ -92,11 +93,11 @@ class AsteriskChannels:
         """Whether an offer that names the format `none` leaves, and not only AMI says Success."""
         return self.release is None or self.release >= FIRST_THAT_OFFERS
 
-    async def answered(self) -> list[Channel]:
+    async def answered(self) -> AnsweredChannels:
         """All answered channels; stuck ones that have ended are forgotten."""
         with self.stuck.noticed():
             listed = await queries.answered(self._ami)
-        self.stuck.keep(channel.name for channel in listed)
+        self.stuck.keep(listed.names)
         return listed
 
     async def calls(self, channels: Sequence[Channel], header: str) -> dict[str, Call | None]:

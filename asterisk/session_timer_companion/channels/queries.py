@@ -14,24 +14,24 @@ from session_timer import SharedKey, record
 
 from session_timer_companion.ami.client import Ami, AmiEntry, AmiRefused
 from session_timer_companion.channels import calls
-from session_timer_companion.channels.calls import Call, Channel, Media, Numbers
+from session_timer_companion.channels.calls import AnsweredChannels, Call, Channel, Media, Numbers
 
 _GONE = "no such channel"
 _STATE_UP = "Up"
 
 
-async def answered(ami: Ami) -> list[Channel]:
+async def answered(ami: Ami) -> AnsweredChannels:
     """All answered channels. Raises AmiError."""
-    found: list[Channel] = []
+    found = AnsweredChannels()
 
     def note(entry: AmiEntry) -> None:
         if (channel := calls.answered(entry)) is not None:
-            found.append(channel)
+            found.add(channel)
 
     try:
         await ami.stream("CoreShowChannels", note)
     except AmiRefused:
-        found.clear()
+        found = AnsweredChannels()
         await ami.stream("Status", note)
     return found
 
@@ -46,8 +46,7 @@ async def one(ami: Ami, name: str) -> Channel | None:
         raise AmiRefused("Getvar", state.reason)
     if state.text("value") not in ("", _STATE_UP):
         return None
-    connected = number.text("value")
-    return Channel(name, calls.is_number(connected), calls.both(caller.text("value"), connected))
+    return Channel(name, calls.both(caller.text("value"), number.text("value")))
 
 
 async def these(
@@ -75,7 +74,7 @@ async def these(
             refused=refused,
             placed_by_us=calls.is_placed_by_us(read, rows),
             connected=channel.connected,
-            numbers=channel.numbers,
+            numbers_utf8=channel.numbers_utf8,
         )
         if refused:
             doubtful.append((channel, (call_id, local_tag, remote_tag)))
@@ -103,7 +102,7 @@ async def _further_rows(
                 header=read,
                 placed_by_us=calls.is_placed_by_us(read, ()),
                 connected=channel.connected,
-                numbers=channel.numbers,
+                numbers_utf8=channel.numbers_utf8,
             )
 
 

@@ -106,7 +106,8 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
         before = await _channels(ami)
         header = visit.configuration.shared.edge.header
         key = None if account.alone else visit.configuration.key
-        found = await queries.these(ami, await queries.answered(ami), header, key)
+        listed = await queries.answered(ami)
+        found = await queries.these(ami, listed.take(len(listed.names)), header, key)
         calls = [call for call in found.values() if call is not None]
         ours = [call for call in calls if call.header is not None or account.alone]
         facts = await _tried(ami, facts, calls, alone=account.alone)

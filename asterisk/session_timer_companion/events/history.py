@@ -5,7 +5,8 @@
     history.decoded(tracked.history)
 
 There may be 100,000 calls. So the events of one call are a few bytes each: the time, and the number of what
-happened, which thousands of calls share.
+happened, which thousands of calls share. A refresh and its confirmation take turns for hours: both are kept
+once and counted, and do not push out how the call began.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-_ENTRY = struct.Struct("<dHH")
-"""Time in seconds, number of the fact, and how often it happened in a row."""
+_ENTRY = struct.Struct("<IHH")
+"""Time in steps, number of the fact, and how often it happened in turn."""
+
+STEP = 0.05
+"""Seconds. Times are kept in such steps: four bytes are enough for six years."""
+
+_LATEST = 0xFFFF_FFFF
+
+_IN_TURN = 2
+"""Among so many of the last events what happens again is looked for, and counted there."""
 
 FACTS = 50_000
 """Different facts that are told apart; of those that come later only the event is kept."""
@@ -25,9 +34,9 @@ FACTS = 50_000
 LONGEST = 200
 """Characters of one detail that are kept."""
 
-_MOST_IN_A_ROW = 0xFFFF
+_MOST_IN_TURN = 0xFFFF
 
-_LEFT_OUT = frozenset({"channel", "was", "due_in", "edge", "exc_info", "peer", "calls", "text"})
+_LEFT_OUT = frozenset({"channel", "was", "due_in", "edge", "exc_info", "peer", "calls", "refreshes", "text"})
 """Details that differ for each call, or that the call itself shows."""
 
 
@@ -41,12 +50,12 @@ class Fact(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happened to a call; `at` in seconds of the event loop's clock."""
+    """Something that happened to a call; `at` in seconds of the event loop's clock, to a `STEP`."""
 
     at: float
     fact: Fact
     times: int
-    """How often it happened in a row; `at` is the last time."""
+    """How often it happened, in a row or in turn with one other event; `at` is the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +99,23 @@ class History:
         """The events of a call with one more, less the oldest where there are too many."""
         if not self.events:
             return b""
-        number = self._number(event, details, notable=notable)
-        if before:
-            _, last, times = _ENTRY.unpack_from(before, len(before) - _ENTRY.size)
-            if last == number:
-                return before[: -_ENTRY.size] + _ENTRY.pack(at, number, min(times + 1, _MOST_IN_A_ROW))
-        return (before + _ENTRY.pack(at, number, 1))[-self.events * _ENTRY.size :]
+        number, size = self._number(event, details, notable=notable), _ENTRY.size
+        count = 1
+        for start in range(len(before) - size, max(-1, len(before) - _IN_TURN * size - 1), -size):
+            _, known, times = _ENTRY.unpack_from(before, start)
+            if known == number:
+                before = before[:start] + before[start + size :]
+                count = min(times + 1, _MOST_IN_TURN)
+                break
+        step = min(max(0, int(at / STEP)), _LATEST)
+        return (before + _ENTRY.pack(step, number, count))[-self.events * size :]
 
     def decoded(self, events: bytes) -> list[Event]:
         """What `add` returned, the oldest first."""
-        return [Event(at, self._facts[number], times) for at, number, times in _ENTRY.iter_unpack(events)]
+        return [
+            Event(step * STEP, self._facts[number], times)
+            for step, number, times in _ENTRY.iter_unpack(events)
+        ]
 
     def close(self, call: EndedCall) -> None:
         """This call is over: keep it among the ended ones."""

@@ -162,7 +162,7 @@ def _urgency(tracked: TrackedCall) -> float:
     """The moment of its next step; one that is being seen to comes first."""
     if tracked.busy:
         return -math.inf
-    return math.inf if tracked.wake is None else tracked.wake * TICK
+    return math.inf if tracked.wake is None else tracked.wake.number * TICK
 
 
 async def _in_pieces(companion: Companion) -> AsyncIterator[tuple[str, list[TrackedCall]]]:

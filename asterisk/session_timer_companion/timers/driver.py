@@ -321,7 +321,7 @@ class TimerDriver:
         unread = [each.tracked for each in sends if each.before.state not in _OPEN and _replies(each.tracked)]
         for tracked, reply in zip(unread, await self.records(unread), strict=True):
             if isinstance(reply, Found):
-                tracked.far = reply.record.far
+                tracked.note_peer(reply.record)
                 self.evidence.apply_refresh(tracked, reply)
         sent = [(each, each.tracked.active) for each in sends]
         return [each for each, active in sent if active is not None and active.sent is not None]

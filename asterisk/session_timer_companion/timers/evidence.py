@@ -25,6 +25,7 @@ from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.tracked_call import (
+    UNHINDERED,
     Attempt,
     Refreshed,
     TrackedCall,
@@ -89,7 +90,7 @@ class Evidence:
         """Take what a record shows; returns what follows from it."""
         if not isinstance(reply, Shown):
             return None
-        tracked.far = reply.record.far
+        tracked.note_peer(reply.record)
         if tracked.edge is not None and reply.record.ours is not None:
             self._passed.add(tracked.edge.name)
         fresh = self.news(tracked, reply) if isinstance(reply, Found) else None
@@ -219,9 +220,9 @@ class Evidence:
         """A refresh took place: the deadline moves, and whatever else the 2xx said holds."""
         record, old = found.record, tracked.current_session()
         tracked.refreshes = record.refreshes
-        tracked.hindrance, tracked.refusals = "", 0
+        tracked.hindrance = UNHINDERED
         tracked.dealt = None
-        tracked.far = record.far
+        tracked.note_peer(record)
         fresh = session.refreshed(old, shared(record.dialog), since)
         self._rest(tracked, fresh)
         attempt = self.close_attempt(tracked, RefreshOutcome.CONFIRMED)

@@ -24,7 +24,7 @@ from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import orders
 from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.evidence import Evidence, why_not
-from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
+from session_timer_companion.timers.tracked_call import RETRY, UNHINDERED, PendingAction, TrackedCall
 
 MEDIA_GAP = 2.0
 """Seconds between two counts of the peer's RTP packets, at least."""
@@ -114,14 +114,15 @@ class Expiry:
                 return
             wake = self._now() + wait
             if wait == RETRY:
-                tracked.refusals += 1
-                wake = orders.next_try(tracked.refusals, self._now(), None)
+                refusals = tracked.hindrance.refusals + 1
+                tracked.hindrance = replace(tracked.hindrance, refusals=refusals)
+                wake = orders.next_try(refusals, self._now(), None)
                 self._look_at(tracked.channel)
             tracked.active = replace(each.before, wake=wake)
             if tracked.attempt is not None:
                 tracked.attempt.judged = True
-            log = self._log.debug if tracked.hindrance == hindrance else self._log.warning
-            tracked.hindrance = hindrance
+            log = self._log.debug if tracked.hindrance.reason == hindrance else self._log.warning
+            tracked.hindrance = replace(tracked.hindrance, reason=hindrance)
             log("hangup_put_off", call=tracked, reason=hindrance)
             return
         if tracked.active is not each.before:
@@ -129,7 +130,7 @@ class Expiry:
         # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
         # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
         tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
-        tracked.hindrance, tracked.refusals = "", 0
+        tracked.hindrance = UNHINDERED
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
         self._ended(tracked, expired, "hung_up")
         self._log.error(
@@ -235,7 +236,7 @@ class Expiry:
     def _begin_anew(self, tracked: TrackedCall) -> None:
         tracked.since = self._now()
         tracked.active = None
-        tracked.hindrance, tracked.refusals = "", 0
+        tracked.hindrance = UNHINDERED
 
     def _ended(self, tracked: TrackedCall, expired: Expire, action: str) -> None:
         self._packets.pop(tracked, None)

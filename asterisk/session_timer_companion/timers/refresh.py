@@ -26,7 +26,13 @@ from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers import orders
 from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
-from session_timer_companion.timers.tracked_call import Attempt, PendingAction, TrackedCall
+from session_timer_companion.timers.tracked_call import (
+    UNHINDERED,
+    Attempt,
+    Hindrance,
+    PendingAction,
+    TrackedCall,
+)
 
 GLARE = 491
 """What a peer answers that has a request of its own under way (RFC 3261 14.2)."""
@@ -112,7 +118,7 @@ class RefreshSender:
                 self._not_sent(each, method, refusals[0])
                 continue
             self._breaker.carried_out()
-            tracked.hindrance, tracked.refusals = "", 0
+            tracked.hindrance = UNHINDERED
             # Where a refresh of the peer came in between, nobody waits for what came of ours.
             if tracked.active is not None and tracked.active.sent is not None:
                 tracked.active = session.left_at(tracked.active, now)
@@ -144,8 +150,8 @@ class RefreshSender:
         if edge is not None and edge.up is False and latest is not None and now < latest:
             each.take_back(latest)
             self.held.setdefault(edge, set()).add(tracked)
-            if tracked.hindrance != edge.reason:
-                tracked.hindrance = edge.reason
+            if tracked.hindrance.reason != edge.reason:
+                tracked.hindrance = replace(tracked.hindrance, reason=edge.reason)
                 self._log.info("refresh_held", call=tracked, edge=edge.name, reason=edge.reason)
             return False
         if not self._breaker.admits(now):
@@ -207,11 +213,13 @@ class RefreshSender:
         """What Asterisk must be told, and the form that comes of it. Raises AmiError, or CannotRefresh."""
         if method is Method.UPDATE:
             number = ""
-            if not tracked.connected:
+            connected = tracked.terms.connected
+            if not connected:
                 numbers = await self._channels.numbers(tracked.channel)
-                tracked.connected = bool(numbers.connected)
-                number = "" if tracked.connected else numbers.to_set
-            if tracked.connected or number:
+                connected = bool(numbers.connected)
+                tracked.terms = replace(tracked.terms, connected=connected)
+                number = "" if connected else numbers.to_set
+            if connected or number:
                 tag = refresh_actions.fresh_tag()
                 return refresh_actions.by_connected_line(tracked.channel, tag, number), method
             # Without a number there is no connected line, and none is made up: a refresh with SDP will do.
@@ -228,10 +236,9 @@ class RefreshSender:
     def _not_sent(self, each: PendingAction, method: Method, reason: str) -> None:
         """Asterisk could not be told: try again, later each time. A reason that stays is logged once."""
         tracked = each.tracked
-        tracked.refusals += 1
-        each.take_back(orders.next_try(tracked.refusals, self._now(), each.before.latest))
-        known = tracked.hindrance == reason
-        tracked.hindrance = reason
+        known = tracked.hindrance.reason == reason
+        tracked.hindrance = Hindrance(reason, tracked.hindrance.refusals + 1)
+        each.take_back(orders.next_try(tracked.hindrance.refusals, self._now(), each.before.latest))
         if not known:
             self._look_at(tracked.channel)
         self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.timers.tracked_call import Tick, TrackedCall
 
 TICK = 0.05
 """Seconds. Calls whose time comes within one tick are woken together, at its end."""
@@ -18,8 +18,6 @@ AFTER_A_FAULT = 1.0
 
 SPARE = 1_000
 """Ticks that nobody waits for any more, and that are kept until there are more of them."""
-
-_NOBODY: tuple[int, list[TrackedCall]] = (0, [])
 
 CALLS_PER_BATCH = 64
 """Calls that are served together at most."""
@@ -43,32 +41,32 @@ class Scheduler:
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._ticks: list[int] = []
-        self._of: dict[int, tuple[int, list[TrackedCall]]] = {}
-        """By tick: the tick's number, one object for all that wait for it, and who waits."""
+        self._of: dict[int, Tick] = {}
+        """By its number."""
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
 
     def put(self, tracked: TrackedCall, at: float | None) -> None:
         """Wake `tracked` at `at` and no more at the time set before; None: not at all."""
-        tick = None if at is None else math.ceil(at / TICK)
-        if tracked.wake == tick:
+        number = None if at is None else math.ceil(at / TICK)
+        before = tracked.wake
+        if before is not None:
+            if before.number == number:
+                return
+            before.remove(tracked)
+            if not before:
+                self._drop(before.number)
+        tracked.wake = None
+        if number is None:
             return
-        if tracked.wake is not None:
-            _, waiting = self._of[tracked.wake]
-            waiting.remove(tracked)
-            if not waiting:
-                self._drop(tracked.wake)
+        tick = self._of.get(number)
         if tick is None:
-            tracked.wake = None
-            return
-        found = self._of.get(tick)
-        if found is None:
-            found = self._of[tick] = (tick, [])
-            heapq.heappush(self._ticks, tick)
-            if self._running and self._ticks[0] == tick:
+            tick = self._of[number] = Tick(number)
+            heapq.heappush(self._ticks, number)
+            if self._running and self._ticks[0] == number:
                 self._arm()
-        tracked.wake = found[0]
-        found[1].append(tracked)
+        tracked.wake = tick
+        tick.append(tracked)
 
     def pause(self) -> None:
         """Wake nobody until `resume`; nothing is forgotten."""
@@ -83,9 +81,9 @@ class Scheduler:
             self._running = True
             self._arm()
 
-    def _drop(self, tick: int) -> None:
+    def _drop(self, number: int) -> None:
         """Nobody waits for this tick, which may be years away; its number stays in the heap for a while."""
-        del self._of[tick]
+        del self._of[number]
         if len(self._ticks) > SPARE + 2 * len(self._of):
             self._ticks = sorted(self._of)
 
@@ -97,12 +95,12 @@ class Scheduler:
     def _wake_up(self) -> None:
         now = self._loop.time()
         while self._ticks and self._ticks[0] * TICK <= now:
-            tick, waiting = self._of.pop(heapq.heappop(self._ticks), _NOBODY)
-            for tracked in waiting:
-                tracked.wake = None
-            if waiting:
+            waiting = self._of.pop(heapq.heappop(self._ticks), None)
+            if waiting is not None:
+                for tracked in waiting:
+                    tracked.wake = None
                 try:
-                    self._on_wake(waiting, now - tick * TICK)
+                    self._on_wake(waiting, now - waiting.number * TICK)
                 except Exception as error:  # noqa: BLE001  # the others must be woken all the same
                     self._on_fault(error)
                     for tracked in waiting:

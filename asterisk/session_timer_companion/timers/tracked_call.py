@@ -6,8 +6,9 @@ import asyncio
 import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from sys import intern
 
-from session_timer import DialogTimer, Policy, session
+from session_timer import DialogTimer, Outcome, Policy, Record, session
 from session_timer.session import Method, Session, State
 
 from session_timer_companion.api import RefreshOutcome
@@ -37,6 +38,38 @@ def shared(dialog: DialogTimer) -> DialogTimer:
     return dialog
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call is held to. Thousands of calls have the same: get it from `terms`, which shares it."""
+
+    edge: EdgeClient | None
+    """Where the record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
+    policy: Policy
+    peer: str = ""
+    """The profile; empty: the general settings."""
+    placed_by_us: bool = False
+    """Our side sent the initial INVITE."""
+    connected: bool = True
+    """Asterisk knows a number of the other party, without which it sends no UPDATE by connected line."""
+
+
+terms = lru_cache(maxsize=10_000)(Terms)
+"""One `Terms` for all calls that are held to the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What kept the last refresh or hang-up of a call from being done."""
+
+    reason: str = ""
+    """As it was logged; empty: nothing did."""
+    refusals: int = 0
+    """How often in a row Asterisk refused to send a refresh."""
+
+
+UNHINDERED = Hindrance()
+
+
 @dataclass(slots=True)
 class Attempt:
     """A refresh of ours that is under way; times in seconds on our clock."""
@@ -62,6 +95,16 @@ class Attempt:
         return None if self.method is Method.UPDATE else self.sent
 
 
+class Tick(list["TrackedCall"]):
+    """Those whom the scheduler wakes at the same time, and its number of that time."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 @dataclass(slots=True, eq=False)
 class TrackedCall:
     """A call, its timer, and what was last read of its record.
@@ -74,39 +117,45 @@ class TrackedCall:
     """Asterisk's name for it. Transfers may change it."""
     key: str
     """Of the record. It stays."""
-    edge: EdgeClient | None
-    """Where its record is; None: Asterisk faces the carrier itself, and nobody keeps one."""
-    policy: Policy
-    placed_by_us: bool
-    """Our side sent the initial INVITE."""
+    terms: Terms
     dialog: DialogTimer
     since: float
     """When the last 2xx that we know of passed, on our clock."""
     refreshes: int = UNKNOWN
-    peer: str = ""
-    """The profile that it is held to; empty: the general settings."""
-    numbers: str = ""
-    """The numbers of both parties, as far as Asterisk knows them, for who searches."""
+    numbers_utf8: bytes = b""
+    """The numbers of both parties, as far as Asterisk knows them."""
     history: bytes = b""
     """Its last events (`events/history.py`)."""
-    connected: bool = True
-    """Asterisk knows a number of the other party, without which it sends no UPDATE by connected line."""
     far: str = ""
     """Where the peer is, as the edge sees it."""
-    wake: int | None = None
-    """The scheduler's: when it wakes this call."""
+    wake: Tick | None = None
+    """The scheduler's: with whom it wakes this call."""
     dealt: float | None = None
     """When the last refusal or timeout ended that was dealt with, on the record's clock."""
-    hindrance: str = ""
-    """What kept the last refresh or hang-up from being done, as it was logged; empty: nothing did."""
-    refusals: int = 0
-    """How often in a row Asterisk refused to send a refresh."""
+    hindrance: Hindrance = UNHINDERED
     active: Session | None = None
     """The session while it does more than wait."""
     attempt: Attempt | None = None
     busy: bool = False
     """A task has it in hand, and will see to the next wake."""
     gone: bool = False
+
+    @property
+    def edge(self) -> EdgeClient | None:
+        return self.terms.edge
+
+    @property
+    def policy(self) -> Policy:
+        return self.terms.policy
+
+    @property
+    def peer(self) -> str:
+        return self.terms.peer
+
+    @property
+    def numbers(self) -> str:
+        """Of both parties, for who searches; one of them where they are equal."""
+        return " ".join(dict.fromkeys(self.numbers_utf8.decode("utf-8", "replace").split()))
 
     @property
     def call_id(self) -> str:
@@ -132,7 +181,11 @@ class TrackedCall:
         if self.active is not None:
             return self.active
         return session.begin(
-            self.dialog, self.since, self.policy, owns_call_id=self.placed_by_us, spread=self.spread
+            self.dialog,
+            self.since,
+            self.terms.policy,
+            owns_call_id=self.terms.placed_by_us,
+            spread=self.spread,
         )
 
     @property
@@ -146,10 +199,15 @@ class TrackedCall:
         at = found.clocks.ours(record.clock, record.at)
         self.since = now if at is None else min(now, at)
         self.refreshes = record.refreshes
-        self.dealt = record.ours.ended if record.ours else None
-        self.far = record.far
+        ours = record.ours
+        self.dealt = ours.ended if ours is not None and ours.outcome is not Outcome.ANSWERED else None
+        self.note_peer(record)
         self.dialog = shared(record.dialog)
         return at is not None
+
+    def note_peer(self, record: Record) -> None:
+        """Keep where the peer is; thousands of calls are with few peers, and share the text."""
+        self.far = intern(record.far)
 
     def shift(self, seconds: float) -> None:
         """Everything of this call is so much older than we thought."""

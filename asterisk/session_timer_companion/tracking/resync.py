@@ -15,7 +15,7 @@ import structlog
 
 from session_timer_companion.ami.client import Ami, AmiRefused, AmiTimeout, AmiUnavailable
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
-from session_timer_companion.channels.calls import Channel
+from session_timer_companion.channels.calls import AnsweredChannels, Channel
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall
 
 if TYPE_CHECKING:
@@ -92,17 +92,12 @@ class Resync:
         tracker, stuck = self._tracker, self._channels.stuck
         self._unseen = {key: call for key, call in tracker.by_key.items() if call.channel not in read}
         found: list[TrackedCall] = []
-        gate = asyncio.Semaphore(READS_AT_ONCE)
         try:
             listed = await self._channels.answered()
-            unread = [each for each in listed if each.name not in read and each.name not in stuck]
-            await self._channels.try_on(unread)
-            reads = [
-                self._track(unread[start : start + CHANNELS_PER_READ], gate, found, absent, read)
-                for start in range(0, len(unread), CHANNELS_PER_READ)
-            ]
+            await self._channels.try_on(name for name in listed.names if name not in read)
+            readers = [self._track_all(listed, found, absent, read) for _ in range(READS_AT_ONCE)]
             # None is left behind at work when another one fails.
-            for outcome in await asyncio.gather(*reads, return_exceptions=True):
+            for outcome in await asyncio.gather(*readers, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
             for tracked in self._unseen.values():
@@ -121,10 +116,18 @@ class Resync:
             seconds=round(self._now() - began, 3),
         )
 
+    async def _track_all(
+        self, listed: AnsweredChannels, found: list[TrackedCall], absent: list[Channel], read: set[str]
+    ) -> None:
+        """Take channels out of `listed` and track the calls of those not in `read`, until none is left."""
+        stuck = self._channels.stuck
+        while some := listed.take(CHANNELS_PER_READ):
+            unread = [each for each in some if each.name not in read and each.name not in stuck]
+            await self._track(unread, found, absent, read)
+
     async def _track(
         self,
         listed: list[Channel],
-        gate: asyncio.Semaphore,
         found: list[TrackedCall],
         absent: list[Channel],
         read: set[str],
@@ -134,32 +137,31 @@ class Resync:
         Not only new calls have none: a reading may have been broken off between the channels and the records.
         """
         tracker = self._tracker
-        async with gate:
-            fresh: list[TrackedCall] = []
-            named = {channel.name: channel for channel in listed}
-            for name, call in (await self._channels.calls(listed, tracker.config.edge.header)).items():
-                if tracker.has_ended(name):
-                    continue
-                if call is None:  # Asterisk could not say; a call that we know of is kept
-                    held = tracker.on(name)
-                    if held is not None:
-                        self.seen(held.key)
-                    tracker.look_at(name)
-                    continue
-                self.seen(call.key)
-                tracked = tracker.by_key.get(call.key)
-                if tracked is not None:
-                    tracker.move(tracked, call.channel)
-                elif tracker.may_be_late(call):
-                    absent.append(named[call.channel])
-                else:
-                    tracked = tracker.track(call, refreshes=UNKNOWN)
-                if tracked is not None and not tracked.begun:
-                    tracked.busy = True
-                    fresh.append(tracked)
-            found += fresh
-            edges = {tracked.edge for tracked in fresh}
-            await asyncio.gather(
-                *[tracker.settle(edge, [each for each in fresh if each.edge is edge]) for edge in edges]
-            )
-            read.update(channel.name for channel in listed)
+        fresh: list[TrackedCall] = []
+        named = {channel.name: channel for channel in listed}
+        for name, call in (await self._channels.calls(listed, tracker.config.edge.header)).items():
+            if tracker.has_ended(name):
+                continue
+            if call is None:  # Asterisk could not say; a call that we know of is kept
+                held = tracker.on(name)
+                if held is not None:
+                    self.seen(held.key)
+                tracker.look_at(name)
+                continue
+            self.seen(call.key)
+            tracked = tracker.by_key.get(call.key)
+            if tracked is not None:
+                tracker.move(tracked, call.channel)
+            elif tracker.may_be_late(call):
+                absent.append(named[call.channel])
+            else:
+                tracked = tracker.track(call, refreshes=UNKNOWN)
+            if tracked is not None and not tracked.begun:
+                tracked.busy = True
+                fresh.append(tracked)
+        found += fresh
+        edges = {tracked.edge for tracked in fresh}
+        await asyncio.gather(
+            *[tracker.settle(edge, [each for each in fresh if each.edge is edge]) for edge in edges]
+        )
+        read.update(channel.name for channel in listed)

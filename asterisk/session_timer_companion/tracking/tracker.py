@@ -26,7 +26,7 @@ from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.expiry import HangUpRules
-from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared
+from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared, terms
 from session_timer_companion.tracking.resync import CHANNELS_PER_READ, Resync
 from session_timer_companion.tracking.unreadable import UnreadableChannels
 
@@ -347,16 +347,12 @@ class CallTracker:
         tracked = TrackedCall(
             channel=call.channel,
             key=call.key,
-            edge=edge,
-            policy=policy,
-            placed_by_us=call.placed_by_us,
+            terms=terms(edge, policy, peer.name, call.placed_by_us, call.connected),
             # By re-INVITE where there is no edge: Asterisk may swallow an UPDATE, and nobody would know.
             dialog=shared(private if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
-            peer=peer.name,
-            numbers=call.numbers,
-            connected=call.connected,
+            numbers_utf8=call.numbers_utf8,
         )
         self.by_key[tracked.key] = tracked
         self._by_channel[tracked.channel] = tracked

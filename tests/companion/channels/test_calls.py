@@ -28,7 +28,7 @@ def status(**headers: str) -> AmiMessage:
     return message
 
 
-CHANNEL = calls.Channel("PJSIP/carrier-0000001a", connected=False)
+CHANNEL = calls.Channel("PJSIP/carrier-0000001a")
 
 
 def signed(edge: str = "edge", call_id: str = CALL_ID, placed: Side | None = None) -> str:
@@ -38,9 +38,13 @@ def signed(edge: str = "edge", call_id: str = CALL_ID, placed: Side | None = Non
 
 
 def test_an_answered_channel_is_listed_with_whether_asterisk_knows_a_number() -> None:
-    assert calls.answered(status()) == CHANNEL
-    connected = calls.answered(status(ConnectedLineNum="200"))
-    assert connected == CHANNEL._replace(connected=True, numbers="200")
+    alone = calls.answered(status())
+    assert alone == CHANNEL
+    assert not CHANNEL.connected
+    both = calls.answered(status(ConnectedLineNum="200"))
+    assert both is not None
+    assert both.numbers_utf8 == b" 200"
+    assert both.connected
 
 
 @pytest.mark.parametrize(

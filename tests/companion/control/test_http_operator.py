@@ -71,7 +71,7 @@ async def test_the_history_of_a_call_is_told_also_after_its_end(tmp_path: Path) 
         events = [event["event"] for event in told["events"]]
         assert events == ["armed", "refresh_asked_for", "refresh_confirmed"]
         assert told["events"][-1]["text"] == "The record shows the 2xx to our refresh."
-        assert told["events"][-1]["details"] == {"method": "UPDATE", "refreshes": "1"}
+        assert told["events"][-1]["details"] == {"method": "UPDATE"}
         assert all(0 <= event["ago"] < 30 for event in told["events"])
         assert (told["session"]["call_id"], told["session"]["refreshes"]) == (ODD, 1)
         it.asterisk.hangup(call)

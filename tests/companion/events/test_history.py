@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from session_timer_companion.events.history import FACTS, LONGEST, EndedCall, History
+import pytest
+from session_timer_companion.events.history import FACTS, LONGEST, STEP, EndedCall, History
 
 
 def ended(call_id: str, at: float, events: bytes) -> EndedCall:
@@ -22,8 +23,8 @@ def test_only_the_last_events_are_kept() -> None:
     history = History(events=3, ended=1)
     kept = b""
     for number in range(10):
-        kept = history.add(kept, number, "refresh_confirmed", {"refreshes": number})
-    assert [event.at for event in history.decoded(kept)] == [7.0, 8.0, 9.0]
+        kept = history.add(kept, number, "refresh_refused", {"code": 400 + number})
+    assert [event.at for event in history.decoded(kept)] == pytest.approx([7.0, 8.0, 9.0])
 
 
 def test_what_happens_again_in_a_row_is_counted_and_pushes_nothing_out() -> None:
@@ -33,7 +34,48 @@ def test_what_happens_again_in_a_row_is_counted_and_pushes_nothing_out() -> None
         kept = history.add(kept, 2.0 + number, "no_evidence", {"reason": "the edge does not reply"})
     first, last = history.decoded(kept)
     assert first.fact.event == "armed"
-    assert (last.at, last.times) == (100_001.0, 0xFFFF)
+    assert last.at == pytest.approx(100_001.0)
+    assert last.times == 0xFFFF
+
+
+def test_refreshes_and_their_confirmations_are_counted_and_do_not_push_out_how_it_began() -> None:
+    history = History(events=24, ended=1)
+    kept = history.add(b"", 0.0, "armed", {"interval": 1800})
+    for number in range(1, 101):
+        kept = history.add(kept, 900.0 * number, "refresh_sent", {"method": "UPDATE"})
+        kept = history.add(kept, 900.0 * number + 0.25, "refresh_confirmed", {"refreshes": number})
+    kept = history.add(kept, 91_000.0, "refresh_sent", {"method": "UPDATE"})
+    told = [(event.fact.event, event.times, event.at) for event in history.decoded(kept)]
+    assert told == [
+        ("armed", 1, 0.0),
+        ("refresh_confirmed", 100, pytest.approx(90_000.25)),
+        ("refresh_sent", 101, pytest.approx(91_000.0)),
+    ]
+
+
+def test_what_else_happens_between_two_refreshes_stays_in_its_place() -> None:
+    history = History(events=24, ended=1)
+    kept = b""
+    for at, event in enumerate(("refresh_sent", "refresh_refused", "call_moved", "refresh_sent")):
+        kept = history.add(kept, at, event, {})
+    told = [(event.fact.event, event.times) for event in history.decoded(kept)]
+    assert told == [("refresh_sent", 1), ("refresh_refused", 1), ("call_moved", 1), ("refresh_sent", 1)]
+
+
+def test_times_are_kept_to_a_step_and_the_order_always() -> None:
+    history = History(events=24, ended=1)
+    kept = b""
+    for at, event in (
+        (-1.0, "armed"),
+        (12.349, "refresh_sent"),
+        (12.35, "refresh_confirmed"),
+        (1e12, "hung_up"),
+    ):
+        kept = history.add(kept, at, event, {})
+    ats = [event.at for event in history.decoded(kept)]
+    assert ats == sorted(ats)
+    assert ats[0] == 0
+    assert ats[1:3] == pytest.approx([12.349, 12.35], abs=STEP)
 
 
 def test_without_events_nothing_is_kept() -> None:
@@ -46,7 +88,7 @@ def test_a_call_costs_a_few_bytes_an_event_whatever_its_details() -> None:
     kept = b""
     for number in range(1000):
         kept = history.add(kept, number, "refresh_not_sent", {"reason": f"{number}" * 1000})
-    assert len(kept) == 16 * 12
+    assert len(kept) == 16 * 8
     assert all(len(event.fact.details[0][1]) <= LONGEST for event in history.decoded(kept))
 
 

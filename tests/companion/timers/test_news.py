@@ -8,7 +8,7 @@ from session_timer import Agreement, DialogTimer, Policy, Record, Side, session
 from session_timer_companion.edge.client import Found
 from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.timers import tracked_call
-from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, TrackedCall
+from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, Terms, TrackedCall
 
 AHEAD = 3600.0
 """The edge's monotonic clock is an hour ahead of ours."""
@@ -31,9 +31,7 @@ def tracked(*, refreshes: int = 2, since: float = NOW - 900, sent: float | None 
     it = TrackedCall(
         "PJSIP/a-1",
         "c;a;b",
-        None,
-        Policy(),
-        placed_by_us=False,
+        Terms(None, Policy()),
         dialog=OURS,
         since=since,
         refreshes=refreshes,

@@ -9,12 +9,12 @@ import tracemalloc
 
 from session_timer import Agreement, DialogTimer, Policy, Side
 from session_timer_companion.timers.scheduler import TICK, Scheduler
-from session_timer_companion.timers.tracked_call import TrackedCall
+from session_timer_companion.timers.tracked_call import Terms, TrackedCall
 
 
 def tracked(name: str) -> TrackedCall:
     dialog = DialogTimer(Agreement(1800, Side.LOCAL))
-    return TrackedCall(name, f"{name};a;b", None, Policy(), placed_by_us=False, dialog=dialog, since=0.0)
+    return TrackedCall(name, f"{name};a;b", Terms(None, Policy()), dialog=dialog, since=0.0)
 
 
 class Woken:

@@ -144,7 +144,7 @@ async def test_a_start_among_a_thousand_calls_finds_each_of_them(tmp_path: Path)
             tracked = it.tracked(call)
             # By its own record where there is one, by its header else.
             assert tracked.dialog.agreement == (THEIRS if n % 2 else OURS)
-            assert tracked.placed_by_us == (n % 3 == 0)
+            assert tracked.terms.placed_by_us == (n % 3 == 0)
             assert (tracked.refreshes == 0) == (n % 7 != 0)
             if n % 7:
                 assert began - tracked.since == pytest.approx(n % 5, abs=1.5)
