@@ -7,6 +7,7 @@ python -m tests.conformance.where uas.answer       the rows that this code perfo
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,7 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Usage: make where ID=UAS-9-14, or make where ID=uas.answer", file=sys.stderr)
         return 2
     lines = list(answer(given[0]))
-    print("\n".join(lines) if lines else f"where: no requirement and no code of a row is called {given[0]!r}")
+    try:
+        print(
+            "\n".join(lines) or f"where: no requirement and no code of a row is called {given[0]!r}",
+            flush=True,
+        )
+    except BrokenPipeError:  # whoever reads has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if lines else 1
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +144,17 @@ def test_nothing_of_that_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "where: no requirement and no code of a row is called 'UAS-9-99'\n"
     assert where.main([]) == 2
     assert capsys.readouterr().err == "Usage: make where ID=UAS-9-14, or make where ID=uas.answer\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    """As in `make where ID=uas | head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "tests.conformance.where", "uas"]
+        run = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=places.ROOT, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (run.returncode, run.stderr) == (0, "")

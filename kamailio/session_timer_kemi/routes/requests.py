@@ -211,7 +211,7 @@ class Requests:
         if destination.is_asterisk:
             return
         policy = self._edge.profile(message.record, destination.peer).policy
-        if policy.enabled and policy.mode is Mode.ANCHOR:
+        if policy.mode is Mode.ANCHOR and uac.shows_support(message.method, policy):
             as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
 
     def _note_asterisk(self, end: End) -> None:

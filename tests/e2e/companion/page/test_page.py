@@ -66,7 +66,7 @@ async def test_calls_are_shown_by_urgency_found_by_number_and_their_bars_run(
         late.caller_number = "4930123456"
         it.asterisk.answer(late)
         await it.until(lambda: len(it.tracker.by_key) == 2)
-        next(iter(it.tracker.by_key.values())).numbers = "4930123456 200"
+        next(iter(it.tracker.by_key.values())).numbers_utf8 = b"4930123456 200"
         async with shown(it, browser) as (page, _):
             await page.until(f"{ROWS} === 2")
             assert "Ready: 2 calls tracked" in await text(page, "#state")
@@ -87,7 +87,7 @@ async def test_what_a_peer_has_named_is_text_and_nothing_of_it_runs(tmp_path: Pa
     async with world(tmp_path) as it:
         call = it.call(EVIL, OURS)
         await it.until(lambda: it.is_tracked(call))
-        it.tracked(call).numbers = EVIL
+        it.tracked(call).numbers_utf8 = EVIL.encode()
         async with shown(it, browser) as (page, _):
             await page.until(f"{ROWS} === 1")
             await page.value("document.querySelector('#call-rows button').click()")
