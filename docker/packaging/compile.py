@@ -26,7 +26,6 @@ PLAIN = {
     "session_timer/config/validation.py": "mypyc's own check does not follow join() over an enum",
     "session_timer/session/transitions.py": "a subclass of dict; nothing at the edge needs it",
     "session_timer_kemi/check.py": "a command",
-    "session_timer_kemi/message_facts.py": "what is read once is kept in __dict__, which no class in C has",
     "session_timer_kemi/make_key.py": "a command",
 }
 """Modules that stay as they are, and why."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice
 
 import KSR
@@ -15,6 +16,7 @@ _MOST_HEXA = 32767
 
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CONTROLS = re.compile(r"[\0\r\n]")
+_STRAY_CONTROLS = re.compile(r"\0|\r(?!\n)|(?<!\r)\n")
 _URI = re.compile(r"sips?:[^>\s]*")
 _MOST_ROUTES = 32
 """Of a message that are looked at: for each that is no address Kamailio writes a line of its own."""
@@ -47,37 +49,62 @@ def _line(text: str) -> str:
 
 def pv(name: str) -> str:
     """A pseudo-variable's value as text; empty if it has none."""
-    text = _raw(name)
+    try:
+        text = str(KSR.pv.gete(name))
+    except UnicodeDecodeError:
+        text = _as_latin_1(name)
     return text.replace("\0", "\ufffd") if "\0" in text else text  # 5.6 takes no zero byte from Python
+
+
+def pvs(*names: str) -> list[str]:
+    """Several of them at once, which takes a third of the time."""
+    try:
+        texts = list(map(str, map(KSR.pv.gete, names)))
+    except UnicodeDecodeError:
+        return [pv(name) for name in names]
+    return [pv(name) for name in names] if "\0" in "".join(texts) else texts
 
 
 def message_text() -> str:
     """The whole message as it came, zero bytes included."""
-    return _raw("$mb")
+    try:
+        return str(KSR.pv.gete("$mb"))
+    except UnicodeDecodeError:
+        return _as_latin_1("$mb")
 
 
-def row(header: str) -> str | None:
-    """A header's value, compact name included; repeated rows come as one, between commas. None: absent.
+def rows(headers: tuple[str, ...]) -> list[str | None]:
+    """Headers' values, compact names included; repeated rows come as one, between commas. None: absent.
 
     Folds become blanks. What else would end a row for some parser is replaced, for parts of a value are
     written into rows of ours.
     """
-    name = f"$(hdr({header})[*])"
+    names = _row_variables(headers)
     try:
-        text = KSR.pv.get(name)
+        values: list[str | None] = list(map(KSR.pv.get, names))
     except UnicodeDecodeError:
-        text = _as_latin_1(name)
-    if text is None:
-        return None
-    value = str(text)
-    return value if value.isprintable() else _CONTROLS.sub("\ufffd", _FOLD.sub(" ", value))
+        values = list(map(_row, names))
+    if "".join(filter(None, values)).isprintable():
+        return values
+    return [value and _CONTROLS.sub("\ufffd", _FOLD.sub(" ", value)) for value in values]
 
 
-def _raw(name: str) -> str:
+def row(header: str) -> str | None:
+    """One header's value."""
+    return rows((header,))[0]
+
+
+def _row(name: str) -> str | None:
     try:
-        return str(KSR.pv.gete(name))
+        text: str | None = KSR.pv.get(name)
     except UnicodeDecodeError:
         return _as_latin_1(name)
+    return text
+
+
+@lru_cache(8)
+def _row_variables(headers: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"$(hdr({header})[*])" for header in headers)
 
 
 def _as_latin_1(name: str) -> str:
@@ -91,10 +118,6 @@ def _as_latin_1(name: str) -> str:
     return bytes.fromhex("".join(pieces)).decode("latin-1")
 
 
-def has(header: str) -> bool:
-    return bool(KSR.hdr.is_present(header) > 0)
-
-
 def remove(header: str) -> bool:
     """Take off every row of a header, under both its names; False if no header can be parsed."""
     return bool(KSR.hdr.remove(header) > 0)
@@ -105,9 +128,8 @@ def append(rows: str) -> None:
 
     Raises `ValueError` for a value that some parser would read as more than one row.
     """
-    for text in rows.removesuffix("\r\n").split("\r\n"):
-        if _CONTROLS.search(text):
-            raise ValueError(f"no header row: {text!r}")
+    if _STRAY_CONTROLS.search(rows):
+        raise ValueError(f"no header rows: {rows!r}")
     KSR.hdr.append(rows)
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
-from typing import Any, Generic, NamedTuple, TypeVar, TypeVarTuple
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from session_timer import LARGEST_INTERVAL, Record
 from session_timer.record import key
 
 from . import ksr
-from .memory import branch_memory
+from .memory.branch_memory import PEER_NAME
 from .memory.records import Records
 
 _Facts = TypeVarTuple("_Facts")
 _Result = TypeVar("_Result")
 
+REFRESHES = ("INVITE", "UPDATE")
+
 _MOST_REMEMBERED = 512
-_LONGEST_REMEMBERED = 1024
+LONGEST_REMEMBERED = 1024
 """Characters. Senders choose their rows: what is kept of them is bounded, and a rare giant is not kept."""
 
 
@@ -34,12 +36,7 @@ class Rows(NamedTuple):
     @classmethod
     def read(cls) -> Rows:
         """Those of the message that is being routed."""
-        return cls._make(map(ksr.row, _HEADERS))
-
-    @classmethod
-    def read_first(cls, number: int) -> Rows:
-        """Those that an edit of ours touches or a decision needs, in the order in which they stand above."""
-        return cls._make((*map(ksr.row, _HEADERS[:number]), *(None,) * (len(_HEADERS) - number)))
+        return cls._make(ksr.rows(_HEADERS))
 
     def of(self, header: str) -> Sequence[str]:
         """The rows of one header, as the library asks for them."""
@@ -50,74 +47,63 @@ class Rows(NamedTuple):
 
 _HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
 _PLACES = {header: place for place, header in enumerate(_HEADERS)}
+_OF_ASTERISK = ("CSeq", *_HEADERS[:4])
+_OF_PEERS = ("CSeq", *_HEADERS)
 
 
-class _Once(Generic[_Result]):
-    """A property that is read once: `functools.cached_property` of Python 3.11 takes a lock each time."""
+def read_2xx(*, of_asterisk: bool) -> Rows | None:
+    """The rows of a 2xx; None where Kamailio cannot parse its headers, in which every 2xx has a CSeq.
 
-    def __init__(self, read: Callable[[Any], _Result]) -> None:
-        self._read = read
-        self._name = read.__name__
-        self.__doc__ = read.__doc__
-
-    def __get__(self, message: Any, owner: type) -> _Result:  # noqa: ANN401 - whatever class has it
-        value = self._read(message)
-        message.__dict__[self._name] = value  # found there from now on, before this
-        return value
+    Of Asterisk's only those that an edit of ours touches: what it allows is none of our business.
+    """
+    cseq, *values = ksr.rows(_OF_ASTERISK if of_asterisk else _OF_PEERS)
+    return None if cseq is None else Rows(*values)
 
 
-class Message:
-    """A request or a response: each fact is read from Kamailio when it is first asked for, and only then."""
+def cseq(number: str) -> int:
+    """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
+    # Of a number that is far too large Python reads 4300 digits at most: that is no fault of ours.
+    return min(int(number.lstrip("0")[:11] or 0), LARGEST_INTERVAL)
 
-    @_Once
-    def method(self) -> str:
-        """Of the request, or of the request that a response answers."""
-        return ksr.pv("$rm")
 
-    @_Once
-    def call_id(self) -> str:
-        return ksr.pv("$ci")
+class Request(NamedTuple):
+    """An INVITE or UPDATE, read at once."""
 
-    @_Once
-    def from_tag(self) -> str:
-        return ksr.pv("$ft")
+    method: str
+    call_id: str
+    from_tag: str
+    to_tag: str
+    """Empty in a request that begins a dialog."""
+    cseq: int
+    """The number in CSeq."""
+    source: str
+    """The address that it came from."""
+    from_domain: str
+    peer_name: str
+    """What the script calls the peer; empty if it does not say."""
+    rows: Rows
+    record: Record | None
+    """The record of the dialog as it stood when the request came; None outside a dialog.
 
-    @_Once
-    def to_tag(self) -> str:
-        """Empty in a request that begins a dialog."""
-        return ksr.pv("$tt")
+    Of one that cannot be read the response tells.
+    """
 
-    @_Once
-    def cseq(self) -> int:
-        """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
-        # Of a number that is far too large Python reads no more than 4300 digits, without a fault of ours.
-        return min(int(ksr.pv("$cs").lstrip("0")[:11] or 0), LARGEST_INTERVAL)
-
-    @_Once
-    def source(self) -> str:
-        """The address that the message came from."""
-        return ksr.pv("$si")
-
-    @_Once
-    def from_domain(self) -> str:
-        return ksr.pv("$fd")
-
-    @_Once
-    def peer_name(self) -> str:
-        """What the script calls the peer; empty if it does not say."""
-        return branch_memory.peer_name()
-
-    @_Once
-    def record(self) -> Record | None:
-        """The record of a request's dialog as it stood when the request came; None outside a dialog.
-
-        Of one that cannot be read the response tells.
-        """
-        return Records().read(self.dialog, log=False) if self.to_tag else None
-
-    @_Once
-    def rows(self) -> Rows:
-        return Rows.read()
+    @classmethod
+    def read(cls, method: str) -> Request:
+        """The one that is being routed."""
+        call_id, from_tag, to_tag, number, source, from_domain, peer_name = ksr.pvs(*_OF_REQUESTS)
+        return cls(
+            method=method,
+            call_id=call_id,
+            from_tag=from_tag,
+            to_tag=to_tag,
+            cseq=cseq(number),
+            source=source,
+            from_domain=from_domain,
+            peer_name=peer_name,
+            rows=Rows.read(),
+            record=Records().read(key(call_id, from_tag, to_tag), log=False) if to_tag else None,
+        )
 
     @property
     def dialog(self) -> str:
@@ -125,34 +111,34 @@ class Message:
         return key(self.call_id, self.from_tag, self.to_tag)
 
 
+_OF_REQUESTS = ("$ci", "$ft", "$tt", "$cs", "$si", "$fd", f"$avp({PEER_NAME})")
+
+
 class InHand:
-    """Remembers the last request that was read, so that its branch route need not read it again.
+    """Remembers the last request that was read, so that its branch routes need not read it again.
 
     Each process of Kamailio routes one message at a time. A failure route may hold the copy of a request
     that another process received under the same number: hence the length and the Call-ID.
     """
 
     def __init__(self) -> None:
-        self._message: Message | None = None
-        self._mark: tuple[str, str] = ("", "")
+        self._request: Request | None = None
+        self._mark = ["", "", ""]
 
-    def read(self) -> Message:
-        """A message that has just come in."""
-        self._message = None
-        return Message()
+    def read(self, method: str) -> Request:
+        """A request that has just come in."""
+        self._request = None
+        request = Request.read(method)
+        self._mark = [*ksr.pvs("$mi", "$ml"), request.call_id]
+        self._request = request
+        return request
 
-    def remember(self, message: Message) -> None:
-        """The branch route of this request is to start from what has been read of it."""
-        self._mark = ksr.pv("$mi"), ksr.pv("$ml")
-        self._message = message
-
-    def again(self) -> Message:
+    def again(self, method: str) -> Request:
         """The request that is being relayed: as it was read in the request route, if it was."""
-        known, self_mark = self._message, self._mark
-        if known is None or (ksr.pv("$mi"), ksr.pv("$ml")) != self_mark:
-            return Message()
-        call_id = ksr.pv("$ci")
-        return known if known.call_id == call_id else Message()
+        known = self._request
+        if known is not None and ksr.pvs("$mi", "$ml", "$ci") == self._mark:
+            return known
+        return Request.read(method)
 
 
 def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_Facts], _Result]:
@@ -165,7 +151,7 @@ def remembered(decide: Callable[[Rows, *_Facts], _Result]) -> Callable[[Rows, *_
 
     @wraps(decide)
     def decided(rows: Rows, *facts: *_Facts) -> _Result:
-        if sum(map(len, filter(None, rows))) > _LONGEST_REMEMBERED:
+        if sum(map(len, filter(None, rows))) > LONGEST_REMEMBERED:
             return decide(rows, *facts)
         return known(rows, *facts)
 

@@ -132,3 +132,4 @@ class SessionTimers:
     def _tick(self) -> None:
         now, clock = self._edge.now()
         self._edge.records.publish_clock(clock, now)
+        self._requests.publish_enough()

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from session_timer import Config, ExpiryAction, InternalHeader, Mode, Peer, Policy, Record, SharedKey
 
+from . import ksr
 from .memory.records import At, LearnedMinSE, Records
 from .message_facts import InHand
-from .parts.header_edits import Edits, with_only_row
 from .peers import Directory
 
 
@@ -33,12 +33,15 @@ class ThisEdge:
         """The time at this edge, as records note it."""
         return self.clock(), self.clock_id
 
-    def tells(self, told: InternalHeader, call_id: str) -> Edits:
-        """The internal header for Asterisk, signed for this call, in place of whatever was there."""
+    def tell(self, told: InternalHeader, call_id: str) -> None:
+        """Put the internal header for Asterisk on the message, signed for this call.
+
+        Whatever was there goes.
+        """
         header = self.config.edge.header
-        if self.key is None:
-            return Edits((header,))
-        return with_only_row(header, told.encode(self.key, call_id))
+        ksr.remove(header)
+        if self.key is not None:
+            ksr.append(f"{header}: {told.encode(self.key, call_id)}\r\n")
 
     def ends_by_bye(self, policy: Policy) -> bool:
         """Whether an expired session of this profile is ended by BYE to both sides."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from .headers import LARGEST_INTERVAL, Role
 
@@ -35,8 +35,7 @@ class Side(StrEnum):
         return sender if role is Role.UAC else sender.other
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(NamedTuple):
     """What the most recent 2xx on the dialog says (RFC 4028 7.2 and 9)."""
 
     interval: int
@@ -51,8 +50,7 @@ class Agreement:
         return cls(interval, Side.LOCAL, one_sided=True)
 
 
-@dataclass(frozen=True, slots=True)
-class DialogTimer:
+class DialogTimer(NamedTuple):
     """All that session timers remember of a dialog."""
 
     agreement: Agreement | None = None
@@ -71,7 +69,7 @@ class DialogTimer:
         """Remember a Min-SE seen on this dialog; only ever upwards (RFC 4028 7.4)."""
         if min_se is None or (self.min_se is not None and self.min_se >= min_se):
             return self
-        return replace(self, min_se=min_se)
+        return self._replace(min_se=min_se)
 
     def encode(self) -> tuple[str, ...]:
         """The one form in which programs keep a dialog's timer: ``name=value`` pairs."""

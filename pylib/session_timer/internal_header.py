@@ -9,8 +9,8 @@ a program with the key wrote it for this very call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from .dialog import Agreement, DialogTimer, Side
@@ -24,8 +24,7 @@ _PURPOSE = "internal header"
 _SIGNED_BY = ";sig="
 
 
-@dataclass(frozen=True, slots=True)
-class InternalHeader:
+class InternalHeader(NamedTuple):
     """What the edge says of one dialog; the companion reads it through Asterisk."""
 
     agreement: Agreement | None

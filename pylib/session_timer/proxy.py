@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .config.policy import Policy
 from .dialog import Agreement, DialogTimer, Side
@@ -103,10 +103,10 @@ def complete(
     shown = response.session_expires
     if shown is not None:
         role = shown.refresher or asked.refresher or Role.UAC
-        return Complete(replace(known, agreement=Agreement(shown.interval, Side.of(role, sender))))
+        return Complete(known._replace(agreement=Agreement(shown.interval, Side.of(role, sender))))
     if asked.interval is None or not asked.uac_supports or response.malformed:
-        return Complete(replace(known, agreement=None))
+        return Complete(known._replace(agreement=None))
     return Complete(
-        replace(known, agreement=Agreement(asked.interval, sender)),
+        known._replace(agreement=Agreement(asked.interval, sender)),
         SessionExpires.of(asked.interval, Role.UAC),
     )

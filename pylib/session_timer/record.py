@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from .dialog import DialogTimer, Side, whole
@@ -26,7 +27,7 @@ CHANGES = "session_timer_changes"
 CLOCK = "clock;"
 """Before a clock's name this is the key in `CHANGES` of how it stands, in seconds."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.:~-]*+")
+_is_plain = re.compile(r"[A-Za-z0-9_.:~-]*+").fullmatch
 _TIME = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 NEVER = -1e9
@@ -55,8 +56,13 @@ class Outcome(StrEnum):
     """This edge could not send it on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+_OUTCOMES = {str(outcome): outcome for outcome in Outcome}
+_PLACED = {"": None, "local": Side.LOCAL, "remote": Side.REMOTE}
+
+
+# Both are tuples and no dataclasses: the edge makes one for each message, and a frozen dataclass takes longer
+# to make than all the rest of what is done with it.
+class Asked(NamedTuple):
     """The last INVITE or UPDATE of one side within the dialog, and what became of it."""
 
     method: str
@@ -74,8 +80,7 @@ class Asked:
     """Names the clock of these times where another host wrote them; empty: the record's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What the edge knows of one dialog."""
 
     local_tag: str
@@ -119,28 +124,20 @@ class Record:
 
     def encode(self) -> str:
         """The record as ``name=value`` pairs between semicolons."""
-        pairs = [
-            f"v={VERSION}",
-            *self.dialog.encode(),
-            f"refreshes={self.refreshes}",
-            f"clock={_quoted(self.clock)}",
-            f"at={self.at:.3f}",
-            f"last={_quoted(self.last)}",
-            f"local={_quoted(self.local_tag)}",
-            f"peer={_quoted(self.peer)}",
-            f"on_path={int(self.on_path)}",
-        ]
+        text = (
+            f"v={VERSION};{_agreed(self.dialog)};refreshes={self.refreshes};clock={_quoted(self.clock)};"
+            f"at={self.at:.3f};last={_quoted(self.last)};local={_quoted(self.local_tag)};"
+            f"peer={_quoted(self.peer)};on_path={int(self.on_path)}"
+        )
         if self.placed is not None:
-            pairs.append(f"placed={self.placed}")
+            text += f";placed={self.placed}"
         if self.far:
-            pairs.append(f"far={_quoted(self.far)}")
+            text += f";far={_quoted(self.far)}"
         if self.ours is not None:
-            pairs.append(f"ours={_slot(self.ours)}")
+            text += f";ours={_slot(self.ours)}"
         if self.theirs is not None:
-            pairs.append(f"theirs={_slot(self.theirs)}")
-        if self.earlier:
-            pairs.append(f"earlier={_quoted(self.earlier)}")
-        return ";".join(pairs)
+            text += f";theirs={_slot(self.theirs)}"
+        return f"{text};earlier={_quoted(self.earlier)}" if self.earlier else text
 
     @classmethod
     def decode(cls, text: str) -> Record:
@@ -148,29 +145,26 @@ class Record:
 
         Unknown names are ignored. Another version or a missing name raises `RecordError`.
         """
-        fields = dict(pair.split("=", 1) for pair in text.split(";") if "=" in pair)
-        version = fields.get("v")
-        if version not in ("1", str(VERSION)):
-            raise RecordError(
-                f"record of version {version!r}, this code reads versions 1 and {VERSION}: {text[:120]!r}"
-            )
+        agreed, _, rest = text.partition(";refreshes=")
+        refreshes, *pairs = rest.split(";")
+        fields = dict([pair.split("=", 1) for pair in pairs if "=" in pair])
         try:
-            placed = fields.get("placed")
+            version, dialog = _read_agreed(agreed)
             slots = _first_version_slots(fields) if version == "1" else {}
             return cls(
                 local_tag=_unquoted(fields["local"]),
-                dialog=DialogTimer.decode(fields),
+                dialog=dialog,
                 clock=_unquoted(fields["clock"]),
                 at=_time(fields["at"]),
                 last=_unquoted(fields["last"]),
-                earlier=_unquoted(fields.get("earlier", "")),
-                refreshes=whole(fields["refreshes"]),
+                refreshes=whole(refreshes),
                 peer=_unquoted(fields["peer"]),
                 on_path=fields.get("on_path") == "1",
-                placed=Side(placed) if placed else None,
+                placed=_PLACED[fields.get("placed", "")],
                 far=_unquoted(fields.get("far", "")),
                 ours=slots.get(Side.LOCAL) or _read_slot(fields.get("ours")),
                 theirs=slots.get(Side.REMOTE) or _read_slot(fields.get("theirs")),
+                earlier=_unquoted(fields.get("earlier", "")),
             )
         except (KeyError, ValueError) as error:
             raise RecordError(f"no record, {error}: {text[:120]!r}") from error
@@ -211,8 +205,8 @@ class Record:
             return self
         elif slot.clock != named:
             # Another host saw it leave: of its time only the order is left.
-            slot = replace(slot, at=now, clock=named)
-        return self._with(side, replace(slot, outcome=outcome, code=code, ended=now, retry_after=retry_after))
+            slot = slot._replace(at=now, clock=named)
+        return self._with(side, slot._replace(outcome=outcome, code=code, ended=now, retry_after=retry_after))
 
     def late(  # noqa: PLR0913  # what a response says, each by name
         self, side: Side, method: str, cseq: int, *, code: int, now: float, clock: str
@@ -229,33 +223,37 @@ class Record:
             return self.refreshed(self.dialog, now, clock, f"{side}:{cseq}")
         return self.ended(side, method, cseq, Outcome.REFUSED, code=code, now=now, clock=clock)
 
-    def refreshed(self, dialog: DialogTimer, now: float, clock: str, transaction: str) -> Record:
-        """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only)."""
-        known = [self.last, *self.earlier.split(",")]
-        if transaction in known:
+    def refreshed(
+        self, dialog: DialogTimer, now: float, clock: str, transaction: str, method: str = ""
+    ) -> Record:
+        """The record after a 2xx; a retransmitted 2xx moves nothing (RFC 4028 section 2, first copy only).
+
+        `method` is that of a request which may not have been written down when it passed.
+        """
+        if transaction == self.last or transaction in self.earlier.split(","):
             return self
-        moved = replace(
-            self,
+        known = [self.last, *self.earlier.split(",")]
+        ours, theirs = self.ours, self.theirs
+        if clock != self.clock:
+            ours, theirs = _seen_by(ours, self.clock, clock), _seen_by(theirs, self.clock, clock)
+        sender, _, cseq = transaction.partition(":")
+        if sender == Side.LOCAL:
+            ours = _answered(ours, method, cseq, now)
+        elif sender == Side.REMOTE:
+            theirs = _answered(theirs, method, cseq, now)
+        return self._replace(
             dialog=dialog,
             clock=clock,
             at=now,
             last=transaction,
             refreshes=self.refreshes + 1,
-            earlier=",".join(name for name in known[:_KEPT] if name),
-            ours=_seen_by(self.ours, self.clock, clock),
-            theirs=_seen_by(self.theirs, self.clock, clock),
+            earlier=",".join(filter(None, known[:_KEPT])),
+            ours=ours,
+            theirs=theirs,
         )
-        sender, _, number = transaction.partition(":")
-        if sender not in ("local", "remote"):
-            return moved
-        side = Side(sender)
-        slot = moved.of(side)
-        if slot is None or str(slot.cseq) != number:
-            return moved
-        return moved._with(side, replace(slot, outcome=Outcome.ANSWERED, code=200, ended=now))
 
     def _with(self, side: Side, slot: Asked) -> Record:
-        return replace(self, ours=slot) if side is Side.LOCAL else replace(self, theirs=slot)
+        return self._replace(ours=slot) if side is Side.LOCAL else self._replace(theirs=slot)
 
     def sender(self, from_tag: str) -> Side:
         """The side whose requests carry this From tag."""
@@ -264,20 +262,44 @@ class Record:
 
 def _seen_by(slot: Asked | None, was: str, becomes: str) -> Asked | None:
     """The same slot in a record that now goes by the clock `becomes`."""
-    if slot is None or was == becomes:
-        return slot
+    if slot is None:
+        return None
     named = slot.clock or was
-    return replace(slot, clock="" if named == becomes else named)
+    return slot._replace(clock="" if named == becomes else named)
+
+
+def _answered(slot: Asked | None, method: str, cseq: str, now: float) -> Asked | None:
+    """The slot after a 2xx to the request with this CSeq number."""
+    if slot is not None and str(slot.cseq) == cseq:
+        return slot._replace(outcome=Outcome.ANSWERED, code=200, ended=now)
+    if method and (slot is None or slot.cseq < int(cseq)):
+        return Asked(method, int(cseq), now, Outcome.ANSWERED, 200, now)
+    return slot
+
+
+@lru_cache(256)
+def _agreed(dialog: DialogTimer) -> str:
+    """The dialog's timer as text: what the peers of one profile agree on is the same, call after call."""
+    return ";".join(dialog.encode())
+
+
+@lru_cache(256)
+def _read_agreed(text: str) -> tuple[str, DialogTimer]:
+    """The version of a record, and what `_agreed` made the text of."""
+    fields = dict([pair.split("=", 1) for pair in text.split(";") if "=" in pair])
+    version = fields.get("v")
+    if version not in ("1", str(VERSION)):
+        raise RecordError(f"of version {version!r}, this code reads versions 1 and {VERSION}")
+    return version, DialogTimer.decode(fields)
 
 
 def _slot(slot: Asked) -> str:
     ended = "" if slot.ended is None else f"{slot.ended:.3f}"
     wait = "" if slot.retry_after is None else str(slot.retry_after)
-    parts = (
-        _name(slot.method), str(slot.cseq), f"{slot.at:.3f}", slot.outcome, str(slot.code), ended, wait,
-        _name(slot.clock),
-    )  # fmt: skip
-    return ":".join(parts)
+    return (
+        f"{_name(slot.method)}:{slot.cseq}:{slot.at:.3f}:{slot.outcome}:{slot.code}:{ended}:{wait}:"
+        f"{_name(slot.clock)}"
+    )
 
 
 def _read_slot(text: str | None) -> Asked | None:
@@ -288,7 +310,7 @@ def _read_slot(text: str | None) -> Asked | None:
         method=_unquoted(method),
         cseq=whole(cseq),
         at=_time(at),
-        outcome=Outcome(outcome),
+        outcome=_OUTCOMES[outcome],
         code=whole(code),
         ended=_time(ended) if ended else None,
         retry_after=whole(wait) if wait else None,
@@ -316,16 +338,16 @@ def _first_version_slots(fields: Mapping[str, str]) -> dict[Side, Asked]:
 
 # Bytes that are no UTF-8 come from a SIP message as lone surrogates, and must not end in an exception.
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=":", errors="surrogateescape")
+    return text if _is_plain(text) else quote(text, safe=":", errors="surrogateescape")
 
 
 def _name(text: str) -> str:
     """As `_quoted`, without a colon, which parts the places of a slot."""
-    return quote(text, safe="", errors="surrogateescape")
+    return text if text.isalnum() and text.isascii() else quote(text, safe="", errors="surrogateescape")
 
 
 def _unquoted(text: str) -> str:
-    return unquote(text, errors="surrogateescape")
+    return unquote(text, errors="surrogateescape") if "%" in text else text
 
 
 def _time(text: str) -> float:

@@ -16,14 +16,13 @@ SHORTEST = 32
 """Characters. A key of so many, drawn at random from the 64 allowed ones, has 192 bits."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
-_SIGNATURE_LENGTH = 32
-"""Hexadecimal digits: 128 bits of SHA-256."""
+_SIGNATURE_BYTES = 16
 
 
 @lru_cache(4)
-def _keyed(secret: bytes) -> hmac.HMAC:
-    """What every signature by this key begins with."""
-    return hmac.new(secret, digestmod=hashlib.sha256)
+def _mac_key(secret: bytes) -> bytes:
+    """A key of the length that BLAKE2s takes, from one of any length."""
+    return hashlib.blake2b(secret).digest()[: hashlib.blake2s.MAX_KEY_SIZE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,18 @@ class SharedKey:
         return cls(line.encode("ascii"))
 
     def signature(self, purpose: str, *texts: str) -> str:
-        """Sign `texts` for one purpose; 32 hexadecimal digits."""
-        signed = _keyed(self._secret).copy()
-        for text in (purpose, *texts):
-            data = text.encode("utf-8", "surrogateescape")
-            # The length goes first: else two texts could be read as two others.
-            signed.update(len(data).to_bytes(8, "big") + data)
-        return signed.hexdigest()[:_SIGNATURE_LENGTH]
+        """Sign `texts` for one purpose; 32 hexadecimal digits.
+
+        By keyed BLAKE2s (RFC 7693): the edge signs once a call, and an HMAC takes three times as long.
+        """
+        # The length goes first: else two texts could be read as two others.
+        signed = "".join([f"{len(text)}:{text}" for text in (purpose, *texts)])
+        mac = hashlib.blake2s(
+            signed.encode("utf-8", "surrogateescape"),
+            key=_mac_key(self._secret),
+            digest_size=_SIGNATURE_BYTES,
+        )
+        return mac.hexdigest()
 
     def verifies(self, given: str, purpose: str, *texts: str) -> bool:
         """Whether `given` is the signature of these texts; takes the same time whatever is wrong with it."""

@@ -1,4 +1,4 @@
-"""What session timers cost at the edge: the CPU time of Kamailio for the same calls, five ways.
+"""What session timers cost at the edge: the CPU time of Kamailio for the same calls, seven ways.
 
     make bench-edge                       seven interleaved rounds, the ratios, the highest rate, full tables
     python -m tests.bench.edge_cost --rounds 3 --no-rates --no-tables
@@ -41,6 +41,8 @@ class Variant:
 
     name: str
     defines: tuple[str, ...] = ()
+    compiled: bool = False
+    """Our code as the Debian packages have it: made C by mypyc."""
 
     @property
     def timed(self) -> bool:
@@ -50,9 +52,11 @@ class Variant:
 VARIANTS = (
     Variant("native"),
     Variant("native+timers", ("TIMERS",)),
+    Variant("native+timers compiled", ("TIMERS",), compiled=True),
     Variant("native+sst", ("SST",)),
     Variant("kemi", ("KEMI",)),
     Variant("kemi+timers", ("KEMI", "TIMERS")),
+    Variant("kemi+timers compiled", ("KEMI", "TIMERS"), compiled=True),
 )
 
 
@@ -120,11 +124,13 @@ def edge(
         "/kamailio/session-timer.cfg >/run/bench/session-timer.cfg && "
         f"exec kamailio -DD -E -m 1024 -M 16 {defines} -f /run/bench/kamailio.cfg"
     )
+    compiled = f"{ROOT / 'out' / 'compiled' / suite}:/compiled:ro"
     docker(
         "run", "-d", "--name", f"{NAME}-{name}", "--network", NETWORK, "--ip", address,
         "-v", f"{HERE / 'edge'}:/bench:ro", "-v", f"{ROOT / 'kamailio'}:/kamailio:ro",
-        "-v", f"{ROOT / 'pylib'}:/pylib:ro",
-        "-e", "PYTHONPATH=/pylib:/kamailio", "-e", "PYTHONDONTWRITEBYTECODE=1",
+        "-v", f"{ROOT / 'pylib'}:/pylib:ro", *(("-v", compiled) if variant.compiled else ()),
+        "-e", f"PYTHONPATH={'/compiled' if variant.compiled else '/pylib:/kamailio'}",
+         "-e", "PYTHONDONTWRITEBYTECODE=1",
         "-e", f"BENCH_UAS={UAS}", "-e", f"BENCH_TIMERS={int(variant.timed)}",
         "-e", "SESSION_TIMER_CONFIG=/run/bench/session-timer.yaml",
         f"session-timer/edge:{suite}", "bash", "-c", prepare,
@@ -290,6 +296,9 @@ def main() -> None:
     parser.add_argument("--no-tables", action="store_true")
     options = parser.parse_args()
 
+    made = subprocess.run([ROOT / "docker" / "build-compiled", options.suite], check=False)
+    if made.returncode:
+        sys.exit("bench-edge: the compiled form was not made")
     results: dict[str, list[Result]] = {variant.name: [] for variant in VARIANTS}
     with stage():
         for turn in range(options.rounds):
@@ -299,13 +308,13 @@ def main() -> None:
                 results[variant.name].append(result)
                 cost = result.cpu / options.calls * 1e6
                 print(
-                    f"round {turn + 1}/{options.rounds} {variant.name:14} {cost:7.0f} us/call"
+                    f"round {turn + 1}/{options.rounds} {variant.name:22} {cost:7.0f} us/call"
                     f"  lost {result.lost}",
                     flush=True,
                 )
         for name, runs in results.items():
             cost = statistics.median(run.cpu for run in runs) / options.calls * 1e6
-            print(f"median {name:14} {cost:7.0f} us/call")
+            print(f"median {name:22} {cost:7.0f} us/call")
         if not options.no_tables:
             for records in (0, 10_000, 100_000):
                 result = measure(VARIANTS[1], options.suite, options.rate, options.calls, records)
@@ -323,11 +332,13 @@ def main() -> None:
         pairs = zip(results[over], results[under], strict=True)
         return statistics.median(a.cpu / b.cpu for a, b in pairs)
 
-    lost = sum(run.lost for runs in results.values() for run in runs)
-    print(
-        f"edge: native+timers/native+sst {ratio('native+timers', 'native+sst'):.2f}, "
-        f"kemi+timers/kemi {ratio('kemi+timers', 'kemi'):.2f}, lost {lost}"
-    )
+    for form, suffix in (("edge plain", ""), ("edge", " compiled")):
+        ours = (f"native+timers{suffix}", f"kemi+timers{suffix}")
+        lost = sum(run.lost for name in ours for run in results[name])
+        print(
+            f"{form}: native+timers/native+sst {ratio(ours[0], 'native+sst'):.2f}, "
+            f"kemi+timers/kemi {ratio(ours[1], 'kemi'):.2f}, lost {lost}"
+        )
 
 
 if __name__ == "__main__":

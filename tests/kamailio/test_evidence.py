@@ -34,11 +34,15 @@ def test_a_refresh_of_ours_is_on_record_when_it_leaves(call: Edge, method: str) 
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_refresh_of_the_peer_is_on_record_when_it_leaves(call: Edge, method: str) -> None:
-    call.send(TIMER, method=method, within=True)
+@pytest.mark.parametrize("code", [200, 491])
+def test_a_refresh_of_the_peer_is_on_record_when_it_is_answered(call: Edge, method: str, code: int) -> None:
+    handled = call.send(TIMER, method=method, within=True)
+    assert call.known().theirs is None, "Asterisk answers at once: until then nothing is written down"
+    call.answer(handled, code)
+    outcome = Outcome.ANSWERED if code == 200 else Outcome.REFUSED
     record = call.known()
-    assert (record.ours, record.theirs) == (None, Asked(method, 2, 1900.0))
-    assert seen(call, 1899) is Shows.ALIVE
+    assert (record.ours, record.theirs) == (None, Asked(method, 2, 1900.0, outcome, code, 1900.0))
+    assert seen(call, 1899) is (Shows.ANSWERED if code == 200 else Shows.ALIVE)
 
 
 def test_a_2xx_closes_it_and_moves_the_record(call: Edge) -> None:
@@ -233,7 +237,7 @@ def test_where_a_2xx_cannot_be_written_down_the_old_record_goes(call: Edge, *, f
 def test_where_our_code_fails_at_a_2xx_the_old_record_goes(
     call: Edge, *, from_us: bool, function: str
 ) -> None:
-    handled = call.send(TIMER, method="UPDATE", from_us=from_us, within=True)
+    handled = call.send(TIMER, from_us=from_us, within=True)
     call.ksr.raising[function] = RuntimeError("on purpose")
     call.sure(call.answer(handled, 200, ("Supported: timer", "Session-Expires: 600;refresher=uas")))
     assert call.record() is None

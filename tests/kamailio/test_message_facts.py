@@ -31,7 +31,7 @@ def test_a_request_is_read_once_for_all_its_branches(edge: Edge, monkeypatch: py
     reading = Reading(edge.ksr, monkeypatch)
     handled = edge.send(TIMER, forks=3)
     assert len(handled.branches) == 3
-    for name in ("$rm", "$si", "$fd", "$(hdr(Session-Expires)[*])", "$(hdr(Supported)[*])"):
+    for name in ("$si", "$fd", "$(hdr(Session-Expires)[*])", "$(hdr(Supported)[*])"):
         assert reading.names.count(name) == 1, name
 
 

@@ -209,7 +209,7 @@ def test_a_2xx_that_comes_after_the_bye_makes_no_record(
     assert edge.count("negotiations") == negotiated
     assert edge.ksr.lines("info")[-1] == "session timer: call-1: answered 200 when its record had gone"
     if peer == CARRIER:
-        assert answer.value("X-Session-Timer" if from_us else "Session-Expires"), "completed all the same"
+        assert bool(answer.value("Session-Expires")) is not from_us, "completed all the same"
 
 
 def test_two_transactions_of_a_dialog_that_are_answered_at_once_both_count(edge: Edge) -> None:
@@ -228,7 +228,7 @@ def test_a_refusal_that_another_edge_saw_names_the_clock_it_was_read_from(edge: 
     """The other one wrote the record, and died; their clocks have nothing to do with each other."""
     edge.call(*TIMER)
     (row,) = edge.ksr.tables["session_timer"].values()
-    row.value = dataclasses.replace(edge.known(), clock="another", at=5e6).encode()
+    row.value = edge.known()._replace(clock="another", at=5e6).encode()
     refresh = edge.send(method="UPDATE", from_us=True, within=True)
     edge.answer(refresh, 405)
     record = edge.known()

@@ -331,7 +331,6 @@ def test_a_cseq_of_any_length_is_no_fault(edge: Edge, number: str) -> None:
     rows = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
     edge.call(*rows)
     again = edge.send(rows, method="UPDATE", within=True)
-    assert edge.known().theirs is not None
     request = dataclasses.replace(again.request)
     request.received = tuple(row.replace("CSeq: 2", f"CSeq: {number}") for row in request.received)
     edge.answer(edge.ksr.receive_request(edge._script(), request))

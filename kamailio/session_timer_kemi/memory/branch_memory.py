@@ -124,6 +124,9 @@ class Pending:
         return Pending(Part(part), peer, dialog, *rest)
 
 
+_FOUND = {str(found): found for found in Found}
+
+
 class Waiting(NamedTuple):
     """A request that waits for its response on one branch."""
 
@@ -141,7 +144,8 @@ class Waiting(NamedTuple):
 
     def encode(self) -> str:
         # JSON takes longer, and is needed only where a folded header has an end of line in its value.
-        text = "\n".join(map(str, self))
+        found, method, call_id, from_tag, to_tag, cseq, far, decided = self
+        text = f"{found}\n{method}\n{call_id}\n{from_tag}\n{to_tag}\n{cseq}\n{far}\n{decided}"
         return json.dumps(self) if text.count("\n") >= len(self) else text
 
     @staticmethod
@@ -149,7 +153,7 @@ class Waiting(NamedTuple):
         """What `encode` made the text of."""
         places = json.loads(text) if text.startswith("[") else text.split("\n")
         found, method, call_id, from_tag, to_tag, cseq, far, decided = places
-        return Waiting(Found(found), method, call_id, from_tag, to_tag, int(cseq), far, decided)
+        return Waiting(_FOUND[found], method, call_id, from_tag, to_tag, int(cseq), far, decided)
 
     @property
     def pending(self) -> Pending:
@@ -207,11 +211,15 @@ class Branch(NamedTuple):
         tm makes branches for which none runs (DNS failover, by which the same request goes to the next
         address): they wait for what the nearest earlier branch waits for.
         """
-        for number in range(int(self.number), -1, -1):
-            kept = ksr.recall(f"{_WAITING}{number}")
+        kept = ksr.recall(_WAITING + self.number) or self._of_earlier(_WAITING)
+        return Waiting.decode(kept) if kept and kept != _NOTHING else None
+
+    def _of_earlier(self, kind: str) -> str:
+        for number in range(int(self.number) - 1, -1, -1):
+            kept = ksr.recall(f"{kind}{number}")
             if kept:
-                return None if kept == _NOTHING else Waiting.decode(kept)
-        return None
+                return kept
+        return ""
 
     def keep_aim(self, host: str) -> None:
         """Remember where this branch goes; `host` is the next hop's."""
@@ -219,11 +227,8 @@ class Branch(NamedTuple):
 
     def aim(self) -> Aim | None:
         """Where this branch went, or the nearest earlier one of which we know."""
-        for number in range(int(self.number), -1, -1):
-            kept = ksr.recall(f"{_AIM}{number}")
-            if kept:
-                return Aim(*json.loads(kept))
-        return None
+        kept = ksr.recall(_AIM + self.number) or self._of_earlier(_AIM)
+        return Aim(*json.loads(kept)) if kept else None
 
     def note_response(self, to_tag: str) -> int | None:
         """A final response of whoever has this tag passes.

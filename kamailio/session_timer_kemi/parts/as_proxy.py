@@ -27,7 +27,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, ends
     refused = Pending(
         Part.PROXY, peer.name, dialog, from_asterisk=ends.from_asterisk, to_asterisk=ends.to_asterisk
     )
-    untouched = Relayed(Edits(), refused.encode())
+    untouched = Relayed(Edits(), refused, refused.encode())
     try:
         received = RefreshRequest.read(method, rows.of, peer.policy.floor)
     except HeaderError:
@@ -52,7 +52,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None, ends
         from_asterisk=ends.from_asterisk,
         to_asterisk=ends.to_asterisk,
     )
-    return Relayed(edits, pending.encode())
+    return Relayed(edits, pending, pending.encode())
 
 
 @remembered

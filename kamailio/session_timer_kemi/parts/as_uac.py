@@ -57,7 +57,7 @@ def request(
         retries=retries,
         from_asterisk=True,
     )
-    return Relayed(edits, pending.encode())
+    return Relayed(edits, pending, pending.encode())
 
 
 @remembered

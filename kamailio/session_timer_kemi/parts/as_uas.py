@@ -73,7 +73,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> R
     if not isinstance(decision, Accept):
         # 400 or 422 was due, but the script's request route did not send it.
         refused = Pending(Part.UAS, peer.name, known or DialogTimer(), to_asterisk=True)
-        return Relayed(Edits(), refused.encode())
+        return Relayed(Edits(), refused, refused.encode())
     dialog = decision.dialog
     pending = Pending(
         part=Part.UAS,
@@ -83,7 +83,7 @@ def request(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> R
         require_timer=decision.require_timer,
         to_asterisk=True,
     )
-    return Relayed(without_timer(rows), pending.encode(), dialog, oddities)
+    return Relayed(without_timer(rows), pending, pending.encode(), dialog, oddities)
 
 
 def _decide(

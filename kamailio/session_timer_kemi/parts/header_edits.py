@@ -8,6 +8,7 @@ from session_timer import TIMER, DialogTimer
 from session_timer.headers import has_tag, without_tag
 
 from .. import ksr
+from ..memory.branch_memory import Pending
 from ..message_facts import Rows
 
 
@@ -38,8 +39,10 @@ class Relayed(NamedTuple):
     """What is done to a request on its way."""
 
     edits: Edits
+    pending: Pending
+    """What the response needs."""
     decided: str
-    """A `Pending` as text, for the response."""
+    """The same as text."""
     told: DialogTimer | None = None
     """What Asterisk and the companion are to know; None: nothing."""
     oddities: tuple[str, ...] = ()

@@ -9,9 +9,10 @@ from session_timer.record import key
 
 from .. import ksr
 from ..memory.branch_memory import Branch, Found, Part
+from ..message_facts import REFRESHES
 from ..this_edge import ThisEdge
 from . import retry_422
-from .requests import REFRESHES, sender_of
+from .requests import sender_of
 
 
 class Next(StrEnum):
@@ -44,17 +45,18 @@ class Failures:
 
         No branch route may have run: there may have been no branch.
         """
-        message = self._edge.in_hand.again()
-        if message.method not in REFRESHES or not message.to_tag:
+        method = ksr.pv("$rm")
+        if method not in REFRESHES:
             return
-        source = self._edge.directory.find(message.peer_name, message.source, message.from_domain)
-        if not source.is_asterisk and sender_of(message) is not Side.LOCAL:
+        request = self._edge.in_hand.again(method)
+        if not request.to_tag:
+            return
+        source = self._edge.directory.find(request.peer_name, request.source, request.from_domain)
+        if not source.is_asterisk and sender_of(request) is not Side.LOCAL:
             return
         ksr.count("session_timer_unroutable")
-        ksr.info(
-            f"session timer: {message.call_id}: {message.method} {message.cseq} from local cannot be relayed"
-        )
-        self._ended(message.dialog, message.method, message.cseq, Outcome.UNROUTABLE, 0)
+        ksr.info(f"session timer: {request.call_id}: {method} {request.cseq} from local cannot be relayed")
+        self._ended(request.dialog, method, request.cseq, Outcome.UNROUTABLE, 0)
 
     def _timed_out(self) -> Next:
         """This edge's own timer has ended the wait.
@@ -64,7 +66,7 @@ class Failures:
         """
         if ksr.pv("$rm") == "BYE":
             # A caller who is gone answers no BYE: what he leaves behind is not to fill the table.
-            self._edge.records.remove(key(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt")))
+            self._edge.records.remove(key(*ksr.pvs("$ci", "$ft", "$tt")))
             return Next.GO_ON
         waiting = Branch("0").waiting()
         if waiting is None or waiting.pending.part is not Part.UAC or waiting.found is Found.BEGINS:

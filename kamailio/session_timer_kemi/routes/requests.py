@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple
 
 from session_timer import InternalHeader, Mode, Outcome, Peer, Record, Side, uac
+from session_timer.record import key
 
 from .. import ksr
 from ..memory import branch_memory
-from ..memory.branch_memory import Branch, Found, Part, Pending, Waiting
-from ..message_facts import Message, Rows
+from ..memory.branch_memory import PEER_NAME, Branch, Found, Part, Pending, Waiting
+from ..message_facts import LONGEST_REMEMBERED, REFRESHES, Request, Rows
 from ..parts import as_proxy, as_uac, as_uas
-from ..parts.header_edits import Edits, Relayed
+from ..parts.header_edits import Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
 
-REFRESHES = ("INVITE", "UPDATE")
 OURS = "session_timer_ours"
 """The hash table of Asterisk's addresses, as far as calls have passed."""
 _MOST_NOTED = 256
 """Hosts that each process notes there. Within a dialog its peer chooses where a request goes."""
+_ENOUGH = "enough"
+"""The key beside them: the seconds that are enough for every profile."""
+_MOST_HANDLED = 512
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
+
+
+class Handling(NamedTuple):
+    """How a request is handled."""
+
+    peer: Peer
+    """The profile that holds for it."""
+    asterisk: str
+    """The host of Asterisk's end; empty between two strangers."""
+    found: Found
+    relayed: Relayed | None
+    """None for what Asterisk begins a call with: there it counts what the next hop said lately."""
+    told: InternalHeader | None
+    """What Asterisk is to be told of a call that it gets."""
 
 
 class Requests:
@@ -30,148 +47,178 @@ class Requests:
     def __init__(self, edge: ThisEdge) -> None:
         self._edge = edge
         self._noted: set[str] = set()
+        self._handled: dict[tuple[object, ...], Handling | None] = {}
 
     def request(self) -> bool:
         """In the request route. True: the request has been answered."""
-        message = self._edge.in_hand.read()
-        if message.method in _UNMARKED:
-            return False
-        source = self._source(message)
-        if message.method not in REFRESHES:
-            if source.is_asterisk:
-                self._announce(message)
-            return False
-        self._edge.in_hand.remember(message)
-        if source.is_asterisk or sender_of(message) is Side.LOCAL:
-            if not message.to_tag and self._edge.config.edge.bye_on_expiry:
+        method = ksr.pv("$rm")
+        if method in REFRESHES:
+            return self._refused(self._edge.in_hand.read(method))
+        if method not in _UNMARKED:
+            self._announce(method)
+        return False
+
+    def _refused(self, request: Request) -> bool:
+        source = self._edge.directory.find(request.peer_name, request.source, request.from_domain)
+        if source.is_asterisk or sender_of(request) is Side.LOCAL:
+            if not request.to_tag and self._edge.config.edge.bye_on_expiry:
                 ksr.manage_dialog()  # where the call goes to shows only when it is relayed
-            if message.to_tag and message.method == "INVITE":
+            if request.to_tag and request.method == "INVITE":
                 # After a 100 Asterisk would wait for ever, should this edge die, and nothing else could be
                 # sent in the dialog. What it repeats reaches the edge that comes after.
                 ksr.send_no_100()
             return False
-        record = message.record
+        record = request.record
         peer = self._edge.profile(record, source.peer)
         if not peer.policy.enabled:
             return False
         known = None if record is None else record.dialog
-        refusal = as_uas.screen(message.rows, message.method, peer, known)
+        refusal = as_uas.screen(request.rows, request.method, peer, known)
         if refusal is not None:
             if record is not None and peer.policy.mode is Mode.ANCHOR:
-                self._heard(message, refusal.code)
-            as_uas.refuse(refusal, message.call_id)
+                self._heard(request, refusal.code)
+            as_uas.refuse(refusal, request.call_id)
             return True
-        if not message.to_tag and self._edge.ends_by_bye(peer.policy):
+        if not request.to_tag and self._edge.ends_by_bye(peer.policy):
             ksr.manage_dialog()
         return False
 
-    def _heard(self, message: Message, code: int) -> None:
+    def _heard(self, request: Request, code: int) -> None:
         """Write down that we refuse a request of the peer: it goes nowhere, and yet the peer is there."""
         now, clock = self._edge.now()
         self._edge.records.change(
-            message.dialog,
+            request.dialog,
             lambda record: record.ended(
-                Side.REMOTE, message.method, message.cseq, Outcome.REFUSED, code=code, now=now, clock=clock
+                Side.REMOTE, request.method, request.cseq, Outcome.REFUSED, code=code, now=now, clock=clock
             ),
         )
 
     def branch(self) -> None:
         """In the branch route."""
-        message = self._edge.in_hand.again()
-        if message.method not in REFRESHES:
+        method = ksr.pv("$rm")
+        if method not in REFRESHES:
             return
-        source, destination = self._ends(message)
-        if source.is_asterisk and destination.is_asterisk:
-            Branch.in_hand().wait_for_nothing()
-            return
-        record = message.record
-        self._note_asterisk(source if source.is_asterisk else destination)
-        peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
-        branch = Branch.in_hand()
-        if not peer.policy.enabled:
+        request = self._edge.in_hand.again(method)
+        next_hop, number = ksr.pvs("$nh(d)", "$T_branch_idx")
+        branch = Branch(number or "0")
+        handling = self._handling(request, next_hop)
+        if handling is None:
             branch.wait_for_nothing()
             return
-        relayed = self._decided(message, source, destination, peer, record)
-        pending = Pending.decode(relayed.decided)
-        far = destination.host if source.is_asterisk else message.source
+        self._note_asterisk(handling.asterisk)
+        relayed = handling.relayed
+        if relayed is None:
+            told = self._edge.learned.get(next_hop)
+            relayed = as_uac.request(request.rows, handling.peer, None, told, branch_memory.retry())
+            branch.keep_aim(next_hop)
         branch.wait(
             Waiting(
-                found=_found(message, record),
-                method=message.method,
-                call_id=message.call_id,
-                from_tag=message.from_tag,
-                to_tag=message.to_tag,
-                cseq=message.cseq,
-                far=far,
+                found=handling.found,
+                method=method,
+                call_id=request.call_id,
+                from_tag=request.from_tag,
+                to_tag=request.to_tag,
+                cseq=request.cseq,
+                far=next_hop if relayed.pending.from_asterisk else request.source,
                 decided=relayed.decided,
             )
         )
-        if not message.to_tag and pending.part is Part.UAC:
-            branch.keep_aim(destination.host)
-        self._edit(message, relayed, pending, record)
-        if pending.part is Part.PROXY:
-            return
-        if record is not None:
-            self._asked(message, pending, peer, record)
-        elif message.to_tag and pending.part is Part.UAC:
-            self._asked_without_record(message, pending, peer, far)
+        for oddity in relayed.oddities:
+            ksr.warn(
+                f"session timer: {request.call_id}: peer={handling.peer.name} defect in a request: {oddity}"
+            )
+        relayed.edits.make()
+        if relayed.pending.part is Part.UAS:
+            if handling.told is not None:
+                self._edge.tell(handling.told, request.call_id)
+            else:
+                ksr.remove(self._edge.config.edge.header)
+        elif relayed.pending.part is Part.UAC and request.to_tag:
+            self._asked(request, relayed.pending, handling.peer, next_hop)
 
-    def _decided(
-        self, message: Message, source: End, destination: End, peer: Peer, record: Record | None
-    ) -> Relayed:
+    def _handling(self, request: Request, next_hop: str) -> Handling | None:
+        """How this request is handled; None: it passes as it is.
+
+        The requests of one peer are alike, call after call: what was found for one holds for the next.
+        """
+        record = request.record
+        case = (
+            request.method, request.rows, request.source, request.from_domain, request.peer_name, next_hop,
+            request.to_tag == "", None if record is None else record.dialog,
+            None if record is None else (record.peer, record.placed, record.local_tag == request.from_tag),
+        )  # fmt: skip
+        if case in self._handled:
+            return self._handled[case]
+        handling = self._handling_of(request, next_hop)
+        if len(self._handled) >= _MOST_HANDLED:
+            self._handled.clear()
+        # Senders choose their rows: a rare giant is not kept.
+        if sum(map(len, filter(None, request.rows))) + len(request.from_domain) < LONGEST_REMEMBERED:
+            self._handled[case] = handling
+        return handling
+
+    def _handling_of(self, request: Request, next_hop: str) -> Handling | None:
+        source, destination = self._ends(request, next_hop)
+        if source.is_asterisk and destination.is_asterisk:
+            return None
+        record = request.record
+        peer = self._edge.profile(record, destination.peer if source.is_asterisk else source.peer)
+        if not peer.policy.enabled:
+            return None
         known = None if record is None else record.dialog
+        relayed: Relayed | None = None
         if not (source.is_asterisk or destination.is_asterisk) or peer.policy.mode is not Mode.ANCHOR:
             ends = as_proxy.Ends(source.is_asterisk, destination.is_asterisk)
-            return as_proxy.request(message.rows, message.method, peer, known, ends)
-        if destination.is_asterisk:
-            return as_uas.request(message.rows, message.method, peer, known)
-        told = None if message.to_tag else self._edge.learned.get(destination.host)
-        return as_uac.request(message.rows, peer, known, told, branch_memory.retry())
+            relayed = as_proxy.request(request.rows, request.method, peer, known, ends)
+        elif destination.is_asterisk:
+            relayed = as_uas.request(request.rows, request.method, peer, known)
+        elif request.to_tag:
+            relayed = as_uac.request(request.rows, peer, known, None, None)
+        asterisk = source if source.is_asterisk else destination
+        return Handling(
+            peer=peer,
+            asterisk=asterisk.host if asterisk.is_asterisk else "",
+            found=_found(request),
+            relayed=relayed,
+            told=None if relayed is None else self._told(request, relayed),
+        )
 
-    def _edit(self, message: Message, relayed: Relayed, pending: Pending, record: Record | None) -> None:
-        edits = relayed.edits
-        if pending.part is Part.UAS and relayed.told is None:
-            edits = edits.then(Edits((self._edge.config.edge.header,)))
-        elif pending.part is Part.UAS and relayed.told is not None:
-            told = InternalHeader(
-                agreement=relayed.told.agreement,
-                peer_allows_update=relayed.told.peer_allows_update,
-                edge=self._edge.config.edge.name,
-                peer=pending.peer,
-                placed=_placed(message, pending, record),
-            )
-            edits = edits.then(self._edge.tells(told, message.call_id))
-        for oddity in relayed.oddities:
-            ksr.warn(f"session timer: {message.call_id}: peer={pending.peer} defect in a request: {oddity}")
-        edits.make()
+    def _told(self, request: Request, relayed: Relayed) -> InternalHeader | None:
+        """What Asterisk and the companion are to know; None: nothing.
 
-    def _asked(self, message: Message, pending: Pending, peer: Peer, record: Record) -> None:
-        """Write down that a request within the dialog leaves, and how long its sender is to wait."""
-        sender = pending.sender
-        now, clock = self._edge.now()
+        Asterisk reads our header in INVITE, and in what answers it.
+        """
+        if relayed.told is None or request.method != "INVITE":
+            return None
+        return InternalHeader(
+            agreement=relayed.told.agreement,
+            peer_allows_update=relayed.told.peer_allows_update,
+            edge=self._edge.config.edge.name,
+            peer=relayed.pending.peer,
+            placed=_placed(request, relayed.pending),
+        )
 
-        def passed(record: Record) -> Record:
-            if sender is Side.LOCAL and not record.on_path:
-                record = replace(record, on_path=True)
-            return record.asked(sender, message.method, message.cseq, now, clock)
+    def _asked(self, request: Request, pending: Pending, peer: Peer, far: str) -> None:
+        """Write down that a request of our side leaves within the dialog, and how long it is to wait.
 
-        self._edge.records.change(message.dialog, passed)
-        timer = record.dialog.agreement
-        if sender is Side.LOCAL and timer is not None:
-            self._wait(peer, timer.interval)
-
-    def _asked_without_record(self, message: Message, pending: Pending, peer: Peer, far: str) -> None:
-        """A request of Asterisk's in a dialog whose record was lost: what becomes of it is seen from now on.
-
-        How long its sender is to wait goes by the interval that it asks for.
+        That one of the peer's has passed shows when it is answered: Asterisk does so at once. In a dialog
+        whose record was lost it is seen from now on what becomes of the requests of our side; how long their
+        sender is to wait goes by the interval that they ask for.
         """
         now, clock = self._edge.now()
-        anew = Record.without_2xx(message.from_tag, clock, peer=pending.peer, far=far)
 
         def passed(record: Record) -> Record:
-            return record.asked(Side.LOCAL, message.method, message.cseq, now, clock)
+            seen = record if record.on_path else record._replace(on_path=True)
+            return seen.asked(Side.LOCAL, request.method, request.cseq, now, clock)
 
-        self._edge.records.change(message.dialog, passed, anew=anew)
+        record = request.record
+        if record is not None:
+            self._edge.records.change(request.dialog, passed)
+            if record.dialog.agreement is not None:
+                self._wait(peer, record.dialog.agreement.interval)
+            return
+        anew = Record.without_2xx(request.from_tag, clock, peer=peer.name, far=far)
+        self._edge.records.change(request.dialog, passed, anew=anew)
         wish = pending.sent.session_expires
         self._wait(peer, peer.policy.default_expires if wish is None else wish.interval)
 
@@ -179,66 +226,71 @@ class Requests:
         """So long may Asterisk wait: another form of a refresh must still fit."""
         ksr.wait_at_most(peer.policy.answer_time(interval), peer.policy.ringing_time(interval))
 
-    def _ends(self, message: Message) -> tuple[End, End]:
+    def _ends(self, request: Request, next_hop: str) -> tuple[End, End]:
         """Where a request comes from and goes to.
 
         Asterisk may have an address that the settings do not name, behind NAT or as its Contact. Within a
         dialog the record says whose end is whose.
         """
-        source, destination = self._source(message), self._destination(message)
+        find = self._edge.directory.find
+        source = find(request.peer_name, request.source, request.from_domain)
+        destination = find(request.peer_name, next_hop, next_hop)
         if not (source.is_asterisk or destination.is_asterisk):
-            sender = sender_of(message)
+            sender = sender_of(request)
             if sender is not None:
                 source = source._replace(is_asterisk=sender is Side.LOCAL)
                 destination = destination._replace(is_asterisk=sender is Side.REMOTE)
         return source, destination
 
-    def _source(self, message: Message) -> End:
-        return self._edge.directory.find(message.peer_name, message.source, message.from_domain)
-
-    def _destination(self, message: Message) -> End:
-        host = ksr.pv("$nh(d)")
-        return self._edge.directory.find(message.peer_name, host, host)
-
-    def _announce(self, message: Message) -> None:
+    def _announce(self, method: str) -> None:
         """Say in a request of Asterisk's within a dialog that its sender knows session timers.
 
         Outside of dialogs nobody knows yet where the request goes, and whether the profile there is off.
         """
-        if not message.to_tag:
+        source, to_tag, peer_name = ksr.pvs("$si", "$tt", f"$avp({PEER_NAME})")
+        find = self._edge.directory.find
+        if not to_tag or not find(peer_name, source, "").is_asterisk:
             return
-        destination = self._destination(message)
+        next_hop, call_id, from_tag = ksr.pvs("$nh(d)", "$ci", "$ft")
+        destination = find(peer_name, next_hop, next_hop)
         if destination.is_asterisk:
             return
-        policy = self._edge.profile(message.record, destination.peer).policy
-        if policy.mode is Mode.ANCHOR and uac.shows_support(message.method, policy):
+        record = self._edge.records.read(key(call_id, from_tag, to_tag), log=False)
+        policy = self._edge.profile(record, destination.peer).policy
+        if policy.mode is Mode.ANCHOR and uac.shows_support(method, policy):
             as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
 
-    def _note_asterisk(self, end: End) -> None:
+    def publish_enough(self) -> None:
+        """Let a native configuration know which interval no profile calls too small."""
+        if _ENOUGH not in self._noted:
+            self._noted.add(_ENOUGH)
+            ksr.table_put(OURS, _ENOUGH, str(self._edge.config.largest_min_se))
+
+    def _note_asterisk(self, host: str) -> None:
         """Let a native configuration know whose requests come to `request`."""
-        if not end.is_asterisk or end.host in self._noted:
+        if not host or host in self._noted:
             return
-        if len(self._noted) >= _MOST_NOTED and end.host not in self._edge.config.asterisk:
+        if len(self._noted) >= _MOST_NOTED and host not in self._edge.config.asterisk:
             return
-        self._noted.add(end.host)
-        ksr.table_put(OURS, end.host, "1")
+        self._noted.add(host)
+        ksr.table_put(OURS, host, "1")
 
 
-def sender_of(message: Message) -> Side | None:
+def sender_of(request: Request) -> Side | None:
     """Whose request it is by the dialog's record; None where there is none, or none of a call of ours."""
-    record = message.record
+    record = request.record
     if record is None or record.placed is None:
         return None
-    return record.sender(message.from_tag)
+    return record.sender(request.from_tag)
 
 
-def _placed(message: Message, pending: Pending, record: Record | None) -> Side | None:
-    if record is not None:
-        return record.placed
-    return None if message.to_tag else pending.placed
+def _placed(request: Request, pending: Pending) -> Side | None:
+    if request.record is not None:
+        return request.record.placed
+    return None if request.to_tag else pending.placed
 
 
-def _found(message: Message, record: Record | None) -> Found:
-    if record is not None:
+def _found(request: Request) -> Found:
+    if request.record is not None:
         return Found.KNOWN
-    return Found.LOST if message.to_tag else Found.BEGINS
+    return Found.LOST if request.to_tag else Found.BEGINS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -17,12 +16,10 @@ from .. import ksr
 from ..memory import branch_memory
 from ..memory.branch_memory import Branch, Found, Part, Refused, Waiting
 from ..memory.records import UNCONFIRMED_LIFETIME, lifetime, lifetime_until_expiry
-from ..message_facts import Message, Rows
+from ..message_facts import REFRESHES, Rows, cseq, read_2xx
 from ..parts import as_proxy, as_uac, as_uas
-from ..parts.header_edits import Completed
 from ..this_edge import ThisEdge
 from . import retry_422
-from .requests import REFRESHES
 
 MOST_FORKS = 12
 """Dialogs that one request may begin on a branch: whoever is called chooses their tags, and so the number."""
@@ -54,17 +51,14 @@ class Transaction(NamedTuple):
     """Who sends what within which dialog."""
 
     waiting: Waiting
+    dialog: str
+    """The key of the dialog's record."""
     to_tag: str
     """Of the response."""
     sender: Side
     """Whose request it is."""
     peer: Peer
     record: Record | None
-
-    @property
-    def dialog(self) -> str:
-        """The key of the dialog's record."""
-        return key(self.waiting.call_id, self.waiting.from_tag, self.to_tag)
 
     @property
     def local_tag(self) -> str:
@@ -93,28 +87,23 @@ class Responses:
         code = int(ksr.pv("$rs"))
         if code < 200:
             return
-        branch = Branch.in_hand()
+        number, to_tag = ksr.pvs("$T_branch_idx", "$tt")
+        branch = Branch(number or "0")
         waiting = branch.waiting()
         if waiting is None:
             if code < 300 or code in _ENDS_A_DIALOG:
                 self._ended_by_bye()
-            return
-        if code < 300 and not ksr.has("CSeq"):
-            # Kamailio cannot parse this 2xx's headers: nothing in it can be read, hidden or added.
-            self._forget(waiting, waiting.to_tag)
-            return
-        to_tag = ksr.pv("$tt")
-        if code >= 300 and branch.note_response(to_tag) is None:
-            return
-        if code == 422 and waiting.found is Found.BEGINS:
-            min_se = (ksr.row("Min-SE") or "")[: LONGEST_VALUE + 1]
-            branch_memory.add_refused(Refused(branch.number, min_se))
-        try:
-            self._locked(code, branch, waiting, to_tag)
-        except Exception:
-            if code < 300:
+        elif code < 300:
+            try:
+                self._accepted(code, branch, waiting, to_tag)
+            except Exception:
                 self._forget(waiting, to_tag)
-            raise
+                raise
+        elif branch.note_response(to_tag) is not None:
+            if code == 422 and waiting.found is Found.BEGINS:
+                min_se = (ksr.row("Min-SE") or "")[: LONGEST_VALUE + 1]
+                branch_memory.add_refused(Refused(branch.number, min_se))
+            self._refused(code, waiting, to_tag)
 
     def stray(self, text: str) -> None:
         """In the core's reply route, with the whole message: it may come when tm waits for it no longer.
@@ -124,78 +113,98 @@ class Responses:
         """
         if _FINAL.match(text) is None or ksr.belongs_to_a_transaction():
             return
-        message = Message()
-        code = int(ksr.pv("$rs"))
-        if message.method not in REFRESHES or not message.to_tag:
+        code, method, call_id, from_tag, to_tag, number = ksr.pvs("$rs", "$rm", "$ci", "$ft", "$tt", "$cs")
+        if method not in REFRESHES or not to_tag:
             return
         now, clock = self._edge.now()
 
         def heard(record: Record) -> Record:
-            if record.sender(message.from_tag) is not Side.LOCAL:
+            if record.sender(from_tag) is not Side.LOCAL:
                 return record
-            return record.late(Side.LOCAL, message.method, message.cseq, code=code, now=now, clock=clock)
+            return record.late(Side.LOCAL, method, cseq(number), code=int(code), now=now, clock=clock)
 
-        self._edge.records.change(message.dialog, heard)
+        self._edge.records.change(key(call_id, from_tag, to_tag), heard)
 
     def _ended_by_bye(self) -> None:
-        if ksr.pv("$rm") == "BYE":
-            self._edge.records.remove(key(ksr.pv("$ci"), ksr.pv("$ft"), ksr.pv("$tt")))
+        method, call_id, from_tag, to_tag = ksr.pvs("$rm", "$ci", "$ft", "$tt")
+        if method == "BYE":
+            self._edge.records.remove(key(call_id, from_tag, to_tag))
+
+    def _accepted(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
+        """A 2xx passes: it is completed, and the record follows from it."""
+        rows = read_2xx(of_asterisk=waiting.pending.part is Part.UAS)
+        if rows is None:
+            # Nothing in it can be read, hidden or added.
+            self._forget(waiting, to_tag)
+            return
+        dialog = key(waiting.call_id, waiting.from_tag, to_tag)
+        records = self._edge.records
+        records.lock(dialog)
+        try:
+            transaction = self._transaction(code, dialog, waiting, to_tag)
+            timer = self._complete(code, rows, transaction)
+            standing, earlier = self._standing(branch, transaction)
+            if standing is Standing.OVER:
+                ksr.info(f"session timer: {waiting.call_id}: answered {code} when its record had gone")
+            elif standing is not Standing.ONE_FORK_TOO_MANY:
+                self._write(transaction, self._agreed(transaction, timer, standing), standing, earlier)
+        finally:
+            records.unlock(dialog)
 
     def _forget(self, waiting: Waiting, to_tag: str) -> None:
         """A 2xx passes that is not written down: what the record says until then is no proof any more."""
-        if to_tag:
-            with suppress(Exception):
-                self._edge.records.remove(key(waiting.call_id, waiting.from_tag, to_tag))
+        with suppress(Exception):
+            self._edge.records.remove(key(waiting.call_id, waiting.from_tag, to_tag))
 
-    def _locked(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
+    def _refused(self, code: int, waiting: Waiting, to_tag: str) -> None:
+        """A final response passes that is no 2xx."""
+        if code == 482 and waiting.pending.retries:
+            retry_422.explain_loop(waiting.pending, waiting.call_id)
+        if not to_tag:
+            return
         dialog = key(waiting.call_id, waiting.from_tag, to_tag)
-        self._edge.records.lock(dialog)
+        records = self._edge.records
+        records.lock(dialog)
         try:
-            self._responded(code, branch, waiting, to_tag, dialog)
+            transaction = self._transaction(code, dialog, waiting, to_tag)
+            if transaction.record is None:
+                return
+            if waiting.found is Found.BEGINS:  # an UPDATE before the response had made the record
+                records.remove(dialog)
+                return
+            new = self._ended(code, transaction, transaction.record)
+            self._write(transaction, new, Standing.GOES_ON, 0)
         finally:
-            self._edge.records.unlock(dialog)
+            records.unlock(dialog)
 
-    def _responded(self, code: int, branch: Branch, waiting: Waiting, to_tag: str, dialog: str) -> None:
+    def _transaction(self, code: int, dialog: str, waiting: Waiting, to_tag: str) -> Transaction:
         pending = waiting.pending
         record = self._edge.records.read_any(dialog, log=True) if to_tag else None
         if record is not None and record.is_without_2xx and code < 300:
             record = None
-        if (
-            record is not None
-            and pending.part is not Part.PROXY
-            and record.sender(waiting.from_tag) is not pending.sender
-        ):
-            # Made when the same call passed here as one of two strangers: whose end is whose it cannot know.
-            record = None
-        transaction = Transaction(
+        sender = pending.sender
+        if record is not None:
+            recorded = record.sender(waiting.from_tag)
+            if pending.part is Part.PROXY:
+                sender = recorded
+            elif recorded is not sender:
+                # Made when the call passed here as one of two strangers: whose end is whose it cannot know.
+                record = None
+        return Transaction(
             waiting=waiting,
+            dialog=dialog,
             to_tag=to_tag,
-            sender=pending.sender if record is None else record.sender(waiting.from_tag),
+            sender=sender,
             peer=self._edge.directory.named(pending.peer),
             record=record,
         )
-        standing, earlier = self._standing(code, branch, transaction)
-        if code >= 300:
-            if standing is Standing.BEGUN_EARLY:
-                self._edge.records.remove(dialog)
-                return
-            new = self._refused(code, transaction)
-        else:
-            completed = self._complete(code, transaction)
-            if standing is Standing.OVER:
-                ksr.info(f"session timer: {waiting.call_id}: answered {code} when its record had gone")
-                return
-            if standing is Standing.ONE_FORK_TOO_MANY:
-                return
-            new = self._agreed(transaction, completed.dialog, standing)
-        if new is None or new is record:
-            return
-        self._write(transaction, new, standing, earlier)
 
     def _write(self, transaction: Transaction, new: Record, standing: Standing, earlier: int) -> None:
         record, pending = transaction.record, transaction.waiting.pending
+        if new is record:
+            return
         if standing is Standing.BEGUN_EARLY:
-            new = replace(new, peer=pending.peer)
+            new = new._replace(peer=pending.peer)
         changed = (
             standing is Standing.LOST if record is None else record.dialog.agreement != new.dialog.agreement
         )
@@ -208,66 +217,59 @@ class Responses:
         if kept is not None:
             self._edge.records.write(transaction.dialog, new, lifetime=kept, changed=changed)
 
-    def _standing(self, code: int, branch: Branch, transaction: Transaction) -> tuple[Standing, int]:
-        """Where the dialog stands, and how many others this request has begun on this branch."""
+    def _standing(self, branch: Branch, transaction: Transaction) -> tuple[Standing, int]:
+        """Where the dialog stands at a 2xx, and how many others its request has begun on this branch."""
         found = transaction.waiting.found
         if transaction.record is not None:
             return (Standing.BEGUN_EARLY if found is Found.BEGINS else Standing.GOES_ON), 0
-        earlier: int | None = 0
-        if code < 300 and found is not Found.KNOWN:
-            earlier = branch.note_response(transaction.to_tag)
-        again, earlier = earlier is None, earlier or 0
+        earlier = 0 if found is Found.KNOWN else branch.note_response(transaction.to_tag)
+        again = earlier is None
+        earlier = earlier or 0
         if (found is Found.KNOWN or again) and not self._edge.records.text(transaction.dialog):
             return Standing.OVER, earlier
         if found is not Found.BEGINS:
             return Standing.LOST, earlier
         return (Standing.BEGINS if earlier < MOST_FORKS else Standing.ONE_FORK_TOO_MANY), earlier
 
-    def _complete(self, code: int, transaction: Transaction) -> Completed:
-        """Make of a 2xx what its receiver is to see."""
-        completed = self._decided(transaction)
-        edits = completed.edits
-        waiting = transaction.waiting
-        if waiting.pending.part is Part.UAC:
-            record = transaction.record
+    def _complete(self, code: int, rows: Rows, transaction: Transaction) -> DialogTimer:
+        """Make of a 2xx what its receiver is to see; returns what it brings into force."""
+        waiting, record = transaction.waiting, transaction.record
+        known = None if record is None else record.dialog
+        part = waiting.pending.part
+        if part is Part.UAS:
+            completed = as_uas.complete(rows, waiting.decided)
+        elif part is Part.UAC:
+            completed = as_uac.complete(rows, waiting.decided, transaction.peer, known)
+        else:
+            completed = as_proxy.complete(rows, waiting.decided, transaction.sender, known)
+        completed.edits.make()
+        dialog = completed.dialog
+        if part is Part.UAC and waiting.method == "INVITE":  # the only 2xx in which Asterisk reads our header
             told = InternalHeader(
-                agreement=completed.dialog.agreement,
-                peer_allows_update=completed.dialog.peer_allows_update,
+                agreement=dialog.agreement,
+                peer_allows_update=dialog.peer_allows_update,
                 edge=self._edge.config.edge.name,
                 peer=transaction.peer.name,
                 placed=_placed(waiting, record),
             )
-            edits = edits.then(self._edge.tells(told, waiting.call_id))
-        edits.make()
+            self._edge.tell(told, waiting.call_id)
         for defect in completed.defects:
             ksr.warn(f"{transaction.call} defect in a {code}: {defect}")
-        return completed
-
-    def _decided(self, transaction: Transaction) -> Completed:
-        waiting, record = transaction.waiting, transaction.record
-        known = None if record is None else record.dialog
-        rows = Rows.read_first(4) if waiting.pending.part is Part.UAS else Rows.read()
-        match waiting.pending.part:
-            case Part.UAS:
-                completed = as_uas.complete(rows, waiting.decided)
-                # Decided on when the request came: a 422 of the peer's may have been on the way since.
-                min_se = None if known is None else known.min_se
-                return completed._replace(dialog=completed.dialog.with_min_se(min_se))
-            case Part.UAC:
-                return as_uac.complete(rows, waiting.decided, transaction.peer, known)
-            case Part.PROXY:
-                return as_proxy.complete(rows, waiting.decided, transaction.sender, known)
+        if part is Part.UAS and known is not None:
+            # Decided on when the request came: a 422 of the peer's may have been on the way since.
+            return dialog.with_min_se(known.min_se)
+        return dialog
 
     def _agreed(self, transaction: Transaction, dialog: DialogTimer, standing: Standing) -> Record:
         """The record after a 2xx, with its line in the log."""
         now, clock = self._edge.now()
         record, waiting = transaction.record, transaction.waiting
         if record is not None:
-            moved = record.refreshed(dialog, now, clock, transaction.name)
+            moved = record.refreshed(dialog, now, clock, transaction.name, waiting.method)
             if moved is record:
                 return record
             if standing is Standing.BEGUN_EARLY:
-                return replace(moved, on_path=self._on_path(transaction, dialog))
+                return moved._replace(on_path=self._on_path(transaction, dialog))
             ksr.count(f"session_timer_refreshed_{transaction.sender}")
             if dialog.agreement != record.dialog.agreement:
                 _log(transaction, dialog)
@@ -298,14 +300,9 @@ class Responses:
             )
         return False
 
-    def _refused(self, code: int, transaction: Transaction) -> Record | None:
-        """The record after a request was answered by an error; None where there is none."""
-        waiting, record = transaction.waiting, transaction.record
-        pending = waiting.pending
-        if code == 482 and pending.retries:
-            retry_422.explain_loop(pending, waiting.call_id)
-        if record is None:
-            return None
+    def _ended(self, code: int, transaction: Transaction, record: Record) -> Record:
+        """The record after a request within the dialog was answered by an error."""
+        waiting = transaction.waiting
         now, clock = self._edge.now()
         ksr.count(f"session_timer_refused_{transaction.sender}")
         ksr.info(f"{transaction.call} refresh from {transaction.sender} answered {code}")
@@ -319,10 +316,10 @@ class Responses:
             clock=clock,
             retry_after=parse_retry_after(ksr.pv("$hdr(Retry-After)")),
         )
-        if pending.part is not Part.UAC or code != 422:
+        if waiting.pending.part is not Part.UAC or code != 422:
             return after
         response = RefreshResponse.read(code, Rows.read().of, transaction.peer.policy.floor)
-        return replace(after, dialog=uac.rejected(after.dialog, response))
+        return after._replace(dialog=uac.rejected(after.dialog, response))
 
 
 def _placed(waiting: Waiting, record: Record | None) -> Side | None:

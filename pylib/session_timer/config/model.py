@@ -98,6 +98,11 @@ class Config:
         """Those of `asterisk` that are names: the program that loads the configuration resolves them."""
         return frozenset(host for host in self.asterisk if address_of(host) is None)
 
+    @property
+    def largest_min_se(self) -> int:
+        """Seconds: a session interval that no profile calls too small."""
+        return max(self.policy.min_se, *(peer.policy.min_se for peer in self.peers), self.policy.floor)
+
     def with_addresses(self, addresses: Mapping[str, tuple[str, ...]]) -> Config:
         """The same configuration, which also has the addresses of each Asterisk that it names."""
         found = frozenset(host_of(address) for each in addresses.values() for address in each)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,7 +37,7 @@ async def test_a_record_by_a_clock_that_nobody_published_is_no_evidence(tmp_path
         call = it.call("call-1", OURS)
         await it.until(lambda: it.is_tracked(call))
         name = key(call)
-        it.edge.records[name] = replace(it.edge.records[name], clock="a-host-that-just-booted")
+        it.edge.records[name] = it.edge.records[name]._replace(clock="a-host-that-just-booted")
         began = it.now
         await it.until(lambda: it.now > began + 30)
         assert not it.asterisk.seen("Hangup")

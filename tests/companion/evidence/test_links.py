@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,7 +201,7 @@ async def test_with_a_record_by_a_clock_that_is_not_known(tmp_path: Path, agreem
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", agreement)
         await it.until(lambda: it.is_tracked(call))
-        it.edge.records[key(call)] = replace(it.edge.records[key(call)], clock="a-host-that-just-booted")
+        it.edge.records[key(call)] = it.edge.records[key(call)]._replace(clock="a-host-that-just-booted")
         await stands(it, call)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -143,7 +143,7 @@ class FakeEdge:
         record = self.records[key]
         last = record.of(side)
         cseq = last.cseq + 1 if last is not None else 2
-        self.records[key] = replace(record.asked(side, method, cseq, self.now, self.clock), on_path=True)
+        self.records[key] = record.asked(side, method, cseq, self.now, self.clock)._replace(on_path=True)
         return cseq
 
     def refresh(
@@ -159,7 +159,7 @@ class FakeEdge:
         side = Side.LOCAL if ours is not None and ours.outcome is Outcome.OPEN else Side.REMOTE
         dialog = before.dialog
         if not isinstance(agreement, str):
-            dialog = replace(dialog, agreement=agreement)
+            dialog = dialog._replace(agreement=agreement)
         last = before.of(side)
         cseq = last.cseq if last is not None else before.refreshes + 2
         if f"{side}:{cseq}" in (before.last, *before.earlier.split(",")):
@@ -180,7 +180,7 @@ class FakeEdge:
     ) -> None:
         """A request within this dialog was answered with an error by the far side."""
         record = self.records[key]
-        record = replace(record, dialog=record.dialog.with_min_se(min_se))
+        record = record._replace(dialog=record.dialog.with_min_se(min_se))
         self._end(key, record, side, Outcome.REFUSED, code, retry_after)
 
     def time_out(self, key: str, cseq: int | None = None, side: Side = Side.LOCAL) -> None:

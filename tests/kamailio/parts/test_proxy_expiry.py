@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -53,7 +52,7 @@ def test_nor_does_one_by_another_hosts_clock(make_edge: MakeEdge) -> None:
     edge = through(make_edge)
     edge.call("Supported: timer")
     (row,) = edge.ksr.tables["session_timer"].values()
-    row.value = dataclasses.replace(edge.known(), clock="another").encode()
+    row.value = edge.known()._replace(clock="another").encode()
     edge.ksr.now += 900
     edge.answer(edge.send(("Supported: timer",), within=True), 503)
     assert list(edge.ksr.tables["session_timer"].values()) == [row]
@@ -134,7 +133,7 @@ def test_a_record_of_another_host_whose_age_nobody_can_tell_ends_no_call(make_ed
     edge = ending(make_edge)
     edge.call("Supported: timer")
     (row,) = edge.ksr.tables["session_timer"].values()
-    row.value = dataclasses.replace(edge.known(), clock="another", at=-5e6).encode()
+    row.value = edge.known()._replace(clock="another", at=-5e6).encode()
     expire_early(edge, 1800)
     assert edge.ksr.ended_dialogs == []
 

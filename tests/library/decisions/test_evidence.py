@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from session_timer import Agreement, Asked, DialogTimer, Outcome, Record, Side
 from session_timer.evidence import TOLERANCE, Seen, Shows, shows
@@ -20,7 +18,7 @@ RECORD = Record(
     on_path=True,
     ours=PASSED,
 )
-TIMED_OUT = replace(PASSED, outcome=Outcome.TIMED_OUT, ended=PASSED.at + 12)
+TIMED_OUT = PASSED._replace(outcome=Outcome.TIMED_OUT, ended=PASSED.at + 12)
 
 
 def to_ours(clock: str, at: float) -> float | None:
@@ -28,14 +26,14 @@ def to_ours(clock: str, at: float) -> float | None:
 
 
 def ended(outcome: Outcome, code: int = 0) -> Record:
-    return replace(RECORD, ours=replace(PASSED, outcome=outcome, code=code, ended=PASSED.at + 1))
+    return RECORD._replace(ours=PASSED._replace(outcome=outcome, code=code, ended=PASSED.at + 1))
 
 
 @pytest.mark.requirement("REF-10-04", "REF-10-07")
 @pytest.mark.parametrize(
     ("record", "what"),
     [
-        (replace(RECORD, ours=TIMED_OUT), Shows.TIMED_OUT),
+        (RECORD._replace(ours=TIMED_OUT), Shows.TIMED_OUT),
         (ended(Outcome.REFUSED, 408), Shows.GONE),
         (ended(Outcome.REFUSED, 481), Shows.GONE),
     ],
@@ -50,14 +48,14 @@ def test_the_whole_chain_is_there(record: Record, what: Shows) -> None:
 @pytest.mark.parametrize(
     ("record", "what"),
     [
-        (replace(RECORD, ours=TIMED_OUT, clock="unheard"), Shows.UNKNOWN),
-        (replace(RECORD, ours=replace(TIMED_OUT, clock="unheard")), Shows.UNKNOWN),
-        (replace(RECORD, ours=TIMED_OUT, at=SENT - OFFSET + 13), Shows.ANSWERED),
-        (replace(RECORD, ours=TIMED_OUT, theirs=Asked("INVITE", 7, SENT - OFFSET + 9)), Shows.ALIVE),
-        (replace(RECORD, ours=None), Shows.NEVER_PASSED),
-        (replace(RECORD, ours=None, on_path=False), Shows.OFF_PATH),
-        (replace(RECORD, ours=replace(TIMED_OUT, at=SENT - OFFSET - 60)), Shows.NEVER_PASSED),
-        (replace(RECORD, ours=replace(TIMED_OUT, at=SENT - OFFSET - 60), on_path=False), Shows.OFF_PATH),
+        (RECORD._replace(ours=TIMED_OUT, clock="unheard"), Shows.UNKNOWN),
+        (RECORD._replace(ours=TIMED_OUT._replace(clock="unheard")), Shows.UNKNOWN),
+        (RECORD._replace(ours=TIMED_OUT, at=SENT - OFFSET + 13), Shows.ANSWERED),
+        (RECORD._replace(ours=TIMED_OUT, theirs=Asked("INVITE", 7, SENT - OFFSET + 9)), Shows.ALIVE),
+        (RECORD._replace(ours=None), Shows.NEVER_PASSED),
+        (RECORD._replace(ours=None, on_path=False), Shows.OFF_PATH),
+        (RECORD._replace(ours=TIMED_OUT._replace(at=SENT - OFFSET - 60)), Shows.NEVER_PASSED),
+        (RECORD._replace(ours=TIMED_OUT._replace(at=SENT - OFFSET - 60), on_path=False), Shows.OFF_PATH),
         (RECORD, Shows.UNDER_WAY),
         (ended(Outcome.ANSWERED, 200), Shows.ANSWERED),
         (ended(Outcome.UNROUTABLE, 478), Shows.UNROUTABLE),
@@ -76,34 +74,34 @@ def test_a_link_is_missing_and_nobody_is_hung_up(record: Record, what: Shows) ->
 
 @pytest.mark.parametrize("early", [0.0, TOLERANCE])
 def test_another_hosts_clock_is_known_a_little_wrongly(early: float) -> None:
-    record = replace(RECORD, ours=replace(TIMED_OUT, at=SENT - OFFSET - early))
+    record = RECORD._replace(ours=TIMED_OUT._replace(at=SENT - OFFSET - early))
     assert shows(record, SENT, to_ours).what is Shows.TIMED_OUT
-    record = replace(RECORD, ours=replace(TIMED_OUT, at=SENT - OFFSET - TOLERANCE - 0.1))
+    record = RECORD._replace(ours=TIMED_OUT._replace(at=SENT - OFFSET - TOLERANCE - 0.1))
     assert shows(record, SENT, to_ours).what is Shows.NEVER_PASSED
 
 
 def test_a_slot_that_another_host_wrote_is_read_on_that_hosts_clock() -> None:
-    record = replace(
-        RECORD, ours=Asked("UPDATE", 102, SENT, Outcome.TIMED_OUT, ended=SENT + 12, clock="other")
+    record = RECORD._replace(
+        ours=Asked("UPDATE", 102, SENT, Outcome.TIMED_OUT, ended=SENT + 12, clock="other")
     )
     assert shows(record, SENT, to_ours).what is Shows.TIMED_OUT
 
 
 def test_a_request_of_the_peer_from_before_says_nothing_of_now() -> None:
-    record = replace(RECORD, ours=TIMED_OUT, theirs=Asked("INVITE", 7, SENT - OFFSET - 1))
+    record = RECORD._replace(ours=TIMED_OUT, theirs=Asked("INVITE", 7, SENT - OFFSET - 1))
     assert shows(record, SENT, to_ours).what is Shows.TIMED_OUT
 
 
 @pytest.mark.parametrize("at", [SENT - OFFSET, SENT - OFFSET + 0.001])
 def test_a_2xx_of_the_very_moment_counts_and_so_does_a_request_of_the_peer(at: float) -> None:
-    assert shows(replace(RECORD, ours=TIMED_OUT, at=at), SENT, to_ours) == Seen(Shows.ANSWERED, TIMED_OUT)
+    assert shows(RECORD._replace(ours=TIMED_OUT, at=at), SENT, to_ours) == Seen(Shows.ANSWERED, TIMED_OUT)
     theirs = Asked("INVITE", 7, at)
-    assert shows(replace(RECORD, ours=TIMED_OUT, theirs=theirs), SENT, to_ours) == Seen(Shows.ALIVE, theirs)
+    assert shows(RECORD._replace(ours=TIMED_OUT, theirs=theirs), SENT, to_ours) == Seen(Shows.ALIVE, theirs)
 
 
 def test_the_request_is_named_wherever_one_was_seen() -> None:
-    unheard = replace(TIMED_OUT, clock="unheard")
-    assert shows(replace(RECORD, ours=unheard), SENT, to_ours) == Seen(Shows.UNKNOWN, unheard)
-    old = replace(TIMED_OUT, at=SENT - OFFSET - 60)
-    assert shows(replace(RECORD, ours=old), SENT, to_ours) == Seen(Shows.NEVER_PASSED, old)
+    unheard = TIMED_OUT._replace(clock="unheard")
+    assert shows(RECORD._replace(ours=unheard), SENT, to_ours) == Seen(Shows.UNKNOWN, unheard)
+    old = TIMED_OUT._replace(at=SENT - OFFSET - 60)
+    assert shows(RECORD._replace(ours=old), SENT, to_ours) == Seen(Shows.NEVER_PASSED, old)
     assert shows(ended(Outcome.REFUSED, 494), SENT, to_ours).what is Shows.CHALLENGED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from session_timer import (
@@ -25,7 +24,7 @@ from session_timer.session.transitions import State
 
 POLICY = Policy()
 UPDATES = DialogTimer(Agreement(1800, Side.LOCAL), peer_supports=True, peer_allows_update=True)
-THEIRS = replace(UPDATES, agreement=Agreement(1800, Side.REMOTE))
+THEIRS = UPDATES._replace(agreement=Agreement(1800, Side.REMOTE))
 HALF, DEADLINE = 900.0, 1768.0
 
 
@@ -41,7 +40,7 @@ def answered(held: Session, code: int, now: float = HALF, retry_after: int | Non
 
 def refused_and_asked() -> Session:
     """Refused for good; at the deadline the driver is asked for news."""
-    refused, _ = answered(refreshing(replace(UPDATES, peer_allows_update=False)), 403)
+    refused, _ = answered(refreshing(UPDATES._replace(peer_allows_update=False)), 403)
     asking, action = session.due(refused, DEADLINE)
     assert (refused.state, asking.state, action) == (State.REFUSED, State.ASKING, Ask())
     return asking
@@ -179,7 +178,7 @@ def test_a_proxy_insists_on_timers_only_when_told_to() -> None:
 )
 def test_a_probe_comes_when_no_lawful_refresher_is_in_time_any_more(interval: int, asked_at: float) -> None:
     """Some refresh at half the interval, some at two thirds; two forms still fit after that."""
-    held = session.begin(replace(THEIRS, agreement=Agreement(interval, Side.REMOTE)), 0.0, POLICY)
+    held = session.begin(THEIRS._replace(agreement=Agreement(interval, Side.REMOTE)), 0.0, POLICY)
     assert held.wake == pytest.approx(asked_at)
     assert asked_at > interval * 2 / 3
     assert held.latest is not None
@@ -194,11 +193,11 @@ def test_a_2xx_begins_a_new_round_with_all_its_attempts() -> None:
 
 def test_in_a_lab_a_probe_comes_so_early_that_its_forms_still_fit() -> None:
     policy = Policy(floor=4, min_se=4, default_expires=12)
-    held = session.begin(replace(THEIRS, agreement=Agreement(12, Side.REMOTE)), 0.0, policy)
+    held = session.begin(THEIRS._replace(agreement=Agreement(12, Side.REMOTE)), 0.0, policy)
     assert held.wake == pytest.approx(7.2)
-    held = session.begin(replace(THEIRS, agreement=Agreement(30, Side.REMOTE)), 0.0, policy)
+    held = session.begin(THEIRS._replace(agreement=Agreement(30, Side.REMOTE)), 0.0, policy)
     assert held.wake == pytest.approx(20.75)
-    ours = session.begin(replace(UPDATES, agreement=Agreement(1, Side.LOCAL)), 0.0, policy)
+    ours = session.begin(UPDATES._replace(agreement=Agreement(1, Side.LOCAL)), 0.0, policy)
     assert ours.wake == pytest.approx(4 / 3)
 
 

@@ -67,7 +67,9 @@ def test_refresh_repeats_interval_and_refresher_as_the_sender_sees_them(
     assert float(after["at"]) > float(before["at"])
     told = wire.reached_asterisk(call.call_id, 200)
     assert_no_timer(told)
-    assert (told.header(INTERNAL) or "").startswith(f"1800;refresher={side};allow=UPDATE;")
+    # Asterisk reads our header in INVITE, and in what answers it.
+    expected = f"1800;refresher={side};allow=UPDATE;" if method == "INVITE" else ""
+    assert (told.header(INTERNAL) or "")[: len(expected) or None] == expected
     call.bye()
 
 
@@ -95,8 +97,7 @@ def test_2xx_without_session_expires_turns_the_timer_off(
     call.dial(*OURS)
     call.accept(refresh(call, "UPDATE"))
     edge.record(call.call_id, refreshes="1", interval="0", refresher="none")
-    told = wire.reached_asterisk(call.call_id, 200).header(INTERNAL) or ""
-    assert told.startswith("0;refresher=none;")
+    assert_no_timer(wire.reached_asterisk(call.call_id, 200))
     call.bye()
 
 

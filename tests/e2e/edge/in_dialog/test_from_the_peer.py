@@ -11,7 +11,7 @@ from tests.lab.peers.expectations import assert_2xx, assert_no_timer
 from tests.lab.peers.user_agent import Call, Originate, Peer, sdp
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
-from tests.lab.told import told
+from tests.lab.told import INTERNAL, told
 
 CALLER_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 CALLEE_REFRESHES = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
@@ -40,9 +40,16 @@ def test_refresh_of_the_peer_moves_the_record_on(
     assert after["local"] == before["local"]
     inside = wire.reached_asterisk(call.call_id, method, 2 if method == "INVITE" else 1)
     assert_no_timer(inside)
-    assert told(inside) == InternalHeader(
-        Agreement(1800, Side.REMOTE), peer_allows_update=True, edge="edge", peer="strict", placed=Side.REMOTE
-    )
+    if method == "INVITE":
+        assert told(inside) == InternalHeader(
+            Agreement(1800, Side.REMOTE),
+            peer_allows_update=True,
+            edge="edge",
+            peer="strict",
+            placed=Side.REMOTE,
+        )
+    else:
+        assert inside.rows(INTERNAL) == (), "Asterisk reads our header in INVITE only"
     call.bye()
 
 
@@ -100,9 +107,7 @@ def test_refresh_without_session_expires_keeps_the_interval(peer: Peer, edge: Ka
 
 
 @pytest.mark.requirement("UAS-9-19", "UAC-7.2-10", "S61-8.2.4-01")
-def test_peer_that_leaves_the_timer_out_is_refreshed_by_us_alone(
-    peer: Peer, edge: Kamailio, wire: Wire
-) -> None:
+def test_peer_that_leaves_the_timer_out_is_refreshed_by_us_alone(peer: Peer, edge: Kamailio) -> None:
     """By the letter it has switched the timer off; some do so with each hold, and count on."""
     call = peer(41).call()
     call.dial(*CALLER_REFRESHES)
@@ -110,7 +115,6 @@ def test_peer_that_leaves_the_timer_out_is_refreshed_by_us_alone(
     assert answer.status == 200
     assert answer.rows("Session-Expires") == ()
     edge.record(call.call_id, refreshes="1", interval="1800", refresher="local", one_sided="1")
-    assert told(wire.reached_asterisk(call.call_id, "UPDATE")).agreement == Agreement.private(1800)
     call.bye()
 
 
