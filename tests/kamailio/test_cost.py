@@ -126,7 +126,7 @@ def test_a_native_outbound_call(make_edge: MakeEdge) -> None:
     ]
 
 
-@pytest.mark.parametrize(("from_us", "calls"), [(False, 115), (True, 135)])
+@pytest.mark.parametrize(("from_us", "calls"), [(False, 117), (True, 137)])
 def test_a_call_through_a_script(make_edge: MakeEdge, *, from_us: bool, calls: int) -> None:
     counted = cost(make_edge, Kemi, from_us=from_us)
     assert sum(each for _, each in counted) == calls, counted
