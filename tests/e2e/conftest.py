@@ -37,6 +37,7 @@ if NATIVE:
         "platform/test_descriptions.py",
         "platform/test_proxy_require.py",
         "stacks/test_quick.py",
+        "edge/transports/test_transports.py",
         "edge/two_edges/test_failover.py",
         "edge/two_edges/test_far_asterisk.py",
     ]

@@ -45,6 +45,8 @@ class Stack:
     project: str = "session-timer"
     network: str = "198.18.0"
     sip_port: str = "5060"
+    asterisk_host: int = 20
+    """The last number of the address of the Asterisk that is asked by AMI."""
 
     @classmethod
     def from_environment(cls) -> Stack:
@@ -63,7 +65,7 @@ class Stack:
     @property
     def asterisk(self) -> str:
         """The address of Asterisk."""
-        return self.address(20)
+        return self.address(self.asterisk_host)
 
     def address(self, host: int) -> str:
         """An address of the lab's network: 10 edge, 20 Asterisk, 30 companion, 40 to 49 carrier."""

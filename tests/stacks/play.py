@@ -18,8 +18,8 @@ HOLD_AFTER = 10
 SPARE = 40
 """Seconds that a call may take beside its refreshes."""
 PROXY_IMAGE = "session-timer/edge:trixie"
-LONGEST = 560.0
-"""Seconds that all calls may take."""
+LONGEST = 2400.0
+"""Seconds that all calls may take, a few at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,15 +88,14 @@ async def at_login(ami: Ami) -> tuple[int | None, frozenset[Need]]:
 
     As far as that shows without a call. Raises AmiError.
     """
-    # `CoreSettings` wants the class `reporting`, `VERSION()` a module that not every Asterisk loads.
-    settings, version, *told = await ami.pipelined(
-        [
-            ("CoreSettings", {}),
-            ("Getvar", {"Variable": "VERSION(ASTERISK_VERSION_NUM)"}),
-            *[("Getvar", {"Variable": function}) for function in _WITHOUT_CALL],
-        ]
+    settings, *told = await ami.pipelined(
+        [("CoreSettings", {}), *[("Getvar", {"Variable": function}) for function in _WITHOUT_CALL]]
     )
-    release = _release(settings, version)
+    release = _release(settings)
+    if release is None:  # an older account has no class `reporting`
+        version = await ami.action("Getvar", Variable="VERSION(ASTERISK_VERSION_NUM)")
+        number = version.text("value")
+        release = int(number) if version.ok and number.isdecimal() else None
     silent = {
         need
         for need, reply in zip(_WITHOUT_CALL.values(), told, strict=True)
@@ -139,10 +138,9 @@ def shown_by(found: Iterable[Call | None]) -> frozenset[Need]:
     )
 
 
-def _release(settings: AmiMessage, version: AmiMessage) -> int | None:
+def _release(settings: AmiMessage) -> int | None:
     told = _RELEASE.match(settings.text("asteriskversion")) if settings.ok else None
-    if told is not None:
-        major, minor, patch = (int(number or 0) for number in told.groups())
-        return major * 10_000 + minor * 100 + patch
-    number = version.text("value")
-    return int(number) if version.ok and number.isdecimal() else None
+    if told is None:
+        return None
+    major, minor, patch = (int(number or 0) for number in told.groups())
+    return major * 10_000 + minor * 100 + patch

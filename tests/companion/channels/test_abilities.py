@@ -130,4 +130,13 @@ async def test_no_function_of_pjsip_is_read_without_a_channel(tmp_path: Path) ->
         it.call("call-1", OURS)
         await it.until_after(it.now + 30)
         without = {each["Variable"] for each in it.asterisk.seen("Getvar") if not each["Channel"]}
-        assert without == {"VERSION(ASTERISK_VERSION_NUM)", "CHANNEL(state)", "CONNECTEDLINE(pres)"}
+        assert without == {"CHANNEL(state)", "CONNECTEDLINE(pres)"}
+
+
+@in_virtual_time
+async def test_an_account_without_reporting_is_told_the_release_another_way(tmp_path: Path) -> None:
+    async with world(tmp_path, start=False) as it:
+        denied = b"Response: Error\r\n{id}Message: Permission denied\r\n\r\n"
+        it.asterisk.on_action = lambda action: denied if action.name == "CoreSettings" else None
+        await it.start()
+        assert release(it) == "22.10.1"

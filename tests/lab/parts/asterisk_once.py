@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,21 @@ Change = Callable[[str], str]
 
 
 @contextmanager
-def asterisk_once(
-    stack: Stack, folder: Path, host: int, service: str, changes: Mapping[str, Change]
+def asterisk_once(  # all of it by place or name, none of it a state
+    stack: Stack,
+    folder: Path,
+    host: int,
+    service: str,
+    changes: Mapping[str, Change],
+    *,
+    options: Sequence[str] = (),
+    prepare: str = "true",
 ) -> Iterator[str]:
     """Run it, and give its address, which ends in ``host``, once it takes calls.
 
     ``folder`` is seen in it as /opt/lab, and what is in it already stays. ``service`` is what the stack is to
-    call its container; ``changes`` go by the name of the file.
+    call its container; ``changes`` go by the name of the file. ``options`` are more of `docker run`, and the
+    shell command ``prepare`` is run before Asterisk.
     """
     name, address = stack.container(service), stack.address(host)
     shutil.copytree(ROOT / "docker" / "asterisk", folder, dirs_exist_ok=True)
@@ -38,10 +46,11 @@ def asterisk_once(
     image = subprocess.check_output(
         ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("asterisk")], text=True
     ).strip()
+    start = f"set -e; {prepare}; exec /opt/lab/start"
     network = ["--network", f"{stack.project}_sip", "--ip", address]
-    environment = ["-e", f"LAB_NET={stack.network}", "--entrypoint", "/opt/lab/start"]
+    environment = ["-e", f"LAB_NET={stack.network}", *options, "--entrypoint", "sh"]
     subprocess.run(
-        ["docker", "run", "-d", "--name", name, *network, *environment, *volumes, image],
+        ["docker", "run", "-d", "--name", name, *network, *environment, *volumes, image, "-c", start],
         check=True,
         capture_output=True,
         timeout=60,
@@ -50,7 +59,7 @@ def asterisk_once(
     try:
         wait_until(
             lambda: subprocess.run(health, check=False, capture_output=True).returncode == 0,
-            30,
+            60,
             f"{name} to have booted",
         )
         yield address

@@ -1,36 +1,190 @@
-"""Runs in the carrier's network: UDP sockets that a test on the host speaks through, one JSON object a line.
+"""Runs in the lab's network: sockets that a test on the host speaks through, one JSON object a line.
 
-In: ``{"from": [address, port], "to": [address, port], "data": text}``; the socket is opened when first named.
-Out: the same form for each datagram that comes in. Text is the datagram's octets as ISO 8859-1.
+In: ``{"from": [address, port], "to": [address, port], "over": transport, "data": text}``; what is named for
+the first time is opened. Out: the same form for each message that comes in, and once without text when a
+socket is open. Text is the message's octets as ISO 8859-1. ``over`` is udp, tcp, tls or ws; a listener for TLS needs
+CERTIFICATE and CERTIFICATE_KEY.
 """
 
+import base64
 import json
+import os
+import re
 import socket
+import ssl
 import sys
 import threading
+from collections.abc import Iterator
 
 Address = tuple[str, int]
 
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(\d+)", re.IGNORECASE)
+_writing = threading.Lock()
 
-def listen(own: Address, udp: socket.socket) -> None:
-    while True:
-        data, source = udp.recvfrom(65535)
-        line = {"from": source, "to": own, "data": data.decode("latin-1")}
+
+def tell(source: Address, own: Address, over: str, data: bytes) -> None:
+    line = {"from": source[:2], "to": own, "over": over, "data": data.decode("latin-1")}
+    with _writing:
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
 
+def listen_for_datagrams(own: Address, udp: socket.socket) -> None:
+    while True:
+        data, source = udp.recvfrom(65535)
+        tell(source, own, "udp", data)
+
+
+def messages(stream: socket.socket) -> Iterator[bytes]:
+    """The SIP messages of a stream (RFC 3261 18.3), until it ends."""
+    unread = b""
+    while data := stream.recv(65535):
+        unread = (unread + data).lstrip(b"\r\n")  # keep-alives of RFC 5626
+        while (head := unread.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(unread[:head])
+            end = head + 4 + (int(length[1]) if length else 0)
+            if len(unread) < end:
+                break
+            yield unread[:end]
+            unread = unread[end:].lstrip(b"\r\n")
+
+
+class WebSocket:
+    """The client's end (RFC 6455, RFC 7118)."""
+
+    def __init__(self, stream: socket.socket, host: str) -> None:
+        self._stream = stream
+        self._unread = b""
+        key = base64.b64encode(os.urandom(16)).decode()
+        rows = (
+            "GET / HTTP/1.1",
+            f"Host: {host}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Protocol: sip",
+            "Sec-WebSocket-Version: 13",
+        )
+        stream.sendall(("\r\n".join(rows) + "\r\n\r\n").encode())
+        while b"\r\n\r\n" not in self._unread:
+            self._unread += stream.recv(65535)
+        head, _, self._unread = self._unread.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101"), head
+
+    def sendall(self, data: bytes, kind: int = 1) -> None:
+        mask = os.urandom(4)
+        size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+        covered = bytes(octet ^ mask[at % 4] for at, octet in enumerate(data))
+        self._stream.sendall(bytes([0x80 | kind]) + size + mask + covered)
+
+    def messages(self) -> Iterator[bytes]:
+        while True:
+            kind = self._take(1)[0] & 15
+            size = self._take(1)[0] & 127
+            if size > 125:
+                size = int.from_bytes(self._take(2 if size == 126 else 8), "big")
+            data = self._take(size)
+            if kind == 8:
+                return
+            if kind == 9:
+                self.sendall(data, 10)
+            elif kind in (1, 2):
+                yield data
+
+    def _take(self, size: int) -> bytes:
+        while len(self._unread) < size:
+            data = self._stream.recv(65535)
+            if not data:
+                raise ConnectionError
+            self._unread += data
+        taken, self._unread = self._unread[:size], self._unread[size:]
+        return taken
+
+
+class Streams:
+    """Connections: what goes to a host goes over the one that was used with it last."""
+
+    def __init__(self) -> None:
+        self._listening: set[tuple[str, Address]] = set()
+        self._open: dict[tuple[str, Address, str], socket.socket | WebSocket] = {}
+
+    def listen(self, over: str, own: Address) -> None:
+        if (over, own) in self._listening:
+            return
+        self._listening.add((over, own))
+        if over == "ws":
+            return
+        family = socket.AF_INET6 if ":" in own[0] else socket.AF_INET
+        server = socket.create_server(own, family=family)
+        threading.Thread(target=self._accept, args=(server, over, own), daemon=True).start()
+
+    def send(self, over: str, own: Address, to: Address, data: bytes) -> None:
+        stream = self._open.get((over, own, to[0]))
+        if stream is not None:
+            try:
+                stream.sendall(data)
+            except OSError:
+                pass  # it was closed meanwhile
+            else:
+                return
+        plain = socket.create_connection(to, timeout=5, source_address=(own[0], 0))
+        plain.settimeout(None)
+        if over == "tls":
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            plain = context.wrap_socket(plain)
+        self._begin(WebSocket(plain, to[0]) if over == "ws" else plain, over, own, to).sendall(data)
+
+    def _accept(self, server: socket.socket, over: str, own: Address) -> None:
+        while True:
+            plain, source = server.accept()
+            if over == "tls":
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["CERTIFICATE_KEY"])
+                plain = context.wrap_socket(plain, server_side=True)
+            self._begin(plain, over, own, source)
+
+    def _begin(
+        self, stream: socket.socket | WebSocket, over: str, own: Address, far: Address
+    ) -> socket.socket | WebSocket:
+        self._open[over, own, far[0]] = stream
+        threading.Thread(target=self._read, args=(stream, over, own, far), daemon=True).start()
+        return stream
+
+    def _read(self, stream: socket.socket | WebSocket, over: str, own: Address, far: Address) -> None:
+        try:
+            for message in stream.messages() if isinstance(stream, WebSocket) else messages(stream):
+                tell(far, own, over, message)
+        except OSError:
+            pass  # it has ended
+        if self._open.get((over, own, far[0])) is stream:
+            del self._open[over, own, far[0]]
+
+
 def serve() -> None:
     sockets: dict[Address, socket.socket] = {}
+    streams = Streams()
     for line in sys.stdin:
         order = json.loads(line)
         own: Address = tuple(order["from"])
+        over, to, data = order["over"], tuple(order["to"]), order["data"].encode("latin-1")
+        if over != "udp":
+            streams.listen(over, own)
+            if data:
+                streams.send(over, own, to, data)
+            else:
+                tell(own, own, over, b"")
+            continue
         if own not in sockets:
-            udp = sockets[own] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            family = socket.AF_INET6 if ":" in own[0] else socket.AF_INET
+            udp = sockets[own] = socket.socket(family, socket.SOCK_DGRAM)
             udp.bind(own)
-            threading.Thread(target=listen, args=(own, udp), daemon=True).start()
-        if order["data"]:
-            sockets[own].sendto(order["data"].encode("latin-1"), tuple(order["to"]))
+            threading.Thread(target=listen_for_datagrams, args=(own, udp), daemon=True).start()
+        if data:
+            sockets[own].sendto(data, to)
+        else:
+            tell(own, own, over, b"")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""UDP in the lab's network, from the carrier's addresses, for a test that runs on the host."""
+"""Sockets in the lab's network, at the carrier's addresses, for a test that runs on the host."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,26 @@ class Datagram:
     own: Address
     data: bytes
     message: SipMessage | None
+    over: str = "udp"
+    """The transport: udp, tcp, tls or ws."""
 
 
 class LabSockets:
     """Sends and keeps what comes in. A retransmission, the same octets once more, is not kept."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, place: Sequence[str] = (), prepare: str = "true") -> None:
+        """`place` has the options of `docker run` for a container of its own, else it is in the carrier's.
+
+        The shell command `prepare` is run in it first.
+        """
         image = subprocess.check_output(
             ["docker", "inspect", "-f", "{{.Config.Image}}", stack.container("companion")], text=True
         ).strip()
-        network = f"container:{stack.container('carrier')}"
-        docker = ["docker", "run", "--rm", "-i", "--init", "--network", network]
-        python = ["--entrypoint", "python3", image, "-u", "-c", _PROGRAM.read_text(encoding="utf-8")]
+        place = place or ["--network", f"container:{stack.container('carrier')}"]
+        docker = ["docker", "run", "--rm", "-i", "--init", *place, "--entrypoint", "sh", image]
+        program = _PROGRAM.read_text(encoding="utf-8")
         self._process = subprocess.Popen(
-            [*docker, *python],
+            [*docker, "-c", f'{prepare}; exec python3 -u -c "$1"', "sh", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -47,17 +53,22 @@ class LabSockets:
         self._ordering = threading.Lock()
         self._arrived = threading.Condition()
         self._inbox: list[Datagram] = []
+        self._opened: set[tuple[Address, str]] = set()
         self._seen: set[tuple[Address, Address, bytes]] = set()
+        """Of UDP, where the same octets may come once more."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def open(self, own: Address) -> None:
-        """Listen at an address."""
-        self._order(own, own, b"")
+    def open(self, own: Address, over: str = "udp") -> None:
+        """Listen at an address, from the return on."""
+        self._order(own, own, b"", over)
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: (own, over) in self._opened, 20):
+                raise LabError(f"{own} cannot be opened over {over}; docker run says why above")
 
-    def send(self, own: Address, to: Address, data: bytes) -> None:
-        """Send one datagram; ``own`` is opened where it is not yet."""
-        self._order(own, to, data)
+    def send(self, own: Address, to: Address, data: bytes, over: str = "udp") -> None:
+        """Send one message; ``own`` is opened where it is not yet, and a connection where there is none."""
+        self._order(own, to, data, over)
 
     def receive(self, wanted: Callable[[Datagram], bool], what: str, timeout: float = 8) -> Datagram:
         """The first datagram that is ``wanted``, taken out of the inbox.
@@ -86,12 +97,13 @@ class LabSockets:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _order(self, own: Address, to: Address, data: bytes) -> None:
+    def _order(self, own: Address, to: Address, data: bytes, over: str) -> None:
         stdin = self._process.stdin
         if stdin is None or self._process.poll() is not None:
             raise LabError("the sockets in the carrier's network are gone; docker run says why above")
         with self._ordering:
-            stdin.write(json.dumps({"from": own, "to": to, "data": data.decode("latin-1")}) + "\n")
+            order = {"from": own, "to": to, "over": over, "data": data.decode("latin-1")}
+            stdin.write(json.dumps(order) + "\n")
             stdin.flush()
 
     def _read(self) -> None:
@@ -103,12 +115,17 @@ class LabSockets:
         data = came["data"].encode("latin-1")
         source: Address = (came["from"][0], came["from"][1])
         own: Address = (came["to"][0], came["to"][1])
+        over = came["over"]
         with self._arrived:
-            if (source, own, data) not in self._seen:
+            if not data:
+                self._opened.add((own, over))
+                self._arrived.notify_all()
+                return
+            if over != "udp" or (source, own, data) not in self._seen:
                 self._seen.add((source, own, data))
                 try:
                     message = SipMessage.parse(data)
                 except NotSip:
                     message = None
-                self._inbox.append(Datagram(source, own, data, message))
+                self._inbox.append(Datagram(source, own, data, message, over))
             self._arrived.notify_all()

@@ -34,24 +34,42 @@ class UserAgent:
     sockets: LabSockets
     address: str
     edge: str
-    wire: Wire
+    wire: Wire | None
+    """What passes the edge; None where nobody looks."""
     stock: bool = False
     """The edge runs the stock kamailio.cfg: numbers go to Asterisk, users are found where they registered."""
+    over: str = "udp"
+    """The transport: udp, tcp, tls or ws."""
+    port: int = SIP
+    edge_port: int = SIP
+    media: str = ""
+    """The address of its audio, where it is another one."""
 
     def __post_init__(self) -> None:
-        self.sockets.open(self.own)
+        self.sockets.open(self.own, self.over)
 
     @property
     def own(self) -> Address:
-        return self.address, SIP
+        return self.address, self.port
+
+    @property
+    def sent_by(self) -> str:
+        """What it calls itself in Via and Contact: behind a WebSocket it has no address (RFC 7118 5)."""
+        if self.over == "ws":
+            return "carrier.invalid"
+        return f"{in_uri(self.address)}:{self.port}"
+
+    def contact(self, user: str) -> str:
+        """A URI of ours."""
+        return f"sip:{user}@{self.sent_by}{'' if self.over == 'udp' else f';transport={self.over}'}"
 
     def call(self, uri: str | None = None) -> Call:
         """A call that begins with us, to Asterisk unless told otherwise; nothing is sent yet."""
-        uri = uri or f"sip:{'+49301000' if self.stock else 'wait'}@{self.edge}"
+        uri = uri or f"sip:{'+49301000' if self.stock else 'wait'}@{in_uri(self.edge)}"
         return Call(
             agent=self,
             call_id=f"{secrets.token_hex(8)}@{self.address}",
-            local=f"<sip:carrier@{self.edge if self.stock else self.address}>",
+            local=f"<sip:carrier@{in_uri(self.edge if self.stock else self.address)}>",
             remote=f"<{uri}>",
             target=uri,
         )
@@ -59,7 +77,8 @@ class UserAgent:
     def reachable(self, user: str) -> str:
         """The URI under which this user of ours is called through the edge."""
         if not self.stock:
-            return f"sip:{user}@{self.address}"
+            uri = self.contact(user)
+            return uri.replace(f":{SIP}", "") if self.over == "udp" else uri
         register = self.call(f"sip:{self.edge}")
         register.remote = register.local = f"<sip:{user}@{self.edge}>"
         register.user = user
@@ -70,7 +89,7 @@ class UserAgent:
         """The call that comes in for this user, and its INVITE."""
         got = self.sockets.receive(
             lambda each: (
-                each.own == self.own
+                (each.own, each.over) == (self.own, self.over)
                 and each.message is not None
                 and each.message.is_request("INVITE")
                 and f"sip:{user}@" in (each.message.request_uri or "")
@@ -129,18 +148,17 @@ class Call:
         branch = branch or f"z9hG4bK{secrets.token_hex(8)}"
         if method == "INVITE":
             self.invite_branch = branch
-        host = self.agent.address
         to_tag = to_tag or self.remote_tag
         head = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{SIP};branch={branch}",
+            f"Via: SIP/2.0/{self.agent.over.upper()} {self.agent.sent_by};branch={branch}",
             *(f"Route: {route}" for route in self.routes),
             "Max-Forwards: 70",
             f"From: {self.local};tag={self.local_tag}",
             f"To: {self.remote}{f';tag={to_tag}' if to_tag else ''}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {number} {method}",
-            f"Contact: <sip:{self.user}@{host}:{SIP}>",
+            f"Contact: <{self.agent.contact(self.user)}>",
             *rows,
         ]
         self._put(head, body)
@@ -148,7 +166,7 @@ class Call:
 
     def invite(self, *rows: str, offer: bool = True, allow: str = ALLOW) -> int:
         """Send an INVITE, or a re-INVITE once there is a dialog."""
-        body = sdp(self.agent.address) if offer else ""
+        body = sdp(self.agent.media or self.agent.address) if offer else ""
         return self.send("INVITE", *([allow] if allow else []), *rows, body=body)
 
     def expect(self, what: int | str, cseq: int | None = None, timeout: float = 8) -> SipMessage:
@@ -199,7 +217,8 @@ class Call:
         if self.remote_tag is None:
             self.establish(answer)
         self.send("ACK", cseq=answer.cseq[0])
-        self.agent.wire.wait_for_ack(self.call_id, answer.cseq[0])
+        if self.agent.wire is not None:
+            self.agent.wire.wait_for_ack(self.call_id, answer.cseq[0])
 
     def dial(self, *rows: str, offer: bool = True, allow: str = ALLOW) -> SipMessage:
         """INVITE, 2xx, ACK; returns the 2xx."""
@@ -239,7 +258,7 @@ class Call:
             f"To: {to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {request.header('CSeq')}",
-            f"Contact: <sip:{self.user}@{self.agent.address}:{SIP}>",
+            f"Contact: <{self.agent.contact(self.user)}>",
             *rows,
         ]
         self._put(head, body)
@@ -253,7 +272,9 @@ class Call:
         record_route: bool = True,
     ) -> None:
         """200 with SDP where the request is an INVITE or has SDP itself."""
-        body = sdp(self.agent.address) if request.method == "INVITE" or request.body else ""
+        body = (
+            sdp(self.agent.media or self.agent.address) if request.method == "INVITE" or request.body else ""
+        )
         listed = [allow] if allow else []
         self.answer(request, 200, *listed, *rows, body=body, tag=tag, record_route=record_route)
 
@@ -263,7 +284,9 @@ class Call:
 
     def _is_ours(self, each: Datagram, what: int | str | None, cseq: int | None) -> bool:
         message = each.message
-        if message is None or message.call_id != self.call_id or each.own != self.agent.own:
+        if message is None or message.call_id != self.call_id:
+            return False
+        if (each.own, each.over) != (self.agent.own, self.agent.over):
             return False
         if what is None:
             return message.status is not None and message.cseq[0] == cseq
@@ -276,8 +299,9 @@ class Call:
         if body:
             rows.append("Content-Type: application/sdp")
         text = self.before + "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))
-        to = self.next_hop or (self.agent.edge, SIP)
-        self.agent.sockets.send(self.agent.own, to, text.encode(errors="surrogateescape"))
+        to = self.next_hop or (self.agent.edge, self.agent.edge_port)
+        data = text.encode(errors="surrogateescape")
+        self.agent.sockets.send(self.agent.own, to, data, self.agent.over)
 
 
 Peer = Callable[[int], UserAgent]
@@ -297,6 +321,11 @@ _REASONS = {
     488: "Not Acceptable Here",
     491: "Request Pending",
 }
+
+
+def in_uri(address: str) -> str:
+    """An address as a URI has it: one of IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
 
 
 def _uri(header: str) -> str:

@@ -18,6 +18,8 @@ from tests.stacks.results import RESULTS, Row
 from tests.stacks.scenarios import Case, hosts
 
 OWN = Stack("session-timer-stacks", "198.19.79", "0")
+AT_ONCE = int(os.environ.get("STACKS_AT_ONCE") or 100)
+"""Calls under way: as many as the machine bears."""
 FIRST_BEHIND = 50
 """Where the agents behind proxies stand, by the last number: no profile asks for these addresses."""
 
@@ -50,7 +52,7 @@ def playing(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Playing]:
     }
     with stack.capture(ROOT / "out" / "stacks.pcap") as path:
         stage = Stage(stack, Line(stack, path))
-        with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+        with ThreadPoolExecutor(max(1, min(len(wanted), AT_ONCE))) as pool:
             yield Playing(
                 {
                     case.name: pool.submit(play, stage, case, places[case.name], behind.get(case.name))

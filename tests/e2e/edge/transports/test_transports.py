@@ -1,0 +1,121 @@
+"""Calls over TCP, TLS, WebSocket and IPv6, towards the peer and towards Asterisk."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.edge.transports.every_transport import EveryTransport, every_transport
+from tests.lab.peers.expectations import INTERNAL
+from tests.lab.peers.refreshed_calls import INTERVAL, TIMER, agree, refresh
+from tests.lab.peers.user_agent import Call, in_uri
+from tests.lab.sip import SipMessage
+from tests.lab.stack import Stack
+
+pytestmark = pytest.mark.smoke
+
+Pair = tuple[str, str]
+"""The transport towards the peer, and that towards Asterisk."""
+Script = Callable[[EveryTransport, Pair], None]
+
+LONGEST = 90.0
+"""Seconds that a call may take."""
+
+
+def called(lab: EveryTransport, pair: Pair, refresher: str) -> tuple[Call, SipMessage]:
+    """A call of the peer's to Asterisk, answered; and the 2xx."""
+    over, inside = pair
+    call = lab.peer(over).call()
+    call.local = f"<sip:over-{inside}@{in_uri(call.agent.address)}>"
+    answer = call.dial(TIMER, f"Session-Expires: {INTERVAL};refresher={refresher}")
+    assert answer.rows("Session-Expires") == (f"{INTERVAL};refresher={refresher}",)
+    assert "timer" in answer.tokens("Require")
+    assert answer.rows(INTERNAL) == ()
+    # Record-Route has the edge on both its sides.
+    routes = ",".join(answer.rows("Record-Route"))
+    for transport in (over, inside):
+        plain = transport.removesuffix("6")
+        assert plain == "udp" or f"transport={plain}" in routes, routes
+    assert ("[fd00:" in routes) is any(each.endswith("6") for each in pair), routes
+    return call, answer
+
+
+def kept(lab: EveryTransport, pair: Pair) -> None:
+    """A refresh of ours, then one of the peer's."""
+    call, _ = called(lab, pair, "uas")
+    lab.companion.session(call.call_id)
+    agree(call, refresh(call, "UPDATE"))
+    lab.edge.record(call.call_id, refreshes="1", refresher="local", on_path="1")
+    again = call.ask("UPDATE", TIMER, f"Session-Expires: {INTERVAL};refresher=uas")
+    assert again.status == 200
+    assert again.rows("Session-Expires") == (f"{INTERVAL};refresher=uas",)
+    lab.edge.record(call.call_id, refreshes="2", refresher="local")
+    assert call.bye().status == 200
+    lab.edge.records(call.call_id, 0)
+
+
+def expired(lab: EveryTransport, pair: Pair) -> None:
+    """The peer should refresh, and is dead: it is asked, and then there is a BYE."""
+    call, _ = called(lab, pair, "uac")
+    lab.edge.record(call.call_id, interval=str(INTERVAL), refresher="remote")
+    call.expect("UPDATE", timeout=INTERVAL + 2)
+    call.answer(call.expect("BYE", timeout=INTERVAL + 2), 200)
+    lab.edge.records(call.call_id, 0)
+
+
+def placed(lab: EveryTransport, pair: Pair) -> None:
+    """A call of Asterisk's to the peer, which leaves the refreshes to us."""
+    over, inside = pair
+    agent = lab.peer(over)
+    user = f"called{secrets.token_hex(4)}"
+    lab.stack.ami(
+        "Originate",
+        Channel=f"PJSIP/over-{inside}/{agent.reachable(user)}",
+        Context="calls",
+        Exten="wait",
+        Priority="1",
+        Async="true",
+    )
+    call, invite = agent.called(user)
+    assert invite.rows("Session-Expires")[0].startswith(str(INTERVAL))
+    assert invite.rows(INTERNAL) == ()
+    call.accept(invite, TIMER, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
+    call.expect("ACK")
+    lab.edge.record(call.call_id, interval=str(INTERVAL), refresher="local")
+    lab.companion.session(call.call_id)
+    agree(call, refresh(call, "UPDATE"))
+    lab.edge.record(call.call_id, refreshes="1", on_path="1")
+    assert call.bye().status == 200
+    lab.edge.records(call.call_id, 0)
+
+
+TO_THE_PEER = [("tcp", "udp"), ("tls", "udp"), ("udp6", "udp"), ("tcp6", "udp6")]
+TO_ASTERISK = [("udp", "tcp"), ("udp", "tls"), ("udp", "udp6"), ("tls", "tls")]
+CALLS: list[tuple[Script, Pair]] = [
+    *[(script, pair) for pair in (*TO_THE_PEER, *TO_ASTERISK) for script in (kept, expired, placed)],
+    # Nobody calls a browser that has not registered.
+    (kept, ("ws", "udp")),
+    (expired, ("ws", "udp")),
+]
+
+
+@pytest.fixture(scope="module")
+def playing(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[tuple[Script, Pair], Future[None]]]:
+    """Every call, under way."""
+    with (
+        every_transport(stack, tmp_path_factory.mktemp("transports")) as lab,
+        ThreadPoolExecutor(len(CALLS)) as pool,
+    ):
+        yield {call: pool.submit(call[0], lab, call[1]) for call in CALLS}
+
+
+@pytest.mark.parametrize(
+    "call", CALLS, ids=[f"{script.__name__}-{over}-{inside}" for script, (over, inside) in CALLS]
+)
+def test_a_call(playing: dict[tuple[Script, Pair], Future[None]], call: tuple[Script, Pair]) -> None:
+    playing[call].result(LONGEST)
