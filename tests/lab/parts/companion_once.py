@@ -56,7 +56,7 @@ def companion_once(
     )
     companion = Companion(stack, service)
     try:
-        companion.ready()
+        companion.ready(60)
         yield companion
     finally:
         companion.close()

@@ -2,8 +2,8 @@
 
 In: ``{"from": [address, port], "to": [address, port], "over": transport, "data": text}``; what is named for
 the first time is opened. Out: the same form for each message that comes in, and once without text when a
-socket is open. Text is the message's octets as ISO 8859-1. ``over`` is udp, tcp, tls or ws; a listener for TLS needs
-CERTIFICATE and CERTIFICATE_KEY.
+socket is open. Text is the message's octets as ISO 8859-1. ``over`` is udp, tcp, tls or ws. A listener for
+TLS needs CERTIFICATE and CERTIFICATE_KEY.
 """
 
 import base64

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,24 @@ AT_ONCE = int(os.environ.get("STACKS_AT_ONCE") or 100)
 """Calls under way: as many as the machine bears."""
 FIRST_BEHIND = 50
 """Where the agents behind proxies stand, by the last number: no profile asks for these addresses."""
+
+
+def kept() -> dict[str, Any]:
+    """What the last run has seen, where only what failed then is played again."""
+    if os.environ.get("STACKS_AGAIN") and RESULTS.exists():
+        found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+        return found
+    return {"rows": [], "again": 0}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    passed = {(row["agent"], row["scenario"]) for row in kept()["rows"] if not row["complaints"]}
+
+    def wanted(item: pytest.Item) -> bool:
+        case = item.callspec.params.get("case") if hasattr(item, "callspec") else None
+        return not isinstance(case, Case) or (case.agent.name, case.scenario.name) not in passed
+
+    items[:] = [each for each in items if wanted(each)]
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +86,16 @@ def rows() -> Iterator[list[Row]]:
     """What the run has seen; written down at its end."""
     found: list[Row] = []
     yield found
+    before = kept()
+    fresh = {(each.agent, each.scenario) for each in found}
+    rows = [Row.of(each) for each in before["rows"]]
+    rows = [*(each for each in rows if (each.agent, each.scenario) not in fresh), *found]
+    again = before.get("again", 0) + (len(found) if before["rows"] else 0)
     releases = {each.name: release(each.image, each.release) for each in AGENTS}
     text = json.dumps(
-        {"releases": releases, "rows": [each.as_json() for each in found]}, indent=1, sort_keys=True
+        {"releases": releases, "again": again, "rows": [each.as_json() for each in rows]},
+        indent=1,
+        sort_keys=True,
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text + "\n", encoding="utf-8")

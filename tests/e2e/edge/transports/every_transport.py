@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import UserAgent
 from tests.lab.stack import ROOT, Stack
 
-HERE = Path(__file__).parent
+SCRIPT = Path(__file__).with_name("script.py")
 EDGE, ASTERISK, COMPANION, PEER = 22, 23, 32, 33
 """The last numbers of their addresses, of both families."""
 
@@ -32,26 +33,12 @@ LISTEN = "listen=udp:eth0:5060\nlisten=tcp:eth0:5060\n"
 FIRST = 'loadmodule "ctl.so"\n'
 INCLUDED = 'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n'
 
-LISTENERS = """
-listen=udp:{v4}:5060
-listen=tcp:{v4}:5060
-listen=tls:{v4}:5061
-listen=tcp:{v4}:8080
-listen=udp:[{v6}]:5060
-listen=tcp:[{v6}]:5060
-enable_tls=yes
-# The first request of a WebSocket has no Content-Length.
-tcp_accept_no_cl=yes
-"""
-TLS = """
-# Before every other module, for the sake of OpenSSL's threads.
-loadmodule "tls.so"
-modparam("tls", "tls_method", "TLSv1.2+")
-modparam("tls", "certificate", "/settings/made.pem")
-modparam("tls", "private_key", "/settings/made.key")
-modparam("tls", "verify_certificate", 0)
-modparam("tls", "require_certificate", 0)
-"""
+PAGE = ROOT / "docs" / "how-to" / "kemi.md"
+TLS, LISTENERS, WEBSOCKET = re.findall(
+    r"^```cfg\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
+PAGES_V4, PAGES_V6, PAGES_FILES = "198.18.0.10", "2001:db8::10", "/etc/kamailio/edge."
+"""What the page has in place of ours."""
 
 SETTINGS = """
 unsafe_lab_intervals: true
@@ -186,15 +173,14 @@ def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
     certify(settings, asterisk)
     lab = ROOT / "docker" / "edge"
     config = (lab / "kamailio.cfg").read_text(encoding="utf-8")
-    config = replaced(config, LISTEN, LISTENERS.format(v4=at.v4(EDGE), v6=at.v6(EDGE)))
-    config = replaced(config, FIRST, TLS + FIRST)
-    config = replaced(
-        config, INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + 'loadmodule "websocket.so"\n'
-    )
+    listeners = replaced(replaced(LISTENERS, PAGES_V4, at.v4(EDGE)), PAGES_V6, at.v6(EDGE))
+    config = replaced(config, LISTEN, listeners)
+    config = replaced(config, FIRST, replaced(TLS, PAGES_FILES, "/settings/made.") + FIRST)
+    config = replaced(config, INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + WEBSOCKET)
     (etc / "kamailio.cfg").write_text(config, encoding="utf-8")
     (etc / "edge").mkdir()
     shutil.copy(lab / "kamailio.py", etc / "edge")
-    shutil.copy(HERE / "script.py", etc / "kamailio.py")
+    shutil.copy(SCRIPT, etc / "kamailio.py")
     shutil.copy(lab / "health", etc)
     (settings / "key").write_text(KEY, encoding="utf-8")
     text = SETTINGS.format(v4=at.v4(ASTERISK), v6=at.v6(ASTERISK), edge=at.v4(EDGE))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.edge.transports.every_transport import EveryTransport, every_transport
+from tests.e2e.edge.transports.every_transport import PAGE, SCRIPT, EveryTransport, every_transport
 from tests.lab.peers.expectations import INTERNAL
 from tests.lab.peers.refreshed_calls import INTERVAL, TIMER, agree, refresh
 from tests.lab.peers.user_agent import Call, in_uri
@@ -112,6 +113,15 @@ def playing(
         ThreadPoolExecutor(len(CALLS)) as pool,
     ):
         yield {call: pool.submit(call[0], lab, call[1]) for call in CALLS}
+
+
+def test_the_script_has_the_lines_of_the_page() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    script = {line.strip().partition("  # ")[0] for line in SCRIPT.read_text(encoding="utf-8").splitlines()}
+    for line in "".join(blocks).splitlines():
+        bare = line.strip().replace("self, msg, evname):", "self, msg: object, evname: str) -> int:")
+        assert bare in script or bare == "return 1", line
 
 
 @pytest.mark.parametrize(
