@@ -90,7 +90,8 @@ def measure(calls: int, *, interval: int, spare: float, seconds: float) -> Playe
         _ask(world)
         while not _ask(world)["late"]:
             time.sleep(0.5)
-        time.sleep(SETTLED)
+        # Records were read one after another, so the first refreshes come as slowly as calls were tracked.
+        time.sleep(max(SETTLED, arming))
         _ask(world)
         start, before, waited = time.monotonic(), companion.cpu(), companion.waited()
         time.sleep(seconds)

@@ -32,7 +32,7 @@ def companion(sessions: tuple[int, ...], seconds: float) -> Iterator[dict[str, A
     """The companion with so many calls at 1,800 s, of every age."""
     for calls in sessions:
         played = companion_played.measure(
-            calls, interval=INTERVAL, spare=max(20.0, calls / 1000), seconds=seconds
+            calls, interval=INTERVAL, spare=max(20.0, calls / 2500), seconds=seconds
         )
         print(played.told("companion"), flush=True)
         yield {
