@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 300, 110
-LEFT, TOP, RIGHT, BOTTOM = 64, 34, 20, 34
+LEFT, TOP, RIGHT, BOTTOM = 40, 34, 60, 34
 ACROSS = 2
 COLOUR = "#1f6feb"
 
@@ -78,13 +78,18 @@ def _panel(panel: Panel, rows: Sequence[Row]) -> str:
     if panel.goal is not None:
         y = at(None, panel.goal)[1]
         parts.append(
-            f'<line x1="0" x2="{WIDTH}" y1="{y}" y2="{y}" stroke="#b3261e" stroke-dasharray="4 3"/>'
-            f'<text x="-6" y="{y + 4}" text-anchor="end" fill="#b3261e">{panel.goal:g}</text>'
+            f'<line x1="0" x2="{WIDTH + 18}" y1="{y}" y2="{y}" stroke="#b3261e" stroke-dasharray="4 3"/>'
+            f'<text x="{WIDTH + 22}" y="{y + 4}" fill="#b3261e">{panel.goal:g}</text>'
         )
     line = " ".join(f"{x},{y}" for x, y in points)
     parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOUR}" stroke-width="1.5"/>')
     for (x, y), value, row in zip(points, values, rows, strict=True):
         parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{COLOUR}"/>')
-        parts.append(f'<text x="{x}" y="{y - 6}" text-anchor="middle">{value:.3g}</text>')
+        parts.append(f'<text x="{x}" y="{y - 6}" text-anchor="middle">{_shown(value)}</text>')
         parts.append(f'<text x="{x}" y="{HEIGHT + 15}" text-anchor="middle">{row[panel.count]:,}</text>')
     return "".join(parts)
+
+
+def _shown(value: float) -> str:
+    """A number as short as it can be told."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
