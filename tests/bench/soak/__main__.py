@@ -37,14 +37,14 @@ ONE_IN = 50
 """Of those, how many are there for one that goes silent."""
 EVERY = 60.0
 """Seconds between two looks."""
-SPARE = 10
-"""Seconds that the load outlasts its last look."""
+SPARE = 40
+"""Seconds that the load outlasts its last look, in the mean; less for a short one."""
 
 
 def load_of(seconds: int, calls: int, new: float) -> Load:
     """A load that is whole for so long. A call ends by its count of refreshes, of which some come early."""
     whole = calls / 2 / RAMP + HOLD
-    lasting = (whole + seconds + SPARE) * HALF / PERIOD
+    lasting = (whole + seconds + min(SPARE, seconds / 4)) * HALF / PERIOD
     return Load(calls=calls, seconds=round(lasting), new=new, silent=new / ONE_IN)
 
 
