@@ -106,15 +106,19 @@ class Hundred:
 
 def hundred(companion_rows: Sequence[Row], edge_rows: Sequence[Row]) -> Hundred:
     """What a hundred Asterisks need."""
-    one, way = companion(companion_rows), edge(edge_rows)
+    way = edge(edge_rows)
     calls = 100 * ONE_ASTERISK
+    # The run with at least so many sessions: idle turns weigh less the more there are.
+    like = min(
+        (row for row in companion_rows if row["sessions"] >= calls), key=lambda row: int(row["sessions"])
+    )
     new = calls / CALL
     refreshes = calls / BETWEEN
     return Hundred(
         calls=calls,
         refreshes=refreshes,
-        companion_share=refreshes / one.refreshes * FULL,
-        companion_bytes=calls * one.bytes_a_session,
+        companion_share=refreshes * like["cpu_share"] / like["refreshes_a_second"],
+        companion_bytes=calls * like["bytes_a_session"],
         record_bytes=calls * way.bytes_a_record,
         new_calls=new,
         edges=-int(-new // way.calls_a_second),
