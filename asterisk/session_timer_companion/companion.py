@@ -16,7 +16,7 @@ from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import EdgePool
-from session_timer_companion.events.history import History
+from session_timer_companion.events.call_log import History
 from session_timer_companion.events.hooks import Hooks
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.brake import HangUpBrake

@@ -32,8 +32,15 @@ from session_timer_companion.ami.errors import (
     AmiTimeout,
     AmiUnavailable,
 )
-from session_timer_companion.ami.messages import AmiEntry, AmiMessage
-from session_timer_companion.ami.requests import Header, Listing, Question, Readings, Request
+from session_timer_companion.ami.requests import (
+    AmiEntry,
+    AmiMessage,
+    Header,
+    Listing,
+    Question,
+    Readings,
+    Request,
+)
 
 __all__ = [
     "Ami",

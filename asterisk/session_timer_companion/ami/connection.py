@@ -1,6 +1,6 @@
 """One AMI connection, from the first byte to the last.
 
-panoramisk 1.4 parses messages (`messages.py`) and numbers actions (`requests.py`); no other module
+panoramisk 1.4 parses messages and numbers actions, both in `requests.py`; no other module
 knows it. What it does with a connection beyond that is replaced here, because it sends unanswered actions
 again after a reconnect, waits for answers for ever, loses characters that two reads share, lets a line break
 in a value start a second action, and drops the connection when a callback fails. Connecting, logging in and
@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from panoramisk.ami_protocol import AMIProtocol
 
 from session_timer_companion.ami.errors import AmiError, AmiUnavailable
-from session_timer_companion.ami.messages import AmiMessage
-from session_timer_companion.ami.requests import PART, Asked, Outcome
+from session_timer_companion.ami.requests import PART, AmiMessage, Asked, Outcome
 
 if TYPE_CHECKING:
     from session_timer_companion.ami.account import AmiAccount

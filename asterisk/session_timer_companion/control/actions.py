@@ -11,7 +11,7 @@ import structlog
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import ActionReport, RefreshReport
 from session_timer_companion.channels import refresh_actions
-from session_timer_companion.control.holds import Holds
+from session_timer_companion.control.operator import Holds
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import manual_refresh
 from session_timer_companion.timers.expiry import HangUpRules

@@ -1,4 +1,4 @@
-"""What is alike for all Asterisks: what is kept of events, what is held back, who is told."""
+"""What is alike for all Asterisks: what is kept of events, what an operator holds back, who is told."""
 
 from __future__ import annotations
 
@@ -7,13 +7,35 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_timer_companion.control.holds import Holds
-from session_timer_companion.events.history import History
+from session_timer_companion.events.call_log import History
 from session_timer_companion.events.hook_settings import On
 from session_timer_companion.events.hooks import Hooks
 
 if TYPE_CHECKING:
     from session_timer_companion.timers.tracked_call import TrackedCall
+
+
+@dataclass(slots=True)
+class Holds:
+    """What is held back. Times are seconds of the event loop's clock."""
+
+    paused_at: float | None = None
+    """Since when nothing is sent and nobody is hung up; None: nothing is paused."""
+    excluded: dict[str, float] = field(default_factory=dict)
+    """Calls for which nothing is done, by the key of their record, and since when."""
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_at is not None
+
+    def why(self, key: str) -> str:
+        """Why nothing is done for this call; empty: it is."""
+        if self.paused:
+            return "the companion is paused (session-timer resume)"
+        if key in self.excluded:
+            return "an operator has excluded this call (session-timer resume CALL-ID)"
+        return ""
+
 
 _HOOKED: dict[str, On] = {
     "hung_up": "hung_up",

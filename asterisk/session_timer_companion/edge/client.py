@@ -15,9 +15,50 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from session_timer import Record, RecordError
+from session_timer.clock import ClockReading, learn_clock
 
-from session_timer_companion.edge.clocks import Clocks
 from session_timer_companion.edge.door import MOST_KEYS, Door, DoorError
+
+
+class Clocks:
+    """What is known of each host's monotonic clock. All times are in seconds; `now` is our own clock."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, ClockReading] = {}
+        self._newest: dict[str, ClockReading] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._known)
+
+    def learn(self, readings: Mapping[str, float], now: float) -> None:
+        """Take note of readings, by the clock's name."""
+        for name, reading in readings.items():
+            self._known[name] = learn_clock(self._known.get(name), reading, now)
+            self._newest[name] = ClockReading(reading, reading - now, now)
+
+    def jump(self, name: str, reading: float, now: float) -> float:
+        """Seconds by which our clock has fallen behind this one since its last reading; take note of it.
+
+        A virtual machine that was paused has a monotonic clock that stood still, and no other sign of it.
+        """
+        known = self._known.get(name)
+        self.learn({name: reading}, now)
+        return 0.0 if known is None else max(0.0, self._known[name].offset - known.offset)
+
+    def drift(self, name: str, since: float) -> float:
+        """Seconds by which a clock's reading after `since` is behind what earlier ones let expect."""
+        known = self._known.get(name)
+        newest = self._newest.get(name)
+        if known is None or newest is None or newest.learned <= since:
+            return 0.0
+        return known.offset - newest.offset
+
+    def ours(self, name: str, at: float) -> float | None:
+        """The time `at` of the clock `name` on our own clock; None for a clock that is not known."""
+        known = self._known.get(name)
+        return None if known is None else at - known.offset
+
 
 JUMP = 2.0
 """Seconds. By more than this our clock falls behind an edge's only where our host stood still."""

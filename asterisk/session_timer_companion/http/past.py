@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from session_timer_companion.api import CallHistory, LoggedEvent
-from session_timer_companion.events.history import EndedCall, History
+from session_timer_companion.events.call_log import EndedCall, History
 from session_timer_companion.http.views import shown
 from session_timer_companion.logs import SENTENCES
 from session_timer_companion.timers.tracked_call import TrackedCall

@@ -20,18 +20,16 @@ from session_timer.session.transitions import State
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
-from session_timer_companion.control.holds import Holds
+from session_timer_companion.control.operator import Holds
 from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence
 from session_timer_companion.timers.expiry import Expiry, HangUpRules
-from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
-from session_timer_companion.timers.pace import PacedQueue
-from session_timer_companion.timers.refresh import RefreshSender
-from session_timer_companion.timers.scheduler import Scheduler, batches
+from session_timer_companion.timers.refresh import LearnedPeers, RefreshSender
+from session_timer_companion.timers.scheduler import PacedQueue, Scheduler, batches
 from session_timer_companion.timers.tracked_call import RETRY, PendingAction, TrackedCall
 
 POLLS = (0.1, 0.2, 0.7, 1.0, 2.0, 4.0)
@@ -293,7 +291,8 @@ class TimerDriver:
                 await self.sender.together(sends)
                 if late := [each.tracked for each in sends if each.may_be_the_last]:
                     self._tasks.spawn(self._expiry.count_media(late))
-                await self._expiry.together([each for each in due if isinstance(each.action, Expire)])
+                if ends := [each for each in due if isinstance(each.action, Expire)]:
+                    await self._expiry.together(ends)
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)
                 polls = []

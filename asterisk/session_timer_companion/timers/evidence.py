@@ -16,6 +16,7 @@ from collections.abc import Callable
 from session_timer import Agreement, Asked, RefreshResponse, Side, session
 from session_timer.evidence import Seen, Shows, shows
 from session_timer.session import Action, Expire, Method, Send, Session
+from session_timer.session.answers import MAY_BE_OVER
 from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
@@ -23,7 +24,7 @@ from session_timer_companion.edge.client import Found, Missing, OnlyAsked, Recor
 from session_timer_companion.edge.pool import Copy
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
-from session_timer_companion.timers.learned import LearnedPeers
+from session_timer_companion.timers.refresh import LearnedPeers
 from session_timer_companion.timers.tracked_call import (
     UNHINDERED,
     Attempt,
@@ -165,6 +166,8 @@ class Evidence:
             self._log.warning("refresh_refused", call=tracked, code=request.code, peer=tracked.peer or None)
             if seen.what is Shows.CHALLENGED:
                 self._log.warning("challenge_unanswered", call=tracked, code=request.code)
+            if request.code in MAY_BE_OVER:
+                self._log.warning("peer_may_have_ended", call=tracked, code=request.code)
         tracked.active = after
         if not isinstance(action, Expire):
             tracked.dealt = request.ended

@@ -8,6 +8,7 @@ would end the call for it.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -24,7 +25,6 @@ from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers import orders
-from session_timer_companion.timers.learned import LearnedPeers
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.tracked_call import (
     UNHINDERED,
@@ -33,6 +33,54 @@ from session_timer_companion.timers.tracked_call import (
     PendingAction,
     TrackedCall,
 )
+
+DAY = 86_400.0
+"""Seconds that it holds."""
+
+MOST = 10_000
+"""Peers of which something is remembered."""
+
+
+class LearnedPeers:
+    """By where a peer is (`Record.far`). Times are in seconds of the event loop's clock."""
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._unasked: OrderedDict[str, float] = OrderedDict()
+        self._now = asyncio.get_running_loop().time
+
+    def left(self) -> dict[str, float]:
+        """Each peer that swallows UPDATE, and for how many seconds more it gets re-INVITE."""
+        now = self._now()
+        return {far: until - now for far, until in self._until.items() if until > now}
+
+    def swallows_update(self, far: str) -> bool:
+        """Whether a refresh by UPDATE would not be answered from there."""
+        return self._now() < self._until.get(far, 0.0)
+
+    def ignores_unasked(self, far: str) -> bool:
+        """Whether a peer there that has agreed to no session timer would not answer a refresh."""
+        return self._now() < self._unasked.get(far, 0.0)
+
+    def learn(self, far: str) -> bool:
+        """An UPDATE timed out and a re-INVITE was answered. Returns whether that is news."""
+        return self._keep(self._until, far)
+
+    def learn_unasked(self, far: str) -> bool:
+        """No form of a refresh was answered, and the peer's media flows. Returns whether that is news."""
+        return self._keep(self._unasked, far)
+
+    def _keep(self, table: OrderedDict[str, float], far: str) -> bool:
+        if not far or not self._enabled:
+            return False
+        news = self._now() >= table.get(far, 0.0)
+        table[far] = self._now() + DAY
+        table.move_to_end(far)
+        if len(table) > MOST:
+            table.popitem(last=False)
+        return news
+
 
 GLARE = 491
 """What a peer answers that has a request of its own under way (RFC 3261 14.2)."""

@@ -125,7 +125,7 @@ class TrackedCall:
     numbers_utf8: bytes = b""
     """The numbers of both parties, as far as Asterisk knows them."""
     history: bytes = b""
-    """Its last events (`events/history.py`)."""
+    """Its last events (`events/call_log.py`)."""
     far: str = ""
     """Where the peer is, as the edge sees it."""
     wake: Tick | None = None

@@ -39,11 +39,13 @@ _REACTIONS: dict[int, Reaction] = {
     491: Reaction.BACK_OFF,
     **dict.fromkeys((500, 503, 504, 505, 513, 580), Reaction.WAIT),
 }
-"""Every code with a rule of its own; the others are `Reaction.ADAPT` (unknown codes count as x00).
+"""Every code with a rule of its own; the others are `Reaction.ADAPT` (unknown codes count as x00)."""
 
-RFC 5057 5.1 takes the dialog for gone on 404, 410, 416, 480, 482, 484, 485, 502 and 604 too. Here they are
-refusals: RFC 4028 section 10 names 408 and 481 only, an intermediary's bad minute answers 480 or 502, and
-media may flow all the while.
+MAY_BE_OVER = frozenset({404, 410, 416, 480, 482, 484, 485, 502, 604})
+"""RFC 5057 5.1 takes the dialog or the call for gone on these too; tell the operator, and go on.
+
+Here they are refusals: RFC 4028 section 10 names 408 and 481 only, an intermediary's bad minute answers 480
+or 502, and media may flow all the while.
 """
 
 OWN_WAIT = 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from session_timer_companion.events.history import FACTS, LONGEST, STEP, EndedCall, History
+from session_timer_companion.events.call_log import FACTS, LONGEST, STEP, EndedCall, History
 
 
 def ended(call_id: str, at: float, events: bytes) -> EndedCall:

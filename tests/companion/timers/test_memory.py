@@ -8,7 +8,7 @@ import uuid
 
 from session_timer import Agreement, DialogTimer, Policy, Side, record
 from session_timer_companion.channels import calls
-from session_timer_companion.events.history import History
+from session_timer_companion.events.call_log import History
 from session_timer_companion.timers.scheduler import Scheduler
 from session_timer_companion.timers.tracked_call import TrackedCall, shared, terms
 

@@ -120,6 +120,22 @@ async def test_a_peer_that_does_not_know_update_is_asked_by_reinvite_from_then_o
         assert [sent.refresh for sent in it.refreshes(call)] == [UPDATE, REINVITE, REINVITE]
 
 
+@pytest.mark.parametrize(("code", "told"), [(404, True), (480, True), (502, True), (604, True), (488, False)])
+@in_virtual_time
+async def test_a_response_that_may_mean_the_end_is_told_and_the_call_is_kept(
+    tmp_path: Path, code: int, told: bool
+) -> None:
+    async with world(tmp_path, peer=takes_turns(code, 200)) as it:
+        call = it.call("call-1", OURS)
+        await it.until(lambda: it.edge.records[key(call)].refreshes == 2)
+        assert it.companion is not None
+        history = it.companion.operator.history
+        events = [event.fact for event in history.decoded(it.tracked(call).history)]
+        hints = [fact.details for fact in events if fact.event == "peer_may_have_ended"]
+        assert hints == ([(("code", str(code)),)] if told else [])
+        assert not it.asterisk.seen("Hangup")
+
+
 @pytest.mark.requirement("REF-10-03", "REF-10-05")
 @in_virtual_time
 async def test_422_is_tried_again_at_once(tmp_path: Path) -> None:
