@@ -23,7 +23,7 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.cli import BROKEN, main
 from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, KeptEvents, Log
 from session_timer_companion.events.hook_settings import Hook
-from session_timer_companion.http.settings import Http
+from session_timer_companion.http.settings import Http, token_of
 from session_timer_companion.metrics import ACTIONS, Metrics
 from session_timer_companion.secret_files import SECRETS
 
@@ -213,12 +213,27 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     assert "asterisk.service" in unit("Wants")[0]
     assert "asterisk.service" in unit("After")[0]
     assert unit("Requires") == unit("BindsTo") == unit("PartOf") == []
-    password, key = unit("LoadCredential")
+    password, key, token = unit("LoadCredential")
     readme = (ROOT / "asterisk/README.md").read_text()
     assert f"secret_credential: {password.partition(':')[0]}" in readme
     assert f"key_credential: {key.partition(':')[0]}" in readme
+    name, _, file = token.partition(":")
+    page = (ROOT / "docs/how-to/companion.md").read_text()
+    assert f"token_credential: {name}" in page
+    assert f"> {file}" in page
     assert unit("RestartPreventExitStatus") == [str(BROKEN)]
     assert unit("DynamicUser") == ["yes"]
+
+
+def test_a_unit_without_a_token_starts_and_what_stands_in_its_place_is_never_taken_for_one(
+    tmp_path: Path,
+) -> None:
+    (stand_in,) = unit("SetCredential")
+    name, _, text = stand_in.partition(":")
+    assert f"{name}:" in "".join(unit("LoadCredential")), "else systemd does not start it without the file"
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match="the token needs at least"):
+        token_of(tmp_path / name)
 
 
 def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
