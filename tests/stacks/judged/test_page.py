@@ -51,7 +51,8 @@ def test_the_page_is_what_a_run_makes_of_its_rows() -> None:
     text = PAGE.read_text(encoding="utf-8")
     releases, rows, reasons = parsed(text)
 
-    assert page(releases, rows) == text
+    again = re.search(r"(\d+) calls were played once more", text)
+    assert page(releases, rows, int(again[1]) if again else 0) == text
     assert {(each.agent, each.scenario) for each in rows} == {
         (each.agent.name, each.scenario.name) for each in PLAYED
     }
