@@ -47,16 +47,15 @@ others may hang up then.
 
 
 def keep(path: Path, rounds: Iterable[Round], load: Load, seed: int) -> None:
-    """Write what a run has shown so far."""
+    """Write what a run has shown so far, over what earlier ones on the same calls have shown of these."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {
-        "live": load.live,
-        "dead": load.dead,
-        "interval": load.interval,
-        "seed": seed,
-        "rounds": [each.told() for each in rounds],
-    }
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    load_and_seed = {"live": load.live, "dead": load.dead, "interval": load.interval, "seed": seed}
+    new = [each.told() for each in rounds]
+    fresh = {tuple(each["faults"]) for each in new}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    same = all(before.get(name) == value for name, value in load_and_seed.items())
+    kept = [each for each in before["rounds"] if tuple(each["faults"]) not in fresh] if same else []
+    path.write_text(json.dumps({**load_and_seed, "rounds": [*kept, *new]}, indent=1) + "\n", encoding="utf-8")
 
 
 def written(kept: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ class Round:
         )
         verdict = self.verdict
         counted = {"lost": len(verdict.lost), "standing": len(verdict.standing), "left": len(verdict.left)}
-        return {name: getattr(self, name) for name in names} | counted
+        return {name: getattr(self, name) for name in names} | counted | {"faults": list(self.faults)}
 
     def __str__(self) -> str:
         whole = "never whole again" if self.whole is None else f"whole after {self.whole:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,6 +157,10 @@ class World:
         time.sleep(seconds)
 
     def close(self) -> None:
+        """Everybody hangs up, as far as that is still possible."""
+        with suppress(LabError, NotInTimeError):
+            self.crowd.hang_up()
+            wait_until(lambda: not self.standing(self.crowd.accounts()), 10, "every call to be over")
         self.crowd.close()
         self.companion.close()
 

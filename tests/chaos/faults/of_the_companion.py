@@ -12,6 +12,8 @@ from tests.lab.parts.companion_run import RUN
 from tests.lab.parts.killed_parts import kill, start
 
 CLOCK_IMAGE = "session-timer/clock:trixie"
+CACHED = ("-e", "FAKETIME_NO_CACHE=0", "-e", "FAKETIME_CACHE_DURATION=1")
+"""The file with the time of day is read once a second, and not at each question."""
 HOUR = 3600
 PLACE, SECOND = 32, 33
 """The last numbers of the addresses at which another companion stands."""
@@ -40,7 +42,7 @@ def _frozen(world: World) -> Iterator[None]:
 @contextmanager
 def _leader_killed(world: World) -> Iterator[None]:
     """Another one stands by, and has the lead while the first one is away."""
-    with companion_once(world.stack, world.settings(), SECOND, "companion-2") as second:
+    with companion_once(world.stack, world.settings(), SECOND, "companion-2", patience=90) as second:
         kill(world.stack, "companion")
         try:
             yield
@@ -63,7 +65,7 @@ def _in_its_place(
     kill(world.stack, "companion")
     try:
         with companion_once(
-            world.stack, settings, PLACE, service, image, command=command, options=options
+            world.stack, settings, PLACE, service, image, command=command, options=options, patience=90
         ) as other:
             world.companion = other
             yield service
@@ -75,7 +77,7 @@ def _in_its_place(
 @contextmanager
 def _an_hour_ahead(world: World) -> Iterator[None]:
     (world.folder / "clock").write_text(f"+{HOUR}", encoding="ascii")
-    with _in_its_place(world, image=CLOCK_IMAGE):
+    with _in_its_place(world, image=CLOCK_IMAGE, options=CACHED):
         yield
 
 
@@ -83,7 +85,7 @@ def _an_hour_ahead(world: World) -> Iterator[None]:
 def _clock_jumps(world: World) -> Iterator[None]:
     clock = world.folder / "clock"
     clock.write_text("+0", encoding="ascii")
-    with _in_its_place(world, image=CLOCK_IMAGE):
+    with _in_its_place(world, image=CLOCK_IMAGE, options=CACHED):
         for seconds in (HOUR, -HOUR, 24 * HOUR, 0):
             world.wait(4)
             clock.write_text(f"{seconds:+d}", encoding="ascii")

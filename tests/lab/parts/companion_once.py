@@ -24,11 +24,13 @@ def companion_once(
     *,
     command: Sequence[str] = (*RUN, "run"),
     options: Sequence[str] = (),
+    patience: float = 60,
 ) -> Iterator[Companion]:
     """Run it by ``folder``'s session-timer.yaml, at the address that ends in ``host``.
 
     ``folder`` is seen in it as /settings; ``service`` is what the stack is to call its container. Unless told
-    otherwise, its image is that of the lab's companion. ``options`` are more of what `docker run` takes.
+    otherwise, its image is that of the lab's companion. ``options`` are more of what `docker run` takes,
+    ``patience`` how many seconds it may take until it is ready.
     """
     name = stack.container(service)
     mounts = {
@@ -56,7 +58,7 @@ def companion_once(
     )
     companion = Companion(stack, service)
     try:
-        companion.ready(60)
+        companion.ready(patience)
         yield companion
     finally:
         companion.close()

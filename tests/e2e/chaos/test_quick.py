@@ -1,0 +1,44 @@
+"""A short part of `make chaos`: fewer calls, a short interval, and faults that need no root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.crowd import Load
+from tests.chaos.faults.fault import Fault
+from tests.chaos.faults.listed import named
+from tests.chaos.rounds import play
+from tests.chaos.scenes import one_edge
+from tests.chaos.world import World
+from tests.lab.together import Stage
+
+LOAD = Load(live=30, dead=9, churn=1.0, interval=12, hold=4.0)
+QUICK = {"edge's table lost": 0.0, "companion killed": 6.0, "Asterisk frozen": 8.0, "Asterisk killed": 2.0}
+"""How long each lasts, in seconds."""
+FAULTS = tuple(replace(fault, lasts=QUICK[fault.name]) for fault in named(list(QUICK)))
+
+
+@pytest.fixture(scope="module")
+def world(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with one_edge(stage.stack, LOAD, tmp_path_factory.mktemp("chaos")) as found:
+        yield found
+        found.crowd.hang_up()
+    # The edge was restarted, and what watched it with it.
+    stage.wire.begin()
+    stage.companion.ready()
+
+
+@pytest.mark.requirement("REF-10-02", "REF-10-07", "UAC-7.2-15")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_no_live_call_is_lost_no_dead_one_stands_and_nothing_is_left(world: World, fault: Fault) -> None:
+    seen = play(world, [fault])
+    print(seen)
+    assert seen.live == LOAD.live
+    assert seen.dead == LOAD.dead
+    assert seen.verdict.lost == ()
+    assert seen.verdict.standing == ()
+    assert seen.verdict.left == ()
+    assert seen.whole is not None, "it was never whole again"
