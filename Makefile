@@ -145,7 +145,7 @@ bench-companion: .venv/installed images ## what the companion costs, and 2,000 r
 .PHONY: chaos
 chaos: .venv/installed images ## as root: faults while calls stand, alone and in pairs (CALLS=300 MINUTES=30 SEED=4028 ONLY="AMI cut,edge killed")
 	@$(PYTHON) -m tests.chaos.run $(if $(CALLS),--calls $(CALLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+		$(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") $(if $(TOGETHER),--together)
 
 .PHONY: chaos-page
 chaos-page: .venv/installed ## write docs/reference/faults.md from what the last `make chaos` has shown

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.crowd import Load
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.listed import FAULTS
 from tests.chaos.judge import SLACK
@@ -23,10 +22,10 @@ HEAD = """\
 # Faults
 
 What happens to calls when a part fails, stands still or is lied to. Each row was seen by `make chaos`
-on real Kamailio, Asterisk and companion: {live} live calls at a session interval of {interval} s, a
-third refreshed by us with UPDATE, a third with re-INVITE, a third by their peers, short calls beside
-them, and {dead} more whose peers die in each round, half of them {early:.0f} s before the fault and
-half with it. `make chaos-page` writes this page.
+on real Kamailio, Asterisk and companion, and `make chaos-page` has written this page from its results.
+A third of the live calls is refreshed by us with UPDATE, a third with re-INVITE, a third by their peers;
+short calls come and go beside them. Of the dead ones half fall silent a third of an interval before the
+fault, the others with it.
 
 Three things are judged after each fault:
 
@@ -38,32 +37,33 @@ Three things are judged after each fault:
   over has any of them, and no exception was counted. The record of a call whose BYE nobody answered is
   [kept for an hour](edge.md#records).
 
-*Whole after* is the time from the end of the fault until all of that held and every live call was
-refreshed again. *Past* is how long the dead call that stood longest did so past its interval. *Without*
-counts live calls that went longer than their interval without a refresh: these peers are patient,
-others may hang up then.
+*Calls* are the live ones, those that died, and their session interval. *Whole after* is the time from the
+end of the fault until all of that held and every live call was refreshed again. *Past* is how long the
+dead call that stood longest did so past its interval. *Without* counts live calls that went longer than
+their interval without a refresh: these peers are patient, others may hang up then.
 
 """
 
 
-def keep(path: Path, rounds: Iterable[Round], load: Load, seed: int) -> None:
-    """Write what a run has shown so far, over what earlier ones on the same calls have shown of these."""
+SEEN = ("Calls", "Live lost", "Dead standing", "Whole after", "Past", "Without")
+
+
+def keep(path: Path, rounds: Iterable[Round], seed: int) -> None:
+    """Write what a run has shown so far, over what earlier ones have shown of the same faults."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    load_and_seed = {"live": load.live, "dead": load.dead, "interval": load.interval, "seed": seed}
     new = [each.told() for each in rounds]
     fresh = {tuple(each["faults"]) for each in new}
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    same = all(before.get(name) == value for name, value in load_and_seed.items())
-    kept = [each for each in before["rounds"] if tuple(each["faults"]) not in fresh] if same else []
-    path.write_text(json.dumps({**load_and_seed, "rounds": [*kept, *new]}, indent=1) + "\n", encoding="utf-8")
+    before = json.loads(path.read_text(encoding="utf-8"))["rounds"] if path.exists() else []
+    kept = [each for each in before if tuple(each["faults"]) not in fresh]
+    path.write_text(json.dumps({"seed": seed, "rounds": [*kept, *new]}, indent=1) + "\n", encoding="utf-8")
 
 
 def written(kept: Mapping[str, Any]) -> str:
-    """The page of this run; ValueError names the faults that it did not play."""
+    """The page of these results; ValueError names the faults that are not among them."""
     alone = {each["faults"][0]: each for each in kept["rounds"] if len(each["faults"]) == 1}
     if missing := [fault.name for fault in FAULTS if fault.name not in alone]:
-        raise ValueError(f"the run has not played: {', '.join(missing)}")
-    head = HEAD.format(**{**kept, "early": kept["interval"] / 3, "slack": SLACK})
+        raise ValueError(f"not played: {', '.join(missing)}")
+    head = HEAD.format(slack=SLACK)
     together = [each for each in kept["rounds"] if len(each["faults"]) > 1]
     parts = [
         head,
@@ -76,20 +76,23 @@ def written(kept: Mapping[str, Any]) -> str:
 
 
 def _alone(rounds: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    yield "| Fault | What is done | Live lost | Dead standing | Whole after | Past | Without | Held back |\n"
-    yield "|---|---|---|---|---|---|---|---|\n"
+    columns = ("Fault", "What is done", *SEEN, "Held back")
+    yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     for fault in FAULTS:
         seen = rounds[fault.name]
         yield (
-            f"| {fault.name} | {fault.does} | {_lost(seen)} | {seen['standing']} of {seen['dead']} "
+            f"| {fault.name} | {fault.does} | {_calls(seen)} | {_lost(seen)} | {seen['standing']} "
             f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} "
             f"| {_held(fault, seen)} |\n"
         )
 
 
+def _calls(seen: Mapping[str, Any]) -> str:
+    return f"{seen['live']}, {seen['dead']}, {seen['interval']} s"
+
+
 def _lost(seen: Mapping[str, Any]) -> str:
-    ended = f"; {seen['ended']} ended by the fault" if seen["ended"] else ""
-    return f"{seen['lost']} of {seen['live']}{ended}"
+    return f"{seen['lost']}" + (f"; the fault ended {seen['ended']}" if seen["ended"] else "")
 
 
 def _held(fault: Fault, seen: Mapping[str, Any]) -> str:
@@ -101,10 +104,11 @@ def _together(rounds: Sequence[Mapping[str, Any]], seed: int) -> Iterable[str]:
         yield "The run that this page shows has played none.\n"
         return
     yield f"Pairs are drawn by a seed ({seed}); the last row is as many at once as touch no part twice.\n\n"
-    yield "| Faults | Live lost | Dead standing | Whole after | Past | Without |\n|---|---|---|---|---|---|\n"
+    columns = ("Faults", *SEEN)
+    yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     for seen in rounds:
         yield (
-            f"| {' + '.join(seen['faults'])} | {_lost(seen)} | {seen['standing']} of {seen['dead']} "
+            f"| {' + '.join(seen['faults'])} | {_calls(seen)} | {_lost(seen)} | {seen['standing']} "
             f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} |\n"
         )
 

@@ -35,6 +35,7 @@ class Round:
     verdict: Verdict
     live: int
     dead: int
+    interval: int
     overdue: float
     """The longest time that a dead call stood past its interval."""
     allowed: float
@@ -59,6 +60,7 @@ class Round:
             "whole",
             "live",
             "dead",
+            "interval",
             "overdue",
             "allowed",
             "unrefreshed",
@@ -116,6 +118,7 @@ def play(world: World, faults: Sequence[Fault]) -> Round:
         verdict=verdict,
         live=live,
         dead=world.load.dead,
+        interval=interval,
         overdue=max((judge.overdue(each, time.monotonic()) for each in accounts), default=0.0),
         allowed=held.seconds,
         unrefreshed=judge.without_refresh(accounts),

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
                     not_made += 1
                     names = " + ".join(fault.name for fault in faults_at_once)
                     print(f"{names}: ERROR, it could not be played: {error}", flush=True)
-                page.keep(RESULTS, rounds, load, given.seed)
+                page.keep(RESULTS, rounds, given.seed)
     except (LabError, ValueError) as error:
         print(f"chaos: {error}", file=sys.stderr)
         return 1
@@ -67,10 +67,10 @@ def _played(
     """What is to be played next, and where."""
     for scene, stage in SCENES.items():
         own = [fault for fault in faults if fault.scene is scene]
-        if not own:
+        if not own or (given.together and scene is not Scene.ONE_EDGE):
             continue
         with TemporaryDirectory() as folder, stage(stack, load, Path(folder)) as world:
-            for fault in own:
+            for fault in () if given.together else own:
                 yield (fault,), world
             if scene is Scene.ONE_EDGE and not given.only:
                 until = time.monotonic() + 60 * given.minutes
@@ -120,6 +120,7 @@ def _given(arguments: Sequence[str]) -> argparse.Namespace:
     )
     reader.add_argument("--interval", type=int, default=30, help="session interval in seconds")
     reader.add_argument("--only", default="", help="names of faults, with commas between them: one by one")
+    reader.add_argument("--together", action="store_true", help="only pairs, and everything at once")
     return reader.parse_args(arguments)
 
 
