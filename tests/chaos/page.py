@@ -45,6 +45,15 @@ their interval without a refresh: these peers are patient, others may hang up th
 """
 
 
+LIMITS = """
+## Limits that runs have shown
+
+- A refresh that leaves Asterisk in the two or three seconds before the companion knows that the edge is
+  dead is repeated by Asterisk for 32 seconds. If no edge takes it until then, Asterisk ends the call.
+- A takeover with more to do than the machine has processors for costs calls:
+  [what replication does not do](../how-to/failover.md#what-replication-does-not-do).
+"""
+
 SEEN = ("Calls", "Live lost", "Dead standing", "Whole after", "Past", "Without")
 
 
@@ -65,12 +74,14 @@ def written(kept: Mapping[str, Any]) -> str:
         raise ValueError(f"not played: {', '.join(missing)}")
     head = HEAD.format(slack=SLACK)
     together = [each for each in kept["rounds"] if len(each["faults"]) > 1]
+    missed = [each for each in kept["rounds"] if each["lost"] or each["standing"] or each["whole"] is None]
     parts = [
         head,
         "## One by one\n\n",
         *_alone(alone),
         "\n## Together\n\n",
         *_together(together, kept["seed"]),
+        *_missed(missed),
     ]
     return "".join(parts)
 
@@ -110,6 +121,16 @@ def _together(rounds: Sequence[Mapping[str, Any]], seed: int) -> Iterable[str]:
         yield (
             f"| {' + '.join(seen['faults'])} | {_calls(seen)} | {_lost(seen)} | {seen['standing']} "
             f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} |\n"
+        )
+
+
+def _missed(rounds: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    yield LIMITS
+    for seen in rounds:
+        whole = "" if seen["whole"] is not None else "; never whole again"
+        yield (
+            f"- Not met: {' + '.join(seen['faults'])} ended {seen['lost']} of {seen['live']} live calls, and "
+            f"{seen['standing']} of {seen['dead']} dead ones stood too long{whole}.\n"
         )
 
 

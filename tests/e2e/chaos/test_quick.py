@@ -16,7 +16,7 @@ from tests.chaos.world import World
 from tests.lab.together import Stage
 
 LOAD = Load(live=30, dead=9, churn=1.0, interval=12, hold=4.0)
-QUICK = {"edge's table lost": 0.0, "companion killed": 6.0, "Asterisk frozen": 8.0, "Asterisk killed": 2.0}
+QUICK = {"edge's table lost": 0.0, "companion killed": 6.0, "Asterisk killed": 2.0}
 """How long each lasts, in seconds."""
 FAULTS = tuple(replace(fault, lasts=QUICK[fault.name]) for fault in named(list(QUICK)))
 

@@ -48,17 +48,3 @@ def test_live_calls_have_their_records_again(stage: Stage) -> None:
     for call in calls:
         assert call.bye().status == 200
     assert stage.companion.metric("session_timer_faults_total") == 0
-
-
-@pytest.mark.requirement("UAC-7.2-15")
-def test_a_reinvite_that_was_under_way_reaches_the_edge_that_comes_after(stage: Stage) -> None:
-    """Asterisk got no 100 from the one that died, so it repeats the request; else it would wait for ever."""
-    call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
-    call.expect("INVITE", timeout=INTERVAL)
-    restart_edge(stage)
-    again = call.expect("INVITE", timeout=2 * INTERVAL)
-    call.accept(again, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
-    call.expect("ACK")
-    stage.edge.record(call.call_id, refresher="local")
-    stage.companion.session(call.call_id, lambda seen: seen["due"] > 0)
-    assert call.bye().status == 200
