@@ -93,7 +93,7 @@ def _alone(rounds: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         seen = rounds[fault.name]
         yield (
             f"| {fault.name} | {fault.does} | {_calls(seen)} | {_lost(seen)} | {seen['standing']} "
-            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} "
+            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {_without(seen)} "
             f"| {_held(fault, seen)} |\n"
         )
 
@@ -104,6 +104,10 @@ def _calls(seen: Mapping[str, Any]) -> str:
 
 def _lost(seen: Mapping[str, Any]) -> str:
     return f"{seen['lost']}" + (f"; the fault ended {seen['ended']}" if seen["ended"] else "")
+
+
+def _without(seen: Mapping[str, Any]) -> str:
+    return "not counted" if seen["unrefreshed"] is None else str(seen["unrefreshed"])
 
 
 def _held(fault: Fault, seen: Mapping[str, Any]) -> str:
@@ -120,7 +124,7 @@ def _together(rounds: Sequence[Mapping[str, Any]], seed: int) -> Iterable[str]:
     for seen in rounds:
         yield (
             f"| {' + '.join(seen['faults'])} | {_calls(seen)} | {_lost(seen)} | {seen['standing']} "
-            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {seen['unrefreshed']} |\n"
+            f"| {_seconds(seen['whole'])} | {_seconds(seen['overdue'])} | {_without(seen)} |\n"
         )
 
 
