@@ -68,7 +68,7 @@ class Native(Counting):
             return True
         interval, enough = (
             re.match(r"[0-9]+", values[0]),
-            self._ksr.tables["session_timer_ours"].get("enough"),
+            self._ksr.tables["session_timer_ours"].get(":enough"),
         )
         assert interval is not None
         return enough is not None and int(interval[0]) >= int(enough.value)

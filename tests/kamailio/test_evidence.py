@@ -244,6 +244,16 @@ def test_where_our_code_fails_at_a_2xx_the_old_record_goes(
     assert call.faults == 1
 
 
+def test_the_old_record_goes_also_where_the_2xx_has_lost_its_tag(call: Edge) -> None:
+    handled = call.send(TIMER, from_us=True, within=True)
+    call.ksr.raising["htable.sht_lock"] = RuntimeError("on purpose")
+    names = ("From", "Call-ID", "CSeq")
+    rows = tuple(f"{name}: {handled.request.value(name)}" for name in names)
+    bare = Message("SIP/2.0 200 Told", (*rows, "To: <sip:100@far.example>"), call.peer)
+    call.sure(call.ksr.receive_reply(call._script(), handled, bare, 0))
+    assert call.record() is None
+
+
 def test_a_fault_at_a_refusal_leaves_the_record(call: Edge) -> None:
     handled = call.send(method="UPDATE", from_us=True, within=True)
     call.ksr.raising["htable.sht_sets"] = RuntimeError("on purpose")

@@ -301,6 +301,28 @@ def test_a_peer_that_aims_its_requests_anywhere_fills_no_table(edge: Edge) -> No
     assert edge.send(from_us=True).sent.value("Session-Expires") == "1800"
 
 
+def test_a_peer_that_aims_its_request_anywhere_changes_nothing_that_is_said_beside_the_hosts(
+    edge: Edge,
+) -> None:
+    edge.call("Supported: timer", "Session-Expires: 600")
+    edge.ksr.tick(edge.timers.on_tick)
+    ours = edge.ksr.tables["session_timer_ours"]
+    (name,) = [each for each in ours if each.startswith(":")]
+    said = ours[name].value
+    for host in (name.strip(":"), name):
+        edge.send(("Supported: timer",), method="UPDATE", within=True, target=host)
+    assert ours[name].value == said
+
+
+def test_a_host_of_any_length_is_kept_as_no_more_than_a_name(edge: Edge) -> None:
+    edge.call("Supported: timer", "Session-Expires: 600")
+    edge.send(("Supported: timer",), method="UPDATE", within=True, target="a" * 60_000)
+    edge.send(("Supported: timer",), method="UPDATE", within=True, from_us=True, target="b" * 60_000)
+    kept = [*edge.ksr.tables["session_timer_ours"], *(str(case) for case in edge.timers._requests._handled)]
+    assert max(map(len, kept)) < 3_000
+    assert all(len(row.value) < 3_000 for row in edge.ksr.tables["session_timer"].values())
+
+
 def test_an_asterisk_of_the_settings_is_noted_however_many_others_are(make_edge: MakeEdge) -> None:
     second = "192.0.2.21"
     edge = make_edge(config={**CONFIG, "asterisk": [ASTERISK, second]})

@@ -20,9 +20,11 @@ OURS = "session_timer_ours"
 """The hash table of Asterisk's addresses, as far as calls have passed."""
 _MOST_NOTED = 256
 """Hosts that each process notes there. Within a dialog its peer chooses where a request goes."""
-_ENOUGH = "enough"
-"""The key beside them: the seconds that are enough for every profile."""
+_ENOUGH = ":enough"
+"""The key beside them: the seconds that are enough for every profile. No host begins like it."""
 _MOST_HANDLED = 512
+LONGEST_HOST = 256
+"""Characters of a host that are looked at. Names have no more, and what a peer writes is kept."""
 _UNMARKED = (*uac.WITHOUT_SUPPORT, "CANCEL")
 """CANCEL is made anew by each hop: nothing said there gets far."""
 
@@ -100,6 +102,7 @@ class Requests:
             return
         request = self._edge.in_hand.again(method)
         next_hop, number = ksr.pvs("$nh(d)", "$T_branch_idx")
+        next_hop = next_hop[:LONGEST_HOST]
         branch = Branch(number or "0")
         handling = self._handling(request, next_hop)
         if handling is None:
@@ -153,7 +156,8 @@ class Requests:
         if len(self._handled) >= _MOST_HANDLED:
             self._handled.clear()
         # Senders choose their rows: a rare giant is not kept.
-        if sum(map(len, filter(None, request.rows))) + len(request.from_domain) < LONGEST_REMEMBERED:
+        chosen = (*request.rows, request.from_domain, request.peer_name)
+        if sum(map(len, filter(None, chosen))) < LONGEST_REMEMBERED:
             self._handled[case] = handling
         return handling
 
@@ -252,6 +256,7 @@ class Requests:
         if not to_tag or not find(peer_name, source, "").is_asterisk:
             return
         next_hop, call_id, from_tag = ksr.pvs("$nh(d)", "$ci", "$ft")
+        next_hop = next_hop[:LONGEST_HOST]
         destination = find(peer_name, next_hop, next_hop)
         if destination.is_asterisk:
             return

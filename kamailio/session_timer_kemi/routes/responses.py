@@ -152,9 +152,12 @@ class Responses:
             records.unlock(dialog)
 
     def _forget(self, waiting: Waiting, to_tag: str) -> None:
-        """A 2xx passes that is not written down: what the record says until then is no proof any more."""
+        """A 2xx passes that is not written down: what the record says until then is no proof any more.
+
+        Where nothing of it can be read, neither can its To tag; within a dialog the request had it.
+        """
         with suppress(Exception):
-            self._edge.records.remove(key(waiting.call_id, waiting.from_tag, to_tag))
+            self._edge.records.remove(key(waiting.call_id, waiting.from_tag, to_tag or waiting.to_tag))
 
     def _refused(self, code: int, waiting: Waiting, to_tag: str) -> None:
         """A final response passes that is no 2xx."""
