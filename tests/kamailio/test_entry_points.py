@@ -147,3 +147,17 @@ def test_every_statistic_that_is_counted_is_declared(ksr: FakeKsr) -> None:
     # Some are counted for each side: session_timer_..._{side}.
     expanded = {re.sub(r"\{.*\}", side, name) for name in counted for side in Side}
     assert expanded == set(ksr.counters)
+
+
+def test_a_native_configuration_learns_which_interval_is_enough_for_every_profile(edge: Edge) -> None:
+    def enough() -> str:
+        edge.ksr.tick(edge.timers.on_tick)
+        return edge.ksr.tables["session_timer_ours"]["enough"].value
+
+    assert enough() == "300"
+    edge.config = {**edge.config, "session_timer": {"min_se": 600}}
+    edge.start()
+    assert enough() == "600", "after a reload"
+    edge.config = {"asterisk": edge.config["asterisk"]}
+    edge.start()
+    assert enough() == "90"
