@@ -152,7 +152,7 @@ def test_every_statistic_that_is_counted_is_declared(ksr: FakeKsr) -> None:
 def test_a_native_configuration_learns_which_interval_is_enough_for_every_profile(edge: Edge) -> None:
     def enough() -> str:
         edge.ksr.tick(edge.timers.on_tick)
-        return edge.ksr.tables["session_timer_ours"]["enough"].value
+        return edge.ksr.tables["session_timer_ours"][":enough"].value
 
     assert enough() == "300"
     edge.config = {**edge.config, "session_timer": {"min_se": 600}}
