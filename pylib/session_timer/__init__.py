@@ -33,7 +33,6 @@ from .headers import (
 from .internal_header import InternalHeader
 from .message import RefreshRequest, RefreshResponse, Rows
 from .record import Asked, Outcome, Record, RecordError
-from .session import answers
 from .shared_key import SharedKey
 
 __all__ = [
@@ -64,7 +63,6 @@ __all__ = [
     "SessionExpires",
     "SharedKey",
     "Side",
-    "answers",
     "evidence",
     "internal_header",
     "is_door_address",

@@ -20,7 +20,7 @@ DECLINED = Requirement(
     "SEC-11-03", 4028, "text", "Explains.", others=("kamailio",), declined="It asks nothing."
 )
 COMPANION_RFC = Requirement(
-    "S61-14.1-04", 3261, "SHOULD", "Back off.", where=("session.answers.glare_delay",), others=("asterisk",)
+    "S61-14.1-04", 3261, "SHOULD", "Back off.", where=("session.responses.glare_delay",), others=("asterisk",)
 )
 THEIRS = Requirement("UPD-4-01", 3311, "SHOULD", "List UPDATE.", others=("asterisk",))
 PREFIXES = {"UAS": "section 9"}

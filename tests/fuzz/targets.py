@@ -205,7 +205,7 @@ def _event(facts: Facts, held: session.Session, now: float) -> session.Step:
     told: tuple[Callable[[], session.Step], ...] = (
         lambda: session.due(held, now),
         lambda: (session.refreshed(held, facts.dialog(), now - facts.byte()), None),
-        lambda: session.answered(held, now, response, facts.byte() / 256),
+        lambda: session.responded(held, now, response, facts.byte() / 256),
         lambda: session.silent(held, now),
         lambda: session.unknown(held, now, left=facts.one_of((None, held.sent))),
         lambda: session.timed_out(held, now),

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from session_timer import Agreement, Asked, RefreshResponse, Side, session
 from session_timer.evidence import Seen, Shows, shows
 from session_timer.session import Action, Expire, Method, Send, Session
-from session_timer.session.answers import MAY_BE_OVER
+from session_timer.session.responses import MAY_BE_OVER
 from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
@@ -156,7 +156,7 @@ class Evidence:
             code=request.code, min_se=reply.record.dialog.min_se, retry_after=request.retry_after
         )
         standing = tracked.current_session()
-        after, action = session.answered(standing, self._now(), response, self._chance())
+        after, action = session.responded(standing, self._now(), response, self._chance())
         if after is standing and standing.sent is not None:
             return None  # a challenge, which Asterisk answers by itself
         if (

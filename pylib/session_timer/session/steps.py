@@ -10,8 +10,8 @@ from dataclasses import replace
 from ..config.policy import ExpiryAction, Policy
 from ..dialog import DialogTimer
 from ..message import RefreshResponse
-from .answers import TIMEOUT, Reaction, glare_delay, reaction, wait
 from .model import MARGIN, Ask, Expire, Method, Reason, Send, Session, Step, interval_of, is_ours, margin
+from .responses import TIMEOUT, Reaction, glare_delay, reaction, wait
 from .transitions import Event, State, after
 
 ANSWER_TIME = 32.0
@@ -83,7 +83,7 @@ def due(session: Session, now: float) -> Step:
             return _ask(session, Event.LATE, now)
 
 
-def answered(session: Session, now: float, response: RefreshResponse, chance: float) -> Step:
+def responded(session: Session, now: float, response: RefreshResponse, chance: float) -> Step:
     """Our refresh got a final response other than 2xx from the far side.
 
     `chance`, uniform in [0, 1), spreads the wait after a 491. Only a 2xx extends the session, so every

@@ -35,7 +35,7 @@ def refreshing(dialog: DialogTimer = UPDATES) -> Session:
 
 
 def answered(held: Session, code: int, now: float = HALF, retry_after: int | None = None) -> session.Step:
-    return session.answered(held, now, RefreshResponse(code, retry_after=retry_after), 0.5)
+    return session.responded(held, now, RefreshResponse(code, retry_after=retry_after), 0.5)
 
 
 def refused_and_asked() -> Session:

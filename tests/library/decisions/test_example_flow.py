@@ -139,4 +139,4 @@ def test_what_becomes_of_the_bye_does_not_matter(call: Call) -> None:
     held, _ = session.due(session.begin(call.answer.dialog, 0.0, Policy(probe=False)), 3968.0)
     over, _ = session.silent(held, 3968.0)
     assert over.state is State.OVER
-    assert session.answered(over, 4000.0, response(408), 0.0) == (over, None)
+    assert session.responded(over, 4000.0, response(408), 0.0) == (over, None)

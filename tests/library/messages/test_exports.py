@@ -23,7 +23,7 @@ MODULES = sorted(
 PUBLIC = {
     "clock", "config", "config.file", "config.model", "config.policy", "config.validation", "dialog",
     "evidence", "headers", "internal_header", "message", "minimum", "proxy", "record", "session",
-    "session.answers", "session.model", "session.steps", "session.transitions", "shared_key", "uac", "uas",
+    "session.responses", "session.model", "session.steps", "session.transitions", "shared_key", "uac", "uas",
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_the_package_offers_exactly_these_names() -> None:
         "Agreement", "Asked", "Config", "ConfigError", "DialogTimer", "EdgeSettings", "ExpiryAction",
         "HeaderError", "InternalHeader", "Mode", "Outcome", "Peer", "Policy", "Problem", "Record",
         "RecordError", "RefreshRequest", "RefreshResponse", "Role", "Rows", "SessionExpires", "SharedKey",
-        "Side", "answers", "evidence", "internal_header", "is_door_address", "minimum", "parse_min_se",
+        "Side", "evidence", "internal_header", "is_door_address", "minimum", "parse_min_se",
         "proxy", "record", "session", "uac",
         "uas", "validate",
     }  # fmt: skip

@@ -48,7 +48,7 @@ def refused(
     chance: float = 0.5,
 ) -> session.Step:
     """A final response to the refresh that is open."""
-    return session.answered(held, now, RefreshResponse(code, min_se=min_se, retry_after=retry_after), chance)
+    return session.responded(held, now, RefreshResponse(code, min_se=min_se, retry_after=retry_after), chance)
 
 
 def woken(held: Session) -> tuple[Session, session.Action | None, float]:

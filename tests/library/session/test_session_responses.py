@@ -12,7 +12,6 @@ from session_timer import (
     ExpiryAction,
     Policy,
     Side,
-    answers,
     session,
 )
 from session_timer.session import (
@@ -22,6 +21,7 @@ from session_timer.session import (
     Reason,
     Send,
     Session,
+    responses,
 )
 from session_timer.session.transitions import State
 
@@ -41,11 +41,11 @@ from tests.library.session.sessions import (
 
 
 @pytest.mark.requirement("REF-10-04", "S61-12.2.1.2-01", "UPD-5.3-02", "S61-8.1.3-01", "EX-13-08")
-@pytest.mark.parametrize("code", [answers.TIMEOUT, 481])
+@pytest.mark.parametrize("code", [responses.TIMEOUT, 481])
 @pytest.mark.parametrize("dialog", [OURS, BY_UPDATE])
 def test_the_dialog_is_gone(code: int, dialog: DialogTimer) -> None:
     over, action = refused(refreshing(dialog), code, 932.0)
-    reason = Reason.UNANSWERED if code == answers.TIMEOUT else Reason.GONE
+    reason = Reason.UNANSWERED if code == responses.TIMEOUT else Reason.GONE
     assert action == Expire(reason, hang_up=True)
     assert (over.state, over.wake) == (State.OVER, None)
 

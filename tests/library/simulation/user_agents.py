@@ -26,7 +26,7 @@ from session_timer.config.policy import Policy
 from session_timer.dialog import DialogTimer, Side
 from session_timer.headers import REFRESH_METHODS, HeaderError, option_tags
 from session_timer.message import RefreshRequest, RefreshResponse
-from session_timer.session.answers import TIMEOUT, Reaction, reaction
+from session_timer.session.responses import TIMEOUT, Reaction, reaction
 
 from tests.library.simulation.wire import FakeClock, Message, Wire
 
@@ -192,7 +192,7 @@ class UserAgent:
                 silent = answer.code == TIMEOUT
                 self.hang_up(session.Reason.UNANSWERED if silent else session.Reason.GONE)
                 return
-            self._do(session.answered(self.session, self._clock.now, answer, self._chance.random()))
+            self._do(session.responded(self.session, self._clock.now, answer, self._chance.random()))
 
     def _answer(self, request: Message) -> Message:
         """What this end says to a request it has not seen before."""
@@ -263,7 +263,7 @@ class UserAgent:
                 if self._has_open(name):
                     # Not two at once (RFC 3261 14.1, RFC 3311 5.1): the same as glare.
                     glare = RefreshResponse(491)
-                    self._do(session.answered(self.session, self._clock.now, glare, self._chance.random()))
+                    self._do(session.responded(self.session, self._clock.now, glare, self._chance.random()))
                 else:
                     self._request(name)
             case session.Ask():

@@ -14,10 +14,10 @@ from session_timer import (
     proxy,
 )
 
-from session_timer_companion.explain.judging.answers import AnswerJudge, Backdrop
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Place
 from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction, passed_on
+from session_timer_companion.explain.judging.responses import Backdrop, ResponseJudge
 from session_timer_companion.explain.judging.rules import Rule
 
 SIDES = (Side.LOCAL, Side.REMOTE)
@@ -221,7 +221,7 @@ class MessageJudge:
             known = self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
             known.sides = (Shown(caller.supports, caller.asked, caller.allows_update), known.sides[1])
         answering = known.sides[1 - each.side]
-        AnswerJudge(self.findings, Place(self.hop, each, one), self.floor, asked, shown).judge(
+        ResponseJudge(self.findings, Place(self.hop, each, one), self.floor, asked, shown).judge(
             Backdrop(
                 sender_supports=known.sides[each.side].supports,
                 answerer_supports=answering.supports,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from session_timer import ABSOLUTE_MINIMUM, Agreement, Policy
-from session_timer.session.answers import Reaction, reaction
+from session_timer.session.responses import Reaction, reaction
 
 from session_timer_companion.explain.judging.calls import Sighted
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place, side_name, title

@@ -22,7 +22,7 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerJudge:
+class ResponseJudge:
     """Judges one 2xx."""
 
     findings: Findings

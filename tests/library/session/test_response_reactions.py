@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from session_timer import RefreshResponse, answers
-from session_timer.session.answers import Reaction, glare_delay, reaction, wait
+from session_timer import RefreshResponse
+from session_timer.session import responses
+from session_timer.session.responses import Reaction, glare_delay, reaction, wait
 
 
 @pytest.mark.requirement(
@@ -14,7 +15,7 @@ from session_timer.session.answers import Reaction, glare_delay, reaction, wait
     ("codes", "expected"),
     [
         ((200, 202, 299), Reaction.EXTEND),
-        ((answers.TIMEOUT, 408, 481), Reaction.END),
+        ((responses.TIMEOUT, 408, 481), Reaction.END),
         ((401, 407, 494), Reaction.AWAIT),
         ((420, 421, 422, 483), Reaction.RETRY),
         ((405, 501), Reaction.OTHER_METHOD),
@@ -24,7 +25,7 @@ from session_timer.session.answers import Reaction, glare_delay, reaction, wait
         ((600, 603, 604, 606, 300, 302, 305, 380), Reaction.ADAPT),
     ],
 )
-def test_table_of_answers(codes: tuple[int, ...], expected: Reaction) -> None:
+def test_table_of_responses(codes: tuple[int, ...], expected: Reaction) -> None:
     assert {code: reaction(code) for code in codes} == dict.fromkeys(codes, expected)
 
 
@@ -48,6 +49,6 @@ def test_back_off_after_glare_by_ownership_of_the_call_id(owner: bool, least: fl
 
 
 @pytest.mark.requirement("REF-10-05")
-@pytest.mark.parametrize(("told", "seconds"), [(None, answers.OWN_WAIT), (0, 0.0), (7, 7.0)])
+@pytest.mark.parametrize(("told", "seconds"), [(None, responses.OWN_WAIT), (0, 0.0), (7, 7.0)])
 def test_a_wait_is_as_long_as_told(told: int | None, seconds: float) -> None:
     assert wait(RefreshResponse(503, retry_after=told)) == seconds
