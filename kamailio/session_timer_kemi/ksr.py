@@ -186,15 +186,32 @@ def recall(name: str) -> str:
     return pv(f"$avp({name})")
 
 
-def aim_again(uri: str, destination: str) -> None:
-    """In a failure route: make the next relay send the request where it went before."""
-    # There a Request-URI counts as a branch to be tried only when it has been set anew; what stands there is
-    # that of the first try, whatever a failover has made of it since, and so is the next hop.
-    KSR.seturi(uri)
-    if destination:
-        KSR.setdsturi(destination)
-    else:
-        KSR.resetdsturi()
+def path_of_branch() -> str:
+    """In a branch route: the Route set that a registration (RFC 3327) gives this branch; empty for none."""
+    # Kamailio shows the Path of a branch that waits in its list, and not of the one in hand. So one is put
+    # there, which takes over the Path in hand, and goes at once. Without corex there is no way.
+    corex = getattr(KSR, "corex", None)
+    if corex is None or corex.append_branch_uri("sip:path.invalid") < 0:
+        return ""
+    try:
+        return pv("$(branch(path)[-1])")
+    finally:
+        KSR.pv.sets("$(branch(uri)[-1])", "")
+
+
+def add_branch(uri: str, destination: str, path: str, socket: str, flags: int) -> bool:
+    """In a failure route: the next relay sends the request there too, by this way; False if that cannot be.
+
+    Empty texts are what a branch has by itself: no next hop but the Request-URI's, no Path, a socket that
+    Kamailio chooses. The request in hand is left as it is: what it has of these is the first try's.
+    """
+    KSR.pvx.sbranch_reset()
+    given = {"uri": uri, "dst_uri": destination, "path": path, "send_socket": socket}
+    for name, value in given.items():
+        if value:
+            KSR.pv.sets(f"$sbranch({name})", value)
+    KSR.pv.seti("$sbranch(flags)", flags)
+    return bool(KSR.pvx.sbranch_append() > 0)
 
 
 def table_get(table: str, key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from session_timer import Side
+from session_timer import Agreement, Side
 
 from tests.kamailio.fakes.edge import ASTERISK, CARRIER, CONFIG, OFF, Edge, MakeEdge, Script
 
@@ -84,22 +84,145 @@ def test_the_retry_goes_where_the_refusal_came_from_and_to_no_next_hop_of_the_fi
     assert invite.branches[-1].destination_uri == ""
 
 
-def test_of_several_422_at_once_the_smallest_is_tried_again(make_edge: MakeEdge) -> None:
-    class AtOnce(Script):
-        def request(self) -> None:
-            if self._timers.on_request():
-                return
-            for host in ("first.example", "second.example"):
-                self._ksr.seturi(f"sip:100@{host}")
-                self._ksr.tm.t_relay()
+PATH = "<sip:203.0.113.90;lr>, <sip:203.0.113.91;lr>"
 
-    edge = make_edge(script_class=AtOnce)
+
+class Registered(Script):
+    """Two contacts of one user, as usrloc has them: the second one behind proxies, on another socket."""
+
+    def request(self) -> None:
+        if self._timers.on_request():
+            return
+        self._ksr.seturi("sip:100@first.example")
+        self._ksr.pvx.sbranch_reset()
+        self._ksr.pv.sets("$sbranch(uri)", "sip:100@second.example")
+        self._ksr.pv.sets("$sbranch(dst_uri)", "sip:203.0.113.90;lr")
+        self._ksr.pv.sets("$sbranch(path)", PATH)
+        self._ksr.pv.sets("$sbranch(send_socket)", "udp:192.0.2.10:5070")
+        self._ksr.pv.seti("$sbranch(flags)", -(2**31) + 64)
+        self._ksr.pvx.sbranch_append()
+        self._ksr.tm.t_relay()
+
+
+def test_the_retry_goes_the_way_of_the_branch_that_was_refused(make_edge: MakeEdge) -> None:
+    edge = make_edge(script_class=Registered)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=1)
+    assert edge.answer(invite, 486, branch=0) is None
+    _, refused, again = invite.branches
+    assert refused.path == PATH
+    for way in ("request_uri", "destination_uri", "path", "socket", "flags"):
+        assert getattr(again, way) == getattr(refused, way)
+    assert again.sent().value("Route") == PATH
+
+
+def test_the_retry_of_one_who_has_no_way_of_his_own_takes_none_of_the_others(make_edge: MakeEdge) -> None:
+    edge = make_edge(script_class=Registered)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 486, branch=1)
+    assert edge.answer(invite, 422, ("Min-SE: 3600",), branch=0) is None
+    again = invite.branches[-1]
+    assert (again.request_uri, again.destination_uri) == ("sip:100@first.example", "")
+    assert (again.path, again.socket, again.flags) == ("", "", 0)
+
+
+def test_a_path_is_looked_for_only_where_the_next_hop_is_a_loose_router(make_edge: MakeEdge) -> None:
+    edge = make_edge()
+    edge.send(from_us=True)
+    assert "corex.append_branch_uri" not in edge.ksr.calls
+    edge = make_edge(script_class=Registered)
+    edge.send(from_us=True)
+    assert edge.ksr.calls.count("corex.append_branch_uri") == 1
+
+
+def test_of_several_422_at_once_each_is_tried_again_with_what_it_wants(make_edge: MakeEdge) -> None:
+    edge = make_edge(script_class=Registered)
     invite = edge.send(from_us=True)
     edge.answer(invite, 422, ("Min-SE: 4000",), branch=1)
     assert edge.answer(invite, 422, ("Min-SE: 3600",), branch=0) is None
+    tried = {branch.request_uri: branch.sent().value("Min-SE") for branch in invite.branches[2:]}
+    assert tried == {"sip:100@second.example": "4000", "sip:100@first.example": "3600"}
+    assert (edge.count("422_received"), edge.count("422_retried")) == (2, 2)
+    assert edge.answer(invite, 422, ("Min-SE: 5000",), branch=2) is not None
+    assert edge.answer(invite, 486, branch=3) is None
+    assert invite.last.start == "INVITE sip:100@second.example SIP/2.0"
+    assert invite.last.value("Min-SE") == "5000"
+    told = edge.told(edge.sure(edge.answer(invite, 200, ("Session-Expires: 5000;refresher=uac",))))
+    assert told.agreement == Agreement(5000, Side.LOCAL, one_sided=False)
+
+
+@pytest.mark.parametrize("other", [403, 404, 408, 480, 486, 503])
+def test_a_422_is_retried_whatever_another_branch_says_for_itself(make_edge: MakeEdge, other: int) -> None:
+    edge = make_edge(script_class=Registered)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=0)
+    assert edge.answer(invite, other, branch=1) is None
     assert invite.last.start == "INVITE sip:100@first.example SIP/2.0"
-    assert invite.last.value("Min-SE") == "3600"
-    assert edge.count("422_received") == 2
+
+
+@pytest.mark.parametrize("other", [302, 401, 407, 415, 420, 484, 600, 603])
+def test_a_422_gives_way_to_a_response_for_all_branches_and_is_learned(
+    make_edge: MakeEdge, other: int
+) -> None:
+    edge = make_edge(script_class=Registered)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=0)
+    assert edge.sure(edge.answer(invite, other, branch=1)).code == other
+    assert (edge.count("422_received"), edge.count("422_retried")) == (1, 0)
+    edge.call_id = "call-2"
+    first, second = edge.send(from_us=True).branches
+    assert first.sent().value("Session-Expires") == "3600"
+    assert second.sent().value("Session-Expires") == "1800"
+
+
+def test_a_gateway_that_comes_after_a_retry_hears_the_largest_interval_of_the_call(
+    make_edge: MakeEdge,
+) -> None:
+    class Next(Registered):
+        def failure(self) -> None:
+            if self._timers.on_failure():
+                self._ksr.tm.t_relay()
+            elif len(self._ksr.transaction.branches) == 4:
+                self._ksr.seturi("sip:100@third.example")
+                self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=Next)
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 422, ("Min-SE: 4000",), branch=1)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=0)
+    edge.answer(invite, 503, branch=2)
+    assert edge.answer(invite, 503, branch=3) is None
+    assert invite.last.start == "INVITE sip:100@third.example SIP/2.0"
+    assert invite.last.value("Min-SE") == "4000"
+
+
+def test_a_transaction_that_is_full_of_branches_is_not_retried_without_an_end(make_edge: MakeEdge) -> None:
+    class Many(Script):
+        def request(self) -> None:
+            if self._timers.on_request():
+                return
+            for number in range(1, 12):
+                self._ksr.corex.append_branch_uri(f"sip:{number}@first.example")
+            self._ksr.tm.t_relay()
+
+    edge = make_edge(script_class=Many)
+    invite = edge.send(from_us=True)
+    for branch in range(11):
+        edge.answer(invite, 422, ("Min-SE: 3600",), branch=branch)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=11)
+    assert len(invite.branches) == 12
+    assert edge.faults == 0
+
+
+def test_without_corex_the_retry_has_the_next_hop_all_the_same(make_edge: MakeEdge) -> None:
+    edge = make_edge(script_class=Registered)
+    edge.ksr.lacks("corex")
+    invite = edge.send(from_us=True)
+    edge.answer(invite, 422, ("Min-SE: 3600",), branch=1)
+    assert edge.answer(invite, 486, branch=0) is None
+    again = invite.branches[-1]
+    assert (again.destination_uri, again.path) == ("sip:203.0.113.90;lr", "")
+    assert edge.faults == 0
 
 
 @pytest.mark.parametrize("told", ["4294967295", "7201"])
@@ -146,7 +269,7 @@ def test_a_branch_that_is_answered_422_many_times_keeps_one_of_them(edge: Edge) 
     invite = edge.send(from_us=True, forks=2)
     for number in range(50):
         edge.answer(invite, 422, (f"Min-SE: {'1' * 1000}",), to_tag=f"tag{number}", branch=0)
-    assert len(invite.avps["session_timer_refused"]) < 400
+    assert len(invite.avps["session_timer_refused"]) < 450
     assert edge.answer(invite, 486, branch=1) is not None
     assert len(invite.branches) == 2
     assert edge.ksr.lines("info")[-1].startswith("session timer: call-1: peer=carrier 422 not retried")

@@ -7,6 +7,8 @@ names an AVP or knows how its text is written.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -20,6 +22,7 @@ from session_timer.uac import TimerHeaders
 from .. import ksr
 
 _MOST_REMEMBERED = 512
+_LOOSE = re.compile(r";lr\b", re.I)
 
 PEER_NAME = "session_timer_peer"
 """The AVP in which a script may name the peer, for instance after a dispatcher chose it."""
@@ -27,7 +30,7 @@ _WAITING = "session_timer_"
 _AIM = "session_timer_aim_"
 _RESPONDED = "session_timer_responded_"
 _REFUSED = "session_timer_refused"
-_RETRY = "session_timer_retry"
+_RETRIES = "session_timer_retries"
 _NOTHING = "-"
 """What waits on a branch that is none of ours."""
 
@@ -167,23 +170,29 @@ class Waiting(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """Where a branch went, should its request have to go there once more."""
+    """How a branch went where it went, should its request have to go there once more."""
 
-    uri: str
-    """The Request-URI."""
     destination: str
     """The next hop, where it is not the Request-URI's; else empty."""
+    socket: str
+    """The address of ours that the script sent it from; empty where Kamailio chose."""
+    path: str
+    """The Route set that it had from a registration (RFC 3327); empty for none."""
     host: str
-    """The host of that hop: who said what in response."""
+    """The host of the next hop: who said what in response."""
 
 
 class Refused(NamedTuple):
-    """A branch that a 422 ended, and what it says."""
+    """A branch that a 422 ended, what it says, and what its response tells of the branch."""
 
     number: str
     """Of the branch."""
     min_se: str
     """The value of its Min-SE; empty for none."""
+    uri: str
+    """The Request-URI of the branch."""
+    flags: int
+    """The branch flags."""
 
 
 class Branch(NamedTuple):
@@ -222,11 +231,28 @@ class Branch(NamedTuple):
         return ""
 
     def keep_aim(self, host: str) -> None:
-        """Remember where this branch goes; `host` is the next hop's."""
-        ksr.remember(_AIM + self.number, json.dumps((ksr.pv("$ru"), ksr.pv("$du"), host)))
+        """Remember how this branch goes where it goes; `host` is the next hop's.
+
+        Its Request-URI and its flags show at a response as well, and so cost nothing before.
+        """
+        destination, socket = ksr.pvs("$du", "$fs")
+        # Who has a Path is reached by its first URI, and such a one says that its host is a loose router.
+        path = ksr.path_of_branch() if _LOOSE.search(destination) else ""
+        ksr.remember(_AIM + self.number, json.dumps((destination, socket, path, host)))
+
+    def retry(self) -> Pending | None:
+        """The try within this very transaction that a 422 ended; None for the first.
+
+        A branch to somebody new, by which the script goes on after a retry, begins with the largest Min-SE
+        that the call has met (RFC 4028 7.4).
+        """
+        kept = _retries()
+        if self.number in kept:
+            return Pending.decode(kept[self.number])
+        return max(map(Pending.decode, kept.values()), key=lambda each: each.min_se, default=None)
 
     def aim(self) -> Aim | None:
-        """Where this branch went, or the nearest earlier one of which we know."""
+        """How this branch went, or the nearest earlier one of which we know."""
         kept = ksr.recall(_AIM + self.number) or self._of_earlier(_AIM)
         return Aim(*json.loads(kept)) if kept else None
 
@@ -265,17 +291,17 @@ def take_refused() -> list[Refused]:
     return found
 
 
-def _refused() -> list[list[str]]:
+def _refused() -> list[tuple[str, str, str, int]]:
     kept = ksr.recall(_REFUSED)
     return list(json.loads(kept)) if kept else []
 
 
-def keep_retry(pending: Pending) -> None:
-    """What a 422 taught the next try."""
-    ksr.remember(_RETRY, pending.encode())
+def keep_retries(retries: Mapping[str, Pending]) -> None:
+    """What each 422 taught the next try, by the number of the branch that is to be that try."""
+    encoded = {number: pending.encode() for number, pending in retries.items()}
+    ksr.remember(_RETRIES, json.dumps(_retries() | encoded))
 
 
-def retry() -> Pending | None:
-    """The try within this very transaction that a 422 ended; None for the first."""
-    kept = ksr.recall(_RETRY)
-    return Pending.decode(kept) if kept else None
+def _retries() -> dict[str, str]:
+    kept = ksr.recall(_RETRIES)
+    return dict(json.loads(kept)) if kept else {}

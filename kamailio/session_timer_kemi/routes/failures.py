@@ -34,11 +34,9 @@ class Failures:
     def failure(self) -> Next:
         """In the failure route."""
         code = ksr.pv("$T_reply_code")
-        if code == "422":
-            return Next.AGAIN if retry_422.retry(self._edge) else Next.GO_ON
         if code == "408" and ksr.timed_out_here():
             return self._timed_out()
-        return Next.GO_ON
+        return Next.AGAIN if retry_422.retry(self._edge, code) else Next.GO_ON
 
     def unroutable(self) -> None:
         """In the request route: the request could not be relayed, whatever the script answers to it.

@@ -8,7 +8,6 @@ from session_timer import InternalHeader, Mode, Outcome, Peer, Record, Side, uac
 from session_timer.record import key
 
 from .. import ksr
-from ..memory import branch_memory
 from ..memory.branch_memory import PEER_NAME, Branch, Found, Part, Pending, Waiting
 from ..message_facts import LONGEST_REMEMBERED, REFRESHES, Request, Rows
 from ..parts import as_proxy, as_uac, as_uas
@@ -112,7 +111,7 @@ class Requests:
         relayed = handling.relayed
         if relayed is None:
             told = self._edge.learned.get(next_hop)
-            relayed = as_uac.request(request.rows, handling.peer, None, told, branch_memory.retry())
+            relayed = as_uac.request(request.rows, handling.peer, None, told, branch.retry())
             branch.keep_aim(next_hop)
         branch.wait(
             Waiting(

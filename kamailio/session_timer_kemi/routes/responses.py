@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from session_timer import InternalHeader, Outcome, Peer, Record, RefreshResponse, Side, uac
 from session_timer.dialog import DialogTimer
-from session_timer.headers import LONGEST_VALUE, parse_retry_after
+from session_timer.headers import parse_retry_after
 from session_timer.record import key
 
 from .. import ksr
-from ..memory import branch_memory
-from ..memory.branch_memory import Branch, Found, Part, Refused, Waiting
+from ..memory.branch_memory import Branch, Found, Part, Waiting
 from ..memory.records import UNCONFIRMED_LIFETIME, lifetime, lifetime_until_expiry
 from ..message_facts import REFRESHES, Rows, cseq, read_2xx
 from ..parts import as_proxy, as_uac, as_uas
@@ -101,8 +100,7 @@ class Responses:
                 raise
         elif branch.note_response(to_tag) is not None:
             if code == 422 and waiting.found is Found.BEGINS:
-                min_se = (ksr.row("Min-SE") or "")[: LONGEST_VALUE + 1]
-                branch_memory.add_refused(Refused(branch.number, min_se))
+                retry_422.note(branch)
             self._refused(code, waiting, to_tag)
 
     def stray(self, text: str) -> None:

@@ -26,6 +26,8 @@ class FakeKsr(Functions):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in self._not_loaded:
+            raise AttributeError(name)
         if name in self._modules:
             return _Module(self, name)
         return self._function(name)

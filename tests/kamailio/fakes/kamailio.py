@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -81,6 +81,16 @@ class Row:
     ends: float
 
 
+_MENDED_BY_THE_CALLER = (401, 407, 415, 420, 484)
+
+
+def _priority(code: int) -> int:
+    """By which tm chooses among the responses of several branches; of equals it takes the oldest branch."""
+    first, rest = divmod(code, 100)
+    later = 100 if first == 4 and code not in _MENDED_BY_THE_CALLER else 0
+    return {6: 1000}.get(first, first * 1000) + later + rest
+
+
 class Kamailio:
     """What a Kamailio has in hand and keeps."""
 
@@ -108,6 +118,7 @@ class Kamailio:
             (HERE / "api" / f"{release}.json").read_text(encoding="utf-8")
         )
         self._modules = {name.partition(".")[0] for name in self._api if "." in name}
+        self._not_loaded: set[str] = set()
         self._routes: Routes | None = None
         self._route = "none"
         self._message: Message | None = None
@@ -120,6 +131,11 @@ class Kamailio:
         self._http_reply: tuple[int, str, str, str] | None = None
         self._iterators: dict[str, Iterator[tuple[str, Row]]] = {}
         self._at_iterator: dict[str, tuple[str, str]] = {}
+        self.waiting_branches: list[Message] = []
+        """What the next relay sends besides the request in hand."""
+        self._static_branch: dict[str, str | int] = {}
+        self._uri_is_new = False
+        """In a failure route the Request-URI is a branch to be tried only once it is set anew."""
         self.addresses = {"127.0.0.1", "192.0.2.10"}
         """Where this Kamailio listens, at port 5060."""
         self._expired = "", ""
@@ -165,11 +181,13 @@ class Kamailio:
             transaction.final[branch] = message
         branches = len(transaction.branches)
         if message.code >= 300 and len(transaction.final) == branches > transaction.first:
-            # The lowest code wins, and of equals the oldest branch.
-            picked = min(range(transaction.first, branches), key=lambda at: transaction.final[at].code)
+            picked = min(
+                range(transaction.first, branches), key=lambda at: _priority(transaction.final[at].code)
+            )
             transaction.first = branches
             # A copy each time: what one failure route sets, another one does not find.
-            self._enter("failure", transaction.request.branch(), transaction, picked)
+            again = replace(transaction.request.branch(), flags=transaction.branches[picked].flags)
+            self._enter("failure", again, transaction, picked)
             routes.failure()
         self._leave()
         if transaction.answered is not None:
@@ -226,6 +244,16 @@ class Kamailio:
                     self._leave()
                 del table[key]
 
+    def lacks(self, module: str) -> None:
+        """The configuration does not load this module."""
+        self._not_loaded.add(module)
+
+    @property
+    def transaction(self) -> Transaction:
+        """The transaction in hand."""
+        assert self._transaction is not None
+        return self._transaction
+
     def lines(self, level: str) -> list[str]:
         """What was logged at this level."""
         return [text for at, text in self.log if at == level]
@@ -237,6 +265,7 @@ class Kamailio:
 
     def _leave(self) -> None:
         self._enter("none", None, None)
+        self.waiting_branches, self._uri_is_new = [], False
 
     @property
     def routed(self) -> Message:

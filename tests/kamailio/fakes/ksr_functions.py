@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from tests.kamailio.fakes.kamailio import Kamailio, Row
+from tests.kamailio.fakes.branch_functions import LAST_BRANCH, BranchFunctions
+from tests.kamailio.fakes.kamailio import Row
 from tests.kamailio.fakes.sip_message import Message, Sent, tag_of
 
 _HEXA = re.compile(r"\$\((.+?)(?:\{s\.substr,(\d+),(\d+)\})?\{s\.encode\.hexa\}\)")
@@ -23,12 +24,8 @@ _AVP = re.compile(r"\$?\(?avp\(([^()]+)\)(?:\[\*\]\))?")
 _STATISTIC = re.compile(r"\$?stat\(([^()]+)\)")
 
 
-class Functions(Kamailio):
+class Functions(BranchFunctions):
     """``_do_<module>_<function>`` is the model of ``KSR.<module>.<function>``."""
-
-    def _only_in(self, *routes: str) -> None:
-        if self._route not in routes:
-            pytest.fail(f"called in the {self._route} route, belongs into {' or '.join(routes)}")
 
     def _do_err(self, text: str) -> int:
         return self._logged("err", text)
@@ -62,12 +59,19 @@ class Functions(Kamailio):
         return None if absent else self._do_pv_gete(name)
 
     def _do_pv_sets(self, name: str, value: str) -> bool:
+        if self._set_of_branch(name, value):
+            return True
         avp = _AVP.fullmatch(name)
         if avp is None or self._transaction is None:
             pytest.fail(
                 f"KSR.pv.sets({name!r}) in the {self._route} route: the fake sets AVPs of transactions only"
             )
         self._transaction.avps[avp[1]] = value
+        return True
+
+    def _do_pv_seti(self, name: str, value: int) -> bool:
+        if not (-(2**31) <= value < 2**31 and self._set_of_branch(name, value)):
+            pytest.fail(f"KSR.pv.seti({name!r}, {value}): the fake sets the flags of branches only")
         return True
 
     def _raw(self, name: str) -> str | int:
@@ -82,6 +86,8 @@ class Functions(Kamailio):
             return self.counters.get(statistic[1], "")
         if avp := _AVP.fullmatch(name):
             return self._transaction.avps.get(avp[1], "") if self._transaction else ""
+        if last := LAST_BRANCH.fullmatch(name):
+            return {"uri": self.last_waiting.request_uri, "path": self.last_waiting.path}[last[1]]
         if reply := _OF_REPLY.fullmatch(name):
             self._only_in("failure")
             return self._failed_reply.value(reply[1])
@@ -96,6 +102,9 @@ class Functions(Kamailio):
             "ru": lambda: self.routed.request_uri,
             "rd": lambda: _host(self.routed.request_uri),
             "du": lambda: self.routed.destination_uri,
+            "fs": lambda: self.routed.socket,
+            "bf": lambda: self._of_branch.flags,
+            "T_branch(uri)": lambda: self._of_branch.request_uri if self._route == "onreply" else "",
             "nh(d)": lambda: _host(self.routed.destination_uri or self.routed.request_uri),
             "rs": lambda: "" if self.routed.is_request else self.routed.code,
             "mb": lambda: self.routed.text,
@@ -142,12 +151,6 @@ class Functions(Kamailio):
             return -1
         self.routed.remove(name)
         return 1
-
-    def _branch_number(self) -> int:
-        """In a failure route it is the number that the next branch will have."""
-        if self._route == "failure" and self._transaction is not None:
-            return len(self._transaction.branches)
-        return self._branch
 
     def _do_set_drop(self) -> int:
         self._only_in("reply")
@@ -215,36 +218,10 @@ class Functions(Kamailio):
         self._transaction.says_100 = bool(on)
         return 1
 
-    def _do_resetdsturi(self) -> bool:
-        self.routed.destination_uri = ""
-        return True
-
-    def _do_seturi(self, uri: str) -> bool:
-        self.routed.request_uri = uri
-        return True
-
-    def _do_setdsturi(self, uri: str) -> bool:
-        self.routed.destination_uri = uri
-        return True
-
     def _do_tm_t_on_branch(self, _route: str) -> int:
         return 1
 
     _do_tm_t_on_reply = _do_tm_t_on_failure = _do_tm_t_on_branch
-
-    def _do_tm_t_relay(self) -> int:
-        self._only_in("request", "failure")
-        assert self._transaction is not None
-        assert self._routes is not None
-        before = self._route, self._message, self._transaction, self._branch
-        if self.routed.opaque:
-            return -1
-        branch = self.routed.branch()
-        self._transaction.branches.append(branch)
-        self._enter("branch", branch, self._transaction, len(self._transaction.branches) - 1)
-        self._routes.branch()
-        self._enter(*before)
-        return 1
 
     def _do_htable_sht_gete(self, table: str, key: str) -> str:
         row = self.tables.get(table, {}).get(key)

@@ -45,6 +45,12 @@ class Message:
     """Where a request goes, as set by the script."""
     destination_uri: str = ""
     """The next hop, where it is not the request URI's; as set by the script."""
+    path: str = ""
+    """The Route set that a registration gives a branch."""
+    socket: str = ""
+    """The address it is to be sent from, if the script says so."""
+    flags: int = 0
+    """The branch flags."""
     removed: set[int] = field(default_factory=set)
     """The numbers of the rows that will not be sent."""
     appended: list[str] = field(default_factory=list)
@@ -103,7 +109,8 @@ class Message:
         start = self.start
         if self.is_request:
             start = " ".join((start.split()[0], self.request_uri, "SIP/2.0"))
-        return Sent(start, (*kept, *self.appended))
+        route = (f"Route: {self.path}",) if self.path else ()
+        return Sent(start, (*route, *kept, *self.appended))
 
 
 @dataclass(frozen=True)
