@@ -33,15 +33,15 @@ class ThisEdge:
         """The time at this edge, as records note it."""
         return self.clock(), self.clock_id
 
-    def tell(self, told: InternalHeader, call_id: str) -> None:
+    def tell(self, told: InternalHeader, call_id: str, peer_tag: str) -> None:
         """Put the internal header for Asterisk on the message, signed for this call.
 
-        Whatever was there goes.
+        `peer_tag` is the tag of the peer's end. Whatever was there goes.
         """
         header = self.config.edge.header
         ksr.remove(header)
         if self.key is not None:
-            ksr.append(f"{header}: {told.encode(self.key, call_id)}\r\n")
+            ksr.append(f"{header}: {told.encode(self.key, call_id, peer_tag)}\r\n")
 
     def ends_by_bye(self, policy: Policy) -> bool:
         """Whether an expired session of this profile is ended by BYE to both sides."""

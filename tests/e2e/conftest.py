@@ -33,6 +33,7 @@ if NATIVE:
         "edge/install/test_hidden_numbers.py",
         "edge/install/test_ways_of_installing.py",
         "edge/hostile/test_stream.py",
+        "edge/hiding/test_hiding.py",
         "chaos/test_quick.py",
         "platform/test_before_the_answer.py",
         "platform/test_descriptions.py",

@@ -167,7 +167,7 @@ def internal_header(data: bytes) -> None:
     """`InternalHeader.decode`."""
     text = Facts(data).rest()
     try:
-        InternalHeader.decode(text, KEY, CALL)
+        InternalHeader.decode(text, KEY, CALL, text)
     except HeaderError:
         pass
     else:

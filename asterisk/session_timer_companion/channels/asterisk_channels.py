@@ -131,10 +131,10 @@ class AsteriskChannels:
         with self.stuck.noticed(name):
             return await queries.received_packets(self._ami, name)
 
-    async def dialog_key(self, name: str) -> str:
-        """The key of the record of the dialog that a channel has now; of no record if it has none."""
+    async def has_dialog(self, name: str, key: str) -> bool:
+        """Whether the dialog that a channel has now is that of the record with this key."""
         with self.stuck.noticed(name):
-            return await queries.dialog_key(self._ami, name)
+            return await queries.has_dialog(self._ami, name, key)
 
     async def carry_out(self, actions: Sequence[Action]) -> list[AmiMessage]:
         """Carry out actions in their order, and return their replies; those on stuck channels are refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import intern
 from typing import NamedTuple, Protocol
 
@@ -137,7 +137,7 @@ class Call:
 
     channel: str
     key: str
-    """Its record's key at the edge: Call-ID and both tags."""
+    """Its record's key at the edge: both tags, and the Call-ID that the edge has."""
     header: InternalHeader | None
     """What the edge says of its timer; None: this call did not come through our edge."""
     refused: str = ""
@@ -148,6 +148,14 @@ class Call:
     """Asterisk knows a number of the other party."""
     numbers_utf8: bytes = b""
     """The numbers of both parties, as `both` writes them."""
+
+    def as_known(self, key: str) -> Call:
+        """This call, if Asterisk told no header this time with `key`: that of the call on this channel.
+
+        Without the header there is only Asterisk's Call-ID, and topology hiding may have changed that.
+        """
+        told_less = self.header is None and self.key != key and record.same_tags(self.key, key)
+        return replace(self, key=key) if told_less else self
 
     @property
     def call_id(self) -> str:
@@ -189,7 +197,9 @@ def media(codecs: str, t38: str, video: str, digits: str) -> Media:
     return Media(audio, t38 == "ENABLED", bool(video), digits)
 
 
-def verified(rows: Iterable[str], key: SharedKey, call_id: str) -> tuple[InternalHeader | None, str]:
+def verified(
+    rows: Iterable[str], key: SharedKey, call_id: str, peer_tag: str
+) -> tuple[InternalHeader | None, str]:
     """The first row that our key has signed for this call; else why the last one that is there has not.
 
     pjsip may read rows that Kamailio did not see, so that a stranger's may come before ours.
@@ -198,10 +208,16 @@ def verified(rows: Iterable[str], key: SharedKey, call_id: str) -> tuple[Interna
     for value in rows:
         if value:
             try:
-                return InternalHeader.decode(value, key, call_id), ""
+                return InternalHeader.decode(value, key, call_id, peer_tag), ""
             except HeaderError as error:
                 refused = str(error)
     return None, refused
+
+
+def key_at_edge(header: InternalHeader | None, call_id: str, local_tag: str, remote_tag: str) -> str:
+    """The key of the record of a dialog that Asterisk knows by these."""
+    known = header is not None and header.call_id
+    return record.key(known or call_id, local_tag, remote_tag)
 
 
 def is_placed_by_us(header: InternalHeader | None, rows: Sequence[str]) -> bool:

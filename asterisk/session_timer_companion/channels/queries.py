@@ -66,10 +66,10 @@ async def these(
         if not (call_id and local_tag and remote_tag):
             found[channel.name] = None
             continue
-        read, refused = (None, "") if key is None else calls.verified(rows, key, call_id)
+        read, refused = (None, "") if key is None else calls.verified(rows, key, call_id, remote_tag)
         found[channel.name] = Call(
             channel=channel.name,
-            key=record.key(call_id, local_tag, remote_tag),
+            key=calls.key_at_edge(read, call_id, local_tag, remote_tag),
             header=read,
             refused=refused,
             placed_by_us=calls.is_placed_by_us(read, rows),
@@ -94,11 +94,11 @@ async def _further_rows(
     functions = [function for row in calls.ROWS for function in calls.header_functions(header, row)]
     told = await ami.values([(channel.name, functions) for channel, _ in doubtful])
     for (channel, (call_id, local_tag, remote_tag)), rows in zip(doubtful, told, strict=True):
-        read, _ = calls.verified(rows, key, call_id)
+        read, _ = calls.verified(rows, key, call_id, remote_tag)
         if read is not None:
             found[channel.name] = Call(
                 channel=channel.name,
-                key=record.key(call_id, local_tag, remote_tag),
+                key=calls.key_at_edge(read, call_id, local_tag, remote_tag),
                 header=read,
                 placed_by_us=calls.is_placed_by_us(read, ()),
                 connected=channel.connected,
@@ -123,10 +123,10 @@ async def received_packets(ami: Ami, name: str) -> int | None:
     return int(count) if count.isdecimal() else None
 
 
-async def dialog_key(ami: Ami, name: str) -> str:
-    """The key of the record of the dialog that one channel has now. Raises AmiError."""
+async def has_dialog(ami: Ami, name: str, key: str) -> bool:
+    """Whether the dialog that one channel has now is that of the record with this key. Raises AmiError."""
     (told,) = await ami.values([(name, calls.DIALOG)])
-    return record.key(*told)
+    return record.same_tags(record.key(*told), key)
 
 
 async def numbers(ami: Ami, name: str) -> Numbers:

@@ -98,7 +98,7 @@ class OperatorActions:
         self._metrics.operator.labels("hang_up").inc()
         channels = tracker.channels
         try:
-            if await channels.dialog_key(tracked.channel) != tracked.key or tracked.gone:
+            if not await channels.has_dialog(tracked.channel, tracked.key) or tracked.gone:
                 return _report(tracker, tracked, "the channel has another call, or none")
             *_, last = await channels.carry_out(
                 refresh_actions.hang_up_as_told(tracked.channel, self._rules.cdr_field)

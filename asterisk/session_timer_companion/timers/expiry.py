@@ -159,7 +159,7 @@ class Expiry:
                 if flowing:
                     self._keep(tracked, expired)
                     return "", 0.0
-            if await self._channels.dialog_key(tracked.channel) != tracked.key:
+            if not await self._channels.has_dialog(tracked.channel, tracked.key):
                 return "the channel has another call, or none", RETRY
             if tracked.gone or tracked.active is not each.before or not self._ready():
                 return "the call has moved on", RETRY

@@ -142,12 +142,14 @@ class Resync:
         for name, call in (await self._channels.calls(listed, tracker.config.edge.header)).items():
             if tracker.has_ended(name):
                 continue
+            held = tracker.on(name)
             if call is None:  # Asterisk could not say; a call that we know of is kept
-                held = tracker.on(name)
                 if held is not None:
                     self.seen(held.key)
                 tracker.look_at(name)
                 continue
+            if held is not None:
+                call = call.as_known(held.key)  # noqa: PLW2901  # the same call, under its key
             self.seen(call.key)
             tracked = tracker.by_key.get(call.key)
             if tracked is not None:

@@ -301,6 +301,8 @@ class CallTracker:
         """Take note of what is on a channel; the call that has lost its channel by that, if any."""
         lost: list[TrackedCall] = []
         held = self._by_channel.get(channel)
+        if held is not None and call is not None:
+            call = call.as_known(held.key)
         if held is not None and (call is None or call.key != held.key):
             del self._by_channel[channel]
             lost.append(held)

@@ -132,7 +132,7 @@ class Requests:
         relayed.edits.make()
         if relayed.pending.part is Part.UAS:
             if handling.told is not None:
-                self._edge.tell(handling.told, request.call_id)
+                self._edge.tell(handling.told, request.call_id, request.from_tag)
             else:
                 ksr.remove(self._edge.config.edge.header)
         elif relayed.pending.part is Part.UAC and request.to_tag:

@@ -253,7 +253,7 @@ class Responses:
                 peer=transaction.peer.name,
                 placed=_placed(waiting, record),
             )
-            self._edge.tell(told, waiting.call_id)
+            self._edge.tell(told, waiting.call_id, transaction.to_tag)
         for defect in completed.defects:
             ksr.warn(f"{transaction.call} defect in a {code}: {defect}")
         if part is Part.UAS and known is not None:

@@ -10,6 +10,7 @@ from session_timer_companion.channels import calls, refresh_actions
 
 KEY = SharedKey.parse("k" * 40)
 CALL_ID = "1-1056@198.18.0.40"
+PEER_TAG = "as7f3c"
 
 
 def status(**headers: str) -> AmiMessage:
@@ -72,14 +73,14 @@ def test_what_is_no_answered_sip_channel_is_not_listed(headers: dict[str, str]) 
 
 
 def test_a_row_that_our_key_has_signed_for_this_call_is_believed() -> None:
-    header, refused = calls.verified(["", signed()], KEY, CALL_ID)
+    header, refused = calls.verified(["", signed()], KEY, CALL_ID, PEER_TAG)
     assert header is not None
     assert (header.agreement, header.edge, refused) == (Agreement(1800, Side.LOCAL), "edge", "")
 
 
 def test_a_strangers_row_before_ours_is_passed_over() -> None:
     stranger = "90;refresher=remote;allow=UPDATE;edge=edge;v=2;sig=" + "0" * 32
-    header, refused = calls.verified([stranger, signed("second")], KEY, CALL_ID)
+    header, refused = calls.verified([stranger, signed("second")], KEY, CALL_ID, PEER_TAG)
     assert header is not None
     assert (header.edge, refused) == ("second", "")
 
@@ -95,20 +96,20 @@ def test_a_strangers_row_before_ours_is_passed_over() -> None:
     ],
 )
 def test_what_our_key_has_not_signed_for_this_call_is_not_believed(value: str) -> None:
-    header, refused = calls.verified([value, ""], KEY, CALL_ID)
+    header, refused = calls.verified([value, ""], KEY, CALL_ID, PEER_TAG)
     assert header is None
     assert "not signed" in refused
 
 
 def test_a_call_without_any_row_is_not_ours() -> None:
-    assert calls.verified(["", ""], KEY, CALL_ID) == (None, "")
+    assert calls.verified(["", ""], KEY, CALL_ID, PEER_TAG) == (None, "")
 
 
 def test_whose_invite_began_the_call_is_said_by_the_header_whatever_came_since() -> None:
     """A re-INVITE of the peer brings a received header to a call that Asterisk placed."""
-    ours = calls.verified([signed(placed=Side.LOCAL)], KEY, CALL_ID)[0]
+    ours = calls.verified([signed(placed=Side.LOCAL)], KEY, CALL_ID, PEER_TAG)[0]
     assert calls.is_placed_by_us(ours, [signed(), ""])
-    theirs = calls.verified([signed(placed=Side.REMOTE)], KEY, CALL_ID)[0]
+    theirs = calls.verified([signed(placed=Side.REMOTE)], KEY, CALL_ID, PEER_TAG)[0]
     assert not calls.is_placed_by_us(theirs, ["", signed()])
     assert calls.is_placed_by_us(None, ["", signed()])
     assert not calls.is_placed_by_us(None, [signed(), ""])

@@ -151,7 +151,7 @@ async def test_a_channel_that_has_another_call_by_now_is_not_hung_up(tmp_path: P
         call = it.call("call-1", LONG)
         await it.until(lambda: it.is_tracked(call))
         tracked = it.tracked(call)
-        call.call_id = "call-2"
+        call.call_id, call.local_tag = "call-2", "drawn for another call"
         report = await it.companion.actions.hang_up(it.tracker, tracked)
         assert not report["done"]
         assert "another call" in report["reason"]

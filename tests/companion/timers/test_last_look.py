@@ -52,7 +52,7 @@ async def test_another_call_that_has_got_the_channels_name_is_not_hung_up(tmp_pa
     async with world(tmp_path, peer=silence()) as it:
         call = it.call("call-1", THEIRS)
         await it.until(lambda: it.is_tracked(call))
-        other = Channel(call.name, "1.2", "another call")
+        other = Channel(call.name, "1.2", "another call", local_tag="drawn for another call")
         after_the_verdict(it, lambda: it.asterisk.channels.update({call.name: other}))
         await it.until(lambda: not it.is_tracked(call))
         assert it.asterisk.channels[call.name] is other

@@ -177,8 +177,14 @@ class Edge:
         return self.ksr.time_out(self._script(), transaction)
 
     def told(self, sent: Sent) -> InternalHeader:
-        """What the internal header says to Asterisk: one row, signed for this call."""
-        return InternalHeader.decode(sent.value("X-Session-Timer") or "", KEY, self.call_id)
+        """What the internal header says to Asterisk: one row, signed for this call.
+
+        It says the same to an Asterisk that was given another Call-ID.
+        """
+        row = sent.value("X-Session-Timer") or ""
+        read = InternalHeader.decode(row, KEY, self.call_id)
+        assert InternalHeader.decode(row, KEY, "masked", THEIRS) == read._replace(call_id=self.call_id)
+        return read
 
     def sure(self, sent: Sent | None) -> Sent:
         assert sent is not None, "the edge tried once more"

@@ -45,6 +45,41 @@ def test_it_reads_back_and_no_parser_can_read_it_otherwise(header: InternalHeade
     assert re.fullmatch(r"[A-Za-z0-9%._~=;-]+", text)
 
 
+MASKED, TAG = "!!:S0BzSpW0vkWdaebNbmO8aotr", "as7f3c"
+
+
+def test_where_topology_hiding_has_changed_the_call_id_the_edges_is_told() -> None:
+    text = HEADER.encode(KEY, CALL, TAG)
+    assert re.fullmatch(r"[A-Za-z0-9%._~=;-]+", text)
+    assert InternalHeader.decode(text, KEY, CALL, TAG) == HEADER
+    assert InternalHeader.decode(text, KEY, MASKED, TAG) == HEADER._replace(call_id=CALL)
+
+
+@pytest.mark.parametrize("tag", ["", "another", TAG.upper()])
+def test_another_call_id_is_believed_of_the_same_peers_tag_alone(tag: str) -> None:
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(HEADER.encode(KEY, CALL, TAG), KEY, MASKED, tag)
+    assert InternalHeader.decode(HEADER.encode(KEY, CALL, TAG), KEY, CALL, tag) == HEADER
+
+
+def test_a_row_of_an_edge_that_does_not_tell_its_call_id_is_read_as_before() -> None:
+    assert InternalHeader.decode(signed(TEXT), KEY, CALL, TAG) == HEADER
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(signed(TEXT), KEY, MASKED, TAG)
+
+
+@pytest.mark.parametrize("change", [("call=a84b4c", "call=a84b4d"), ("1800;", "7777;"), ("tag=", "tag=0")])
+def test_what_it_tells_of_the_call_is_signed(change: tuple[str, str]) -> None:
+    with pytest.raises(HeaderError, match="is not signed"):
+        InternalHeader.decode(HEADER.encode(KEY, CALL, TAG).replace(*change), KEY, MASKED, TAG)
+
+
+def test_a_giant_call_id_is_not_repeated() -> None:
+    giant = "a" * 257
+    assert HEADER.encode(KEY, giant, TAG) == HEADER.encode(KEY, giant) == signed(TEXT, giant)
+    assert ";call=" in HEADER.encode(KEY, giant[1:], TAG)
+
+
 def test_order_does_not_matter_and_unknown_parameters_are_ignored() -> None:
     text = "1800;v=2;peer=carrier-a;edge=edge-1;new;placed=remote;allow=UPDATE;refresher=local"
     assert InternalHeader.decode(f" {signed(text)} ", KEY, CALL) == HEADER

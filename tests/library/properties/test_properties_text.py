@@ -207,6 +207,11 @@ def test_internal_header_round_trip_and_no_byte_of_it_can_be_changed(
     told = InternalHeader(agreement, update, edge, peer, placed)
     text = told.encode(KEY, call_id)
     assert InternalHeader.decode(text, KEY, call_id) == told
+    whole = told.encode(KEY, call_id, edge or "tag")
+    assert InternalHeader.decode(whole, KEY, call_id) == told
+    if call_id:
+        masked = InternalHeader.decode(whole, KEY, f"masked {call_id}", edge or "tag")
+        assert masked == told._replace(call_id=call_id)
     place %= len(text)
     forged = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
     with pytest.raises(HeaderError, match="is not signed"):
