@@ -19,10 +19,13 @@ from tests.lab.peers.user_agent import UserAgent
 from tests.lab.stack import ROOT, Stack
 
 PAGE = (ROOT / "docs" / "how-to" / "topology-hiding.md").read_text(encoding="utf-8")
-WAYS = dict(re.findall(r"^```(topo\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+_BLOCKS = dict(re.findall(r"^```(topo\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+WAYS = {way: lines for way, lines in _BLOCKS.items() if not way.endswith("-bye")}
 """The lines of each way, by what the page calls it."""
+BYE = {way.removesuffix("-bye"): lines for way, lines in _BLOCKS.items() if way not in WAYS}
+"""What `bye_on_expiry` needs besides."""
 
-EDGE, ASTERISK, COMPANION, PEER = 24, 25, 26, 41
+EDGE, ASTERISK, COMPANION, PEER, ANOTHER = 24, 25, 26, 41, 49
 """The last numbers of their addresses."""
 INTERVAL = 8
 """Seconds of a session."""
@@ -32,7 +35,11 @@ SETTINGS = f"""
 unsafe_lab_intervals: true
 session_timer: {{{{default_expires: {INTERVAL}, min_se: 4, prefer_refresher: uas}}}}
 asterisk: ["{{asterisk}}"]
-edge: {{{{name: hiding, door: "http://{{edge}}:5060", key_file: key}}}}
+edge: {{{{name: hiding, door: "http://{{edge}}:5060", key_file: key, bye_on_expiry: true}}}}
+peers:
+  - name: ended
+    match: {{{{domain: [ended.example]}}}}
+    session_timer: {{{{mode: proxy, default_expires: 4, min_se: 4}}}}
 companion:
   brake: {{{{hangups_a_minute: 0}}}}
   ami: [{{{{name: asterisk, host: "{{asterisk}}", username: session-timer, secret_file: /run/secrets/ami}}}}]
@@ -47,6 +54,7 @@ class Hidden:
     """Its AMI is that of the Asterisk here."""
     edge: Kamailio
     peer: UserAgent
+    another: UserAgent
     companion: Companion
 
 
@@ -78,7 +86,8 @@ def hiding(
     lab = ROOT / "docker" / "edge"
     config = (lab / "kamailio.cfg").read_text(encoding="utf-8")
     assert INCLUDED in config
-    config = config.replace(INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + WAYS[way])
+    lines = WAYS[way] + BYE.get(way, "")
+    config = config.replace(INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + lines)
     (folder / "kamailio.cfg").write_text(config, encoding="utf-8")
     for name in ("kamailio.py", "health"):
         shutil.copy(lab / name, folder)
@@ -89,5 +98,5 @@ def hiding(
     once = EdgeOnce(stack, folder, settings, environment, host=EDGE, service="edge-hiding")
     with once.running():
         kamailio = Kamailio(sockets, (stack.address(40), 7092), (once.address, 8090))
-        peer = UserAgent(sockets, stack.address(PEER), once.address, None)
-        yield Hidden(replace(stack, asterisk_host=ASTERISK), kamailio, peer, companion)
+        peers = [UserAgent(sockets, stack.address(host), once.address, None) for host in (PEER, ANOTHER)]
+        yield Hidden(replace(stack, asterisk_host=ASTERISK), kamailio, *peers, companion)
