@@ -98,5 +98,7 @@ def hiding(
     once = EdgeOnce(stack, folder, settings, environment, host=EDGE, service="edge-hiding")
     with once.running():
         kamailio = Kamailio(sockets, (stack.address(40), 7092), (once.address, 8090))
-        peers = [UserAgent(sockets, stack.address(host), once.address, None) for host in (PEER, ANOTHER)]
-        yield Hidden(replace(stack, asterisk_host=ASTERISK), kamailio, *peers, companion)
+        peer, another = (
+            UserAgent(sockets, stack.address(host), once.address, None) for host in (PEER, ANOTHER)
+        )
+        yield Hidden(replace(stack, asterisk_host=ASTERISK), kamailio, peer, another, companion)
