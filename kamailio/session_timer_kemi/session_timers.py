@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from . import ksr, last_good
+from . import ksr, last_good, tm_settings
 from .memory.records import LearnedMinSE, Records, clock_id
 from .peers import Directory
 from .routes.door import Door
@@ -53,6 +53,7 @@ class SessionTimers:
         self._failures = Failures(self._edge)
         self._expired_records = ExpiredRecords(self._edge)
         self._door = Door(self._edge)
+        self._has_ticked = False
 
     def on_request(self) -> bool:
         """Call it in the request route, before anything is relayed.
@@ -132,4 +133,7 @@ class SessionTimers:
     def _tick(self) -> None:
         now, clock = self._edge.now()
         self._edge.records.publish_clock(clock, now)
+        if not self._has_ticked:
+            self._has_ticked = True
+            tm_settings.warn_of_lost_responses()
         self._requests.publish_enough()
