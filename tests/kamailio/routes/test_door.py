@@ -17,7 +17,7 @@ from tests.fuzz.doors import DOORS
 from tests.kamailio.fakes.edge import CONFIG, KEY, OURS, THEIRS, Edge, MakeEdge
 from tests.kamailio.fakes.kamailio import HttpRequest, Row
 
-CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus-of-doors"
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus-of-doors"
 TIMER = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 NAME = key("call-1", OURS, THEIRS)
 RIGHT = f"Bearer {KEY.door_token}"
