@@ -279,21 +279,21 @@ def add_refused(refused: Refused) -> None:
 
     Of a branch that is answered more than once, under another To tag each time, the last counts.
     """
-    others = (each for each in _refused() if each[0] != refused.number)
-    ksr.remember(_REFUSED, json.dumps((*others, refused)))
+    others = [each for each in _refused() if each.number != refused.number]
+    ksr.remember(_REFUSED, json.dumps([*others, refused]))
 
 
 def take_refused() -> list[Refused]:
     """Every 422 since the last failure route: tm may choose the same once more after the next try."""
-    found = [Refused(*each) for each in _refused()]
+    found = _refused()
     if found:
         ksr.remember(_REFUSED, "[]")
     return found
 
 
-def _refused() -> list[tuple[str, str, str, int]]:
+def _refused() -> list[Refused]:
     kept = ksr.recall(_REFUSED)
-    return list(json.loads(kept)) if kept else []
+    return [Refused(*each) for each in json.loads(kept)] if kept else []
 
 
 def keep_retries(retries: Mapping[str, Pending]) -> None:

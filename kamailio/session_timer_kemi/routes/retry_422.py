@@ -47,7 +47,8 @@ def retry(edge: ThisEdge, code: str) -> bool:
             continue
         number = Branch.in_hand().number
         if not ksr.add_branch(each.uri, aim.destination, aim.path, aim.socket, each.flags):
-            ksr.warn(f"session timer: {ksr.pv('$ci')}: peer={again.peer} 422 not retried: too many branches")
+            call = f"session timer: {ksr.pv('$ci')}: peer={again.peer}"
+            ksr.warn(f"{call} 422 not retried: Kamailio takes no more branches")
             continue
         retries[number] = again
         ksr.count("session_timer_422_retried")

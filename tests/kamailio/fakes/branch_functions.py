@@ -104,8 +104,8 @@ class BranchFunctions(Kamailio):
         if self.routed.opaque:
             return -1
         in_hand = [self.routed.branch()] if self._route == "request" or self._uri_is_new else []
-        branches = [*in_hand, *self.waiting_branches]
-        for branch in branches:
+        first = len(self._transaction.branches)
+        for branch in (*in_hand, *self.waiting_branches):
             if len(self._transaction.branches) == MOST_BRANCHES:
                 break
             self._transaction.branches.append(branch)
@@ -113,4 +113,4 @@ class BranchFunctions(Kamailio):
             self._routes.branch()
             self._enter(*before)
         self.waiting_branches, self._uri_is_new = [], False
-        return 1 if branches else -1
+        return 1 if len(self._transaction.branches) > first else -1
