@@ -33,26 +33,27 @@ def retry(edge: ThisEdge, code: str) -> bool:
     `code` is the response that tm has chosen: another branch may have been answered 404. Whoever wants a
     longer interval may still take the call, so he is asked. Not where the caller can mend all at once, where
     there is another place to go to (3xx), and where nobody is to be asked any more (6xx).
-    Each is asked for what he himself wants: what one callee says is not to bind what another agrees to.
+    All are asked for the largest Min-SE that one of them wants, as it is one Call-ID (RFC 4028 7.4).
     """
-    sensible = code.startswith("4") and code not in MENDED_BY_THE_CALLER
+    tries = []
+    for refused in branch_memory.take_refused():
+        again, aim = _next_try(refused), Branch(refused.number).aim()
+        if again is not None and aim is not None:
+            _learn(edge, again, aim)
+            tries.append((refused, again, aim))
+    if not code.startswith("4") or code in MENDED_BY_THE_CALLER:
+        return False
+    largest = max((again.min_se for _, again, _ in tries), default=0)
     retries: dict[str, Pending] = {}
-    for each in branch_memory.take_refused():
-        again = _next_try(each)
-        aim = Branch(each.number).aim()
-        if again is None or aim is None:
-            continue
-        _learn(edge, again, aim)
-        if not sensible:
-            continue
+    for refused, again, aim in tries:
+        call = f"session timer: {ksr.pv('$ci')}: peer={again.peer} 422"
         number = Branch.in_hand().number
-        if not ksr.add_branch(each.uri, aim.destination, aim.path, aim.socket, each.flags):
-            call = f"session timer: {ksr.pv('$ci')}: peer={again.peer}"
-            ksr.warn(f"{call} 422 not retried: Kamailio takes no more branches")
+        if not ksr.add_branch(refused.uri, aim.destination, aim.path, aim.socket, refused.flags):
+            ksr.warn(f"{call} not retried: Kamailio takes no more branches")
             continue
-        retries[number] = again
+        retries[number] = replace(again, min_se=largest)
         ksr.count("session_timer_422_retried")
-        ksr.info(f"session timer: {ksr.pv('$ci')}: peer={again.peer} 422 retried with Min-SE {again.min_se}")
+        ksr.info(f"{call} retried with Min-SE {largest}")
     if retries:
         branch_memory.keep_retries(retries)
     return bool(retries)
