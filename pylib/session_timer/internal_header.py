@@ -13,6 +13,7 @@ the row says the edge's. A reader that knows the call by another one compares th
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -29,6 +30,8 @@ _SIGNED_BY = ";sig="
 _LONGEST_CALL_ID = 256
 """Characters of a Call-ID that is repeated: the header stays small, whatever a peer sends."""
 _TAG_BYTES = 6
+
+_is_plain = re.compile(r"[A-Za-z0-9_.~@-]*+").fullmatch
 
 
 class InternalHeader(NamedTuple):
@@ -122,7 +125,8 @@ def _digest(tag: str) -> str:
 
 # pjsip ends a row at "&" and at a lone CR, others at a quote they do not like: a name has none of these.
 def _quoted(name: str) -> str:
-    return quote(name, safe="", errors="surrogateescape")
+    # `quote` takes several times as long, and a Call-ID is another one with each call.
+    return name.replace("@", "%40") if _is_plain(name) else quote(name, safe="", errors="surrogateescape")
 
 
 def _unquoted(text: str) -> str:
