@@ -74,7 +74,11 @@ def written(kept: Mapping[str, Any]) -> str:
         raise ValueError(f"not played: {', '.join(missing)}")
     head = HEAD.format(slack=SLACK)
     together = [each for each in kept["rounds"] if len(each["faults"]) > 1]
-    missed = [each for each in kept["rounds"] if each["lost"] or each["standing"] or each["whole"] is None]
+    missed = [
+        each
+        for each in kept["rounds"]
+        if each["lost"] or each["standing"] or each["left"] or each["whole"] is None
+    ]
     parts = [
         head,
         "## One by one\n\n",
@@ -132,9 +136,10 @@ def _missed(rounds: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     yield LIMITS
     for seen in rounds:
         whole = "" if seen["whole"] is not None else "; never whole again"
+        left = f"; {seen['left']} calls that were over left something" if seen["left"] else ""
         yield (
             f"- Not met: {' + '.join(seen['faults'])} ended {seen['lost']} of {seen['live']} live calls, and "
-            f"{seen['standing']} of {seen['dead']} dead ones stood too long{whole}.\n"
+            f"{seen['standing']} of {seen['dead']} dead ones stood too long{left}{whole}.\n"
         )
 
 
