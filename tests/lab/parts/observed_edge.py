@@ -185,12 +185,11 @@ class Kamailio:
         question = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": number}
         self.sockets.send(self.own, self.edge, json.dumps(question).encode())
         got = self.sockets.receive(
-            lambda each: each.own == self.own and json.loads(each.data)["id"] == number,
+            lambda each: each.own == self.own and _reply(each.data)["id"] == number,
             f"answer to {method}",
             timeout=4,
         )
-        answer: dict[str, Any] = json.loads(got.data)
-        return answer
+        return _reply(got.data)
 
     @property
     def version(self) -> tuple[int, int]:
@@ -260,3 +259,9 @@ class Kamailio:
 def fields(record: str) -> dict[str, str]:
     """A record's ``key=value`` pairs."""
     return dict(pair.split("=", 1) for pair in record.split(";"))
+
+
+def _reply(data: bytes) -> dict[str, Any]:
+    """A reply of Kamailio; in a list of calls it has their Call-IDs as they came, whatever octets these are."""
+    read: dict[str, Any] = json.loads(data.decode(errors="replace"), strict=False)
+    return read
