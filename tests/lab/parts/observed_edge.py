@@ -262,6 +262,6 @@ def fields(record: str) -> dict[str, str]:
 
 
 def _reply(data: bytes) -> dict[str, Any]:
-    """A reply of Kamailio; in a list of calls it has their Call-IDs as they came, whatever octets these are."""
+    """A reply of Kamailio, which may list calls: their Call-IDs stand in it as they came, in any octets."""
     read: dict[str, Any] = json.loads(data.decode(errors="replace"), strict=False)
     return read
