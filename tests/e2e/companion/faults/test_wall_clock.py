@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -55,6 +56,13 @@ def elsewhen(stage: Stage, tmp_path: Path) -> Iterator[Elsewhen]:
     kill(stage.stack, "companion")
     try:
         with companion_once(stage.stack, tmp_path, HOST, THERE, "session-timer/clock:trixie") as companion:
+            # The one that was killed had the lead, which passes when its lifetime is over.
+            wait_until(
+                lambda: json.loads(companion.get("/readyz")[1])["role"],
+                20,
+                "the lead",
+                holds=lambda role: set(role.values()) == {"leading"},
+            )
             yield Elsewhen(replace(stage, companion=companion), clock)
     finally:
         start(stage.stack, "companion")
