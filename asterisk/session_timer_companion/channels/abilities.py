@@ -51,6 +51,9 @@ CALLS_AT_MOST = 4
 """Calls without an internal header on which the functions that read headers are tried at once."""
 
 _WITHOUT_CALL = {"CHANNEL(state)": CHANNEL, "CONNECTEDLINE(pres)": CONNECTED_LINE}
+WITHOUT_CALL = frozenset(_WITHOUT_CALL.values())
+"""What shows without a call whether it is there."""
+_QUESTIONS = tuple(("Getvar", {"Variable": function}) for function in _WITHOUT_CALL)
 _STATE = "CHANNEL(state)"
 # In any INVITE and in any 2xx there is a Call-ID; only the channel of a call received has a Request-URI.
 _HEADERS = (
@@ -88,20 +91,20 @@ async def at_login(ami: Ami) -> tuple[int | None, frozenset[Need]]:
 
     As far as that shows without a call. Raises AmiError.
     """
-    settings, *told = await ami.pipelined(
-        [("CoreSettings", {}), *[("Getvar", {"Variable": function}) for function in _WITHOUT_CALL]]
-    )
+    settings, *told = await ami.pipelined([("CoreSettings", {}), *_QUESTIONS])
     release = _release(settings)
     if release is None:  # an older account has no class `reporting`
         version = await ami.action("Getvar", Variable="VERSION(ASTERISK_VERSION_NUM)")
         number = version.text("value")
         release = int(number) if version.ok and number.isdecimal() else None
-    silent = {
-        need
-        for need, reply in zip(_WITHOUT_CALL.values(), told, strict=True)
-        if reply.ok and not reply.text("value")
-    }
-    return release, lacking_in(release) | silent
+    return release, lacking_in(release) | _silent(told)
+
+
+async def without_a_call(ami: Ami) -> frozenset[Need]:
+    """What is lacking of `WITHOUT_CALL`. Ask again a while after the login: Asterisk listens to AMI before it
+    has loaded its modules. Raises AmiError.
+    """
+    return _silent(await ami.pipelined(_QUESTIONS))
 
 
 async def on_a_call(ami: Ami, channel: str) -> Tried:
@@ -135,6 +138,15 @@ def shown_by(found: Iterable[Call | None]) -> frozenset[Need]:
         PLACED_HEADER if call.placed_by_us else RECEIVED_HEADER
         for call in found
         if call is not None and call.header is not None
+    )
+
+
+def _silent(told: Iterable[AmiMessage]) -> frozenset[Need]:
+    """The functions whose value is empty, of the replies to `_QUESTIONS`."""
+    return frozenset(
+        need
+        for need, reply in zip(_WITHOUT_CALL.values(), told, strict=True)
+        if reply.ok and not reply.text("value")
     )
 
 

@@ -10,13 +10,14 @@ orders to it are refused, until it replies again.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
 
 import structlog
 from session_timer import SharedKey
 
-from session_timer_companion.ami.client import Ami, AmiMessage
+from session_timer_companion.ami.client import Ami, AmiError, AmiMessage, AmiTimeout
 from session_timer_companion.channels import abilities, queries, stuck
 from session_timer_companion.channels.abilities import Need
 from session_timer_companion.channels.calls import AnsweredChannels, Call, Channel, Media, Numbers
@@ -25,6 +26,14 @@ from session_timer_companion.channels.stuck import StuckChannels
 
 FIRST_THAT_OFFERS = 180_000
 """The first release that sends what `by_offer` asks for (docs/reference/asterisk-releases.md)."""
+
+BOOTING = 15.0
+"""Seconds after the login from which on a function that is not there is an error."""
+
+LOOK_AGAIN = 1.0
+"""Seconds until it is asked for again, at first; each time doubled."""
+
+LOOK_AGAIN_AT_MOST = 60.0
 
 _SET_ASIDE = AmiMessage.from_line(f"Response: Error\r\nMessage: {stuck.REASON}")
 
@@ -48,18 +57,42 @@ class AsteriskChannels:
         """As one number, 22.10.1 as 221001; None while it is not known."""
         self.lacks: frozenset[Need] = frozenset()
         """Functions that it does not have, as far as is known."""
+        self._told: frozenset[Need] = frozenset()
+        """Those of them that the log has named."""
         self._headers_read: frozenset[Need] = frozenset()
         self.stuck = stuck_channels
 
     async def examine(self) -> None:
-        """Ask for the release and try what needs no call, after each login. What it lacks is logged once."""
+        """Ask for the release and try what needs no call, after each login.
+
+        What it lacks is logged once; what may only not be loaded yet, by `await_modules`.
+        """
         before, self.release = self.release, None
         self.release, lacking = await abilities.at_login(self._ami)
         # What only a call shows is tried anew: modules may have been loaded meanwhile.
         self._headers_read = frozenset()
         if self.release != before:
             self._log.info("asterisk_release", release=abilities.written(self.release))
-        self._note(self.lacks - lacking, lacking)
+        self._note(self.lacks - lacking, lacking, tell=lacking - abilities.WITHOUT_CALL)
+
+    async def await_modules(self) -> None:
+        """After `examine`: ask for what was lacking without a call until it is there.
+
+        Asterisk listens to AMI before it has loaded its modules, so that only what is lacking for
+        `BOOTING` seconds is an error. Returns when nothing is lacking, or when Asterisk cannot be asked.
+        """
+        pause, waited = LOOK_AGAIN, 0.0
+        while missing := self.lacks & abilities.WITHOUT_CALL:
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, LOOK_AGAIN_AT_MOST)
+            try:
+                lacking = await abilities.without_a_call(self._ami)
+            except AmiTimeout:
+                continue
+            except AmiError:
+                return  # the next login asks anew
+            tell = lacking if waited >= BOOTING else frozenset()
+            self._note(missing - lacking, lacking, tell=tell)
 
     async def try_on(self, names: Iterable[str]) -> None:
         """Try what a refresh with SDP needs on the first of these answered channels that is not stuck."""
@@ -81,10 +114,14 @@ class AsteriskChannels:
         self._headers_read |= tried.present
         self._note(tried.present, tried.lacking)
 
-    def _note(self, present: frozenset[Need], lacking: frozenset[Need]) -> None:
-        """What is there and what is not; news of what is not is logged."""
-        news = lacking - self.lacks
+    def _note(
+        self, present: frozenset[Need], lacking: frozenset[Need], *, tell: frozenset[Need] | None = None
+    ) -> None:
+        """What is there and what is not; `tell`: what of it the log names now, once. None: all of it."""
         self.lacks = (self.lacks - present) | lacking
+        self._told &= self.lacks
+        news = (lacking if tell is None else tell) - self._told
+        self._told |= news
         for need in sorted(news):
             self._log.error("asterisk_lacks", release=abilities.written(self.release), missing=need.told)
 

@@ -79,6 +79,7 @@ class Resync:
                 tracker.driver.resume()
             else:
                 await tracker.look_later(absent)
+                await self._channels.await_modules()
                 return
             await asyncio.sleep(self._ami.backoff.delay(attempt, self._chance()))
 

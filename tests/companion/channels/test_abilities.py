@@ -47,16 +47,38 @@ def test_what_a_release_lacks_is_known(number: int | None, name: str, complete: 
 
 @pytest.mark.parametrize("need", [CHANNEL, CONNECTED_LINE], ids=lambda need: need.function)
 @in_virtual_time
-async def test_a_function_that_needs_no_call_is_tried_at_login(tmp_path: Path, need: Need) -> None:
+async def test_a_function_that_needs_no_call_is_tried_from_the_login_on(tmp_path: Path, need: Need) -> None:
     with capture_logs() as logged:
         async with world(tmp_path, start=False) as it:
             it.asterisk.lacks = frozenset({need.function})
             await it.start()
-            assert lacking(logged) == [need.told]
             assert release(it) == f"22.10.1 lacks {need.told}"
+            await it.until(lambda: bool(lacking(logged)), 16)
+            await it.until_after(it.now + 600)
+            assert lacking(logged) == [need.told]
+            it.asterisk.lacks = frozenset()  # a module was loaded
+            await it.until(lambda: release(it) == "22.10.1", 61)
+
+
+@in_virtual_time
+async def test_an_asterisk_whose_modules_are_still_being_loaded_lacks_nothing_for_long(
+    tmp_path: Path,
+) -> None:
+    """It listens to AMI before."""
+    with capture_logs() as logged:
+        async with world(tmp_path, start=False) as it:
+            it.asterisk.lacks = frozenset({"CHANNEL", "CONNECTEDLINE"})
+            await it.start()
+            await it.until_after(it.now + 5)
+            it.asterisk.lacks = frozenset({"CONNECTEDLINE"})
+            await it.until(lambda: release(it) == f"22.10.1 lacks {CONNECTED_LINE.told}", 12)
             it.asterisk.lacks = frozenset()
-            it.tracker.ami.reconnect("a module was loaded")
-            await it.until(lambda: it.tracker.ready and release(it) == "22.10.1")
+            await it.until(lambda: release(it) == "22.10.1", 12)
+            await it.until_after(it.now + 120)
+            assert not lacking(logged)
+            asked = len(it.asterisk.seen("Getvar"))
+            await it.until_after(it.now + 120)
+            assert len(it.asterisk.seen("Getvar")) == asked
 
 
 @in_virtual_time
