@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tests.chaos.inside.account import Account
 
@@ -37,6 +37,8 @@ class Tables:
     records: frozenset[str]
     faults: float = 0.0
     """Exceptions that companion and edge have counted."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the records, for whoever has to find out why one is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,10 @@ def left(accounts: Sequence[Account], tables: Tables) -> tuple[str, ...]:
     clean = {each.call_id for each in accounts if each.by == "bye" or (each.by == "peer" and each.code)}
     wrong = [f"{name} is over and has a channel" for name in sorted(over & tables.channels)]
     wrong += [f"{name} is over and tracked" for name in sorted(over & tables.sessions)]
-    wrong += [f"{name} is over and has a record" for name in sorted(clean & tables.records)]
+    wrong += [
+        f"{name} is over and has a record {tables.texts.get(name, '')}".rstrip()
+        for name in sorted(clean & tables.records)
+    ]
     wrong += [f"{name} lives and has no channel" for name in sorted(up - tables.channels)]
     wrong += [f"{name} lives and is not tracked" for name in sorted(up - tables.sessions)]
     wrong += [f"{name} lives and has no record" for name in sorted(up - tables.records)]

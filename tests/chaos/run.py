@@ -72,12 +72,15 @@ def _played(
         with TemporaryDirectory() as folder, stage(stack, load, Path(folder)) as world:
             for fault in () if given.together else own:
                 yield (fault,), world
-            if scene is Scene.ONE_EDGE and not given.only:
+            if scene is not Scene.ONE_EDGE:
+                continue
+            if not given.only:
                 until = time.monotonic() + 60 * given.minutes
                 for pair in plan.pairs(faults, given.seed):
                     if time.monotonic() >= until:
                         break
                     yield pair, world
+            if given.together or not given.only:
                 yield plan.everything(faults, given.seed), world
 
 
@@ -120,7 +123,7 @@ def _given(arguments: Sequence[str]) -> argparse.Namespace:
     )
     reader.add_argument("--interval", type=int, default=30, help="session interval in seconds")
     reader.add_argument("--only", default="", help="names of faults, with commas between them: one by one")
-    reader.add_argument("--together", action="store_true", help="only pairs, and everything at once")
+    reader.add_argument("--together", action="store_true", help="only pairs, and everything at once; with --only: these at once")
     return reader.parse_args(arguments)
 
 

@@ -82,15 +82,16 @@ class World:
         """Call-IDs that the companion tracks."""
         return frozenset(self.companion.sessions())
 
-    def records(self) -> frozenset[str]:
-        """Call-IDs of which the edge has a record."""
+    def records(self) -> dict[str, str]:
+        """Of each Call-ID of which the edge has a record, that record."""
         program = (INSIDE / "whole_table.py").read_text(encoding="utf-8")
         said = self.stack.exec(self.edge_service, "python3", "-", "session_timer", given=program, timeout=10)
-        return frozenset(key.partition(";")[0] for key in said.split())
+        return {key.partition(";")[0]: text for key, text in json.loads(said).items()}
 
     def tables(self) -> Tables:
         """What the three of them have. Raises LabError where one of them cannot be asked."""
-        return Tables(self.channels(), self.sessions(), self.records(), self._faults())
+        records = self.records()
+        return Tables(self.channels(), self.sessions(), frozenset(records), self._faults(), records)
 
     def _faults(self) -> float:
         said = self.stack.exec(self.edge_service, "kamcmd", "stats.get_statistics", "session_timer_faults")

@@ -52,6 +52,8 @@ class Found(StrEnum):
     """There was a record."""
     LOST = "lost"
     """The request came within a dialog, and there was no record of it."""
+    ANEW = "anew"
+    """So it did, and a record of what becomes of it was begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,12 @@ class Requests:
             told = self._edge.learned.get(next_hop)
             relayed = as_uac.request(request.rows, handling.peer, None, told, branch.retry())
             branch.keep_aim(next_hop)
+        found = handling.found
+        if relayed.pending.part is Part.UAC and request.to_tag:
+            found = self._asked(request, relayed.pending, handling.peer, next_hop)
         branch.wait(
             Waiting(
-                found=handling.found,
+                found=found,
                 method=method,
                 call_id=request.call_id,
                 from_tag=request.from_tag,
@@ -135,8 +138,6 @@ class Requests:
                 self._edge.tell(handling.told, request.call_id, request.from_tag)
             else:
                 ksr.remove(self._edge.config.edge.header)
-        elif relayed.pending.part is Part.UAC and request.to_tag:
-            self._asked(request, relayed.pending, handling.peer, next_hop)
 
     def _handling(self, request: Request, next_hop: str) -> Handling | None:
         """How this request is handled; None: it passes as it is.
@@ -201,8 +202,10 @@ class Requests:
             placed=_placed(request, relayed.pending),
         )
 
-    def _asked(self, request: Request, pending: Pending, peer: Peer, far: str) -> None:
+    def _asked(self, request: Request, pending: Pending, peer: Peer, far: str) -> Found:
         """Write down that a request of our side leaves within the dialog, and how long it is to wait.
+
+        Returns what the edge knows of the dialog now.
 
         That one of the peer's has passed shows when it is answered: Asterisk does so at once. In a dialog
         whose record was lost it is seen from now on what becomes of the requests of our side; how long their
@@ -219,11 +222,13 @@ class Requests:
             self._edge.records.change(request.dialog, passed)
             if record.dialog.agreement is not None:
                 self._wait(peer, record.dialog.agreement.interval)
-            return
+            return Found.KNOWN
         anew = Record.without_2xx(request.from_tag, clock, peer=peer.name, far=far)
         self._edge.records.change(request.dialog, passed, anew=anew)
         wish = pending.sent.session_expires
         self._wait(peer, peer.policy.default_expires if wish is None else wish.interval)
+        # A table that is full takes none: the 2xx is to have another try.
+        return Found.ANEW if self._edge.records.text(request.dialog) else Found.LOST
 
     def _wait(self, peer: Peer, interval: int) -> None:
         """So long may Asterisk wait: another form of a refresh must still fit."""

@@ -223,10 +223,11 @@ class Responses:
         found = transaction.waiting.found
         if transaction.record is not None:
             return (Standing.BEGUN_EARLY if found is Found.BEGINS else Standing.GOES_ON), 0
-        earlier = 0 if found is Found.KNOWN else branch.note_response(transaction.to_tag)
+        had_one = found in (Found.KNOWN, Found.ANEW)
+        earlier = 0 if had_one else branch.note_response(transaction.to_tag)
         again = earlier is None
         earlier = earlier or 0
-        if (found is Found.KNOWN or again) and not self._edge.records.text(transaction.dialog):
+        if (had_one or again) and not self._edge.records.text(transaction.dialog):
             return Standing.OVER, earlier
         if found is not Found.BEGINS:
             return Standing.LOST, earlier

@@ -1,4 +1,4 @@
-"""Prints the keys of one of Kamailio's tables, one a line: ``whole_table.py TABLE``; runs beside Kamailio.
+"""Prints keys and values of one of Kamailio's tables as JSON: ``whole_table.py TABLE``; runs beside Kamailio.
 
 By the RPC's fifo, for a table of hundreds of entries does not fit into a datagram.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 FIFO = "/run/kamailio/rpc.fifo"
 
 
-def keys(table: str) -> list[str]:
+def entries(table: str) -> dict[str, str]:
     """Raises OSError where Kamailio does not read its fifo."""
     name = f"chaos-{secrets.token_hex(4)}"
     question = {"jsonrpc": "2.0", "method": "htable.dump", "params": [table], "reply_name": name, "id": 1}
@@ -26,11 +26,11 @@ def keys(table: str) -> list[str]:
         said = json.loads(reply.read_text())
     finally:
         reply.unlink()
-    return [item["name"] for slot in said.get("result", []) for item in slot["slot"]]
+    return {item["name"]: str(item["value"]) for slot in said.get("result", []) for item in slot["slot"]}
 
 
 if __name__ == "__main__":
     try:
-        print("\n".join(keys(sys.argv[1])))
+        print(json.dumps(entries(sys.argv[1])))
     except OSError as error:
         sys.exit(f"the edge's RPC: {error}")

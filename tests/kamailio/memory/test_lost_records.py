@@ -70,6 +70,23 @@ def test_a_2xx_makes_a_record_as_if_there_had_been_none(lost: Edge, earlier: int
     assert row.ends == 1900 + 1800 + 3600
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("from_us", [False, True])
+def test_a_2xx_that_a_bye_overtook_begins_none(lost: Edge, method: str, *, from_us: bool) -> None:
+    handled = lost.send(method=method, from_us=True, within=True)
+    lost.hang_up(from_us=from_us)
+    lost.answer(handled, 200, TIMER)
+    assert lost.record() is None, "it would stand for an hour after the call"
+
+
+def test_a_2xx_begins_one_where_the_table_was_full_when_the_request_passed(lost: Edge) -> None:
+    lost.ksr.refusing.add("session_timer")
+    handled = lost.send(method="UPDATE", from_us=True, within=True)
+    lost.ksr.refusing.clear()
+    lost.answer(handled, 200, TIMER)
+    assert not lost.known().is_without_2xx
+
+
 def test_it_waits_as_long_as_the_interval_that_it_asks_for_allows(lost: Edge) -> None:
     policy = Policy()
     assert lost.send(method="UPDATE", from_us=True, within=True).waits == (
