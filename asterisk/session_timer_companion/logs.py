@@ -54,6 +54,7 @@ SENTENCES = {
     "peer_may_have_ended": "By RFC 5057 this response may mean that the peer has ended the call. It is kept.",
     "peer_refresh_started": "An operator has all calls of a peer refreshed.",
     "profile_unknown": "The internal header names a profile that our configuration does not have.",
+    "record_was_refused": "The edge's table was full, and has room again: a refresh leaves a trace.",
     "refresh_asked_for": "An operator has asked for this refresh.",
     "refresh_confirmed": "The record shows the 2xx to our refresh.",
     "refresh_held": "The edge is down. The refresh is held back while there is time.",

@@ -123,7 +123,11 @@ def _given(arguments: Sequence[str]) -> argparse.Namespace:
     )
     reader.add_argument("--interval", type=int, default=30, help="session interval in seconds")
     reader.add_argument("--only", default="", help="names of faults, with commas between them: one by one")
-    reader.add_argument("--together", action="store_true", help="only pairs, and everything at once; with --only: these at once")
+    reader.add_argument(
+        "--together",
+        action="store_true",
+        help="only pairs, and everything at once; with --only: these at once",
+    )
     return reader.parse_args(arguments)
 
 

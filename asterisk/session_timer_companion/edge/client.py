@@ -60,6 +60,12 @@ class Clocks:
         return None if known is None else at - known.offset
 
 
+REFUSED_RECORDS = "lost_records"
+"""The statistic of an edge that counts the records which its table has refused."""
+
+ROOM = 5.0
+"""Seconds without a record that was refused, after which the table is taken to have room again."""
+
 JUMP = 2.0
 """Seconds. By more than this our clock falls behind an edge's only where our host stood still."""
 
@@ -149,6 +155,9 @@ class EdgeClient:
         """How often nothing at all came back: each may hide that changes were missed."""
         self.reason = ""
         """Why it did not reply last time."""
+        self.refused_at: float | None = None
+        """When it was last seen that its table had refused a record, on our clock; None: never yet."""
+        self._refused: int | None = None
         self.paused = 0.0
         """Seconds that our host has stood still by this edge's clock, and nobody has made up for yet."""
         self._door = door
@@ -285,7 +294,16 @@ class EdgeClient:
             return Unreachable(f"edge {self.name}: {error}")
         return OnlyAsked(record, self.clocks) if record.is_without_2xx else Found(record, self.clocks)
 
+    def keeps_again(self, since: float, now: float) -> bool:
+        """Whether its table has refused records after `since`, and none for a while (`ROOM`)."""
+        return self.refused_at is not None and since <= self.refused_at <= now - ROOM
+
     def _learn(self, reply: Mapping[str, Any], now: float) -> None:
+        refused = _facts(reply).stats.get(REFUSED_RECORDS, 0)
+        # A first number tells not when, and a smaller one is that of an edge which has begun anew.
+        if self._refused is not None and refused > self._refused:
+            self.refused_at = now
+        self._refused = refused
         clock = reply.get("clock")
         if isinstance(clock, dict) and isinstance(clock.get("name"), str) and _is_time(clock.get("now")):
             jump = self.clocks.jump(clock["name"], float(clock["now"]), now)

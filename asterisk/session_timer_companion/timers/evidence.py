@@ -125,6 +125,9 @@ class Evidence:
         elif seen is not None and seen.what in (Shows.NEVER_PASSED, Shows.UNROUTABLE):
             self._did_not_pass(tracked, attempt, seen)
             after, action = session.never_passed(asking, now)
+        elif isinstance(reply, Missing) and self._left_no_trace(tracked, now):
+            log("record_was_refused", call=tracked, edge=tracked.edge.name if tracked.edge else None)
+            after, action = session.untraced(asking, now)
         else:
             if tracked.edge is not None:
                 log("no_evidence", call=tracked, reason=why_not(reply, seen))
@@ -136,6 +139,13 @@ class Evidence:
             self.close_attempt(tracked, RefreshOutcome.UNKNOWN, "nobody could say what came of it")
         tracked.active = after
         return action
+
+    @staticmethod
+    def _left_no_trace(tracked: TrackedCall, now: float) -> bool:
+        """Whether our refresh surely left when the edge's table was full, and has room again."""
+        attempt, edge = tracked.attempt, tracked.edge
+        left = attempt is not None and attempt.surely_left_at is not None
+        return left and edge is not None and edge.keeps_again(tracked.since, now)
 
     def close_attempt(
         self, tracked: TrackedCall, outcome: RefreshOutcome, reason: str = ""

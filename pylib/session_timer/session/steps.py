@@ -206,6 +206,20 @@ def unknown(session: Session, now: float, *, left: float | None = None) -> Step:
     return _anew(session, event, session.dialog, session.sent), None
 
 
+def untraced(session: Session, now: float) -> Step:
+    """Call after `Ask` where the edge kept no record when our refresh passed, and keeps records again.
+
+    To wait for the end that a user agent makes of a dead call is in vain: an edge without memory answers in
+    the peer's stead, by a code that ends none. Another refresh leaves a trace, and that decides.
+    """
+    if session.sent is None or session.state is not State.ASKING:
+        return session, None
+    if session.attempts < MOST_ATTEMPTS:
+        again, _ = _send(session, Event.AGAIN, now)
+        return again, Send(Method.INVITE)
+    return _keep(session, now), None
+
+
 def _anew(session: Session, event: Event, dialog: DialogTimer, since: float) -> Session:
     return Session(
         dialog,

@@ -42,6 +42,8 @@ class FakeEdge:
     """Of its settings; empty: those of the companion that asks are not known to differ."""
     silent: bool = False
     """Reads and never replies."""
+    refused: int = 0
+    """How many records its table did not take, as its statistic says."""
     port: int = 0
 
     records: dict[str, Record] = field(default_factory=dict)
@@ -107,6 +109,11 @@ class FakeEdge:
         return sum(key in question.get("records", []) for question in self.asked_for)
 
     # What a test does to it
+
+    def refuse(self, key: str) -> None:
+        """Its table is full: a record that was to be written is not there any more."""
+        self.records.pop(key, None)
+        self.refused += 1
 
     def write(  # each by name
         self,
@@ -254,7 +261,11 @@ class FakeEdge:
             "edge": self.name,
             "clock": {"name": self.clock, "now": round(self.now, 3)},
             "config": self.digest,
-            "stats": {"faults": 0, "refreshed_local": sum(one.refreshes for one in self.records.values())},
+            "stats": {
+                "faults": 0,
+                "lost_records": self.refused,
+                "refreshed_local": sum(one.refreshes for one in self.records.values()),
+            },
         }
         if "lead" in question:
             reply["lead"] = self._lead(**question["lead"])

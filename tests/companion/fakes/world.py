@@ -85,6 +85,8 @@ class World:
     """What Asterisk sends passes the edge."""
     writes_anew: bool = False
     """The edge begins a record anew where a request of ours passes and there is none."""
+    memory_full: bool = False
+    """The edge has no memory for records nor for what Asterisk sends, and answers that 500 itself."""
 
     @property
     def now(self) -> float:
@@ -208,6 +210,9 @@ class World:
     def on_refresh(self, channel: Channel, refresh: Refresh) -> int:
         """A refresh leaves Asterisk, passes the edge, and the peer may answer."""
         self.sent.append(Sent(channel.call_id, refresh, self.now))
+        if self.memory_full:
+            self.edge.refuse(key(channel))
+            return 500
         record = self.edge.records.get(key(channel))
         code = self.peer(self, channel, refresh)
         if record is None and self.writes_anew and self.passes and code != SWALLOWED:
