@@ -51,6 +51,8 @@ SENTENCES = {
     "orders_accepted": "Asterisk does again what it is told.",
     "orders_refused": "Asterisk refuses whatever it is told. Every 10 s one order is a trial.",
     "paused": "An operator holds everything back: nothing is sent and nobody is hung up until it is resumed.",
+    "peer_alive": "No refresh of ours was answered, but the peer has sent a request since. It is kept, and "
+    "refreshed again within a minute.",
     "peer_may_have_ended": "By RFC 5057 this response may mean that the peer has ended the call. It is kept.",
     "peer_refresh_started": "An operator has all calls of a peer refreshed.",
     "profile_unknown": "The internal header names a profile that our configuration does not have.",

@@ -27,7 +27,7 @@ class Shows(StrEnum):
     ANSWERED = "answered"
     """A 2xx of either side has passed since."""
     ALIVE = "alive"
-    """A request of the peer has passed since."""
+    """It timed out or was answered 408 or 481, yet a request of the peer has passed since it left."""
     REFUSED = "refused"
     """The peer responds, but does not accept this refresh."""
     CHALLENGED = "challenged"
@@ -80,13 +80,14 @@ def shows(record: Record, sent: float, to_ours: ToOurs) -> Seen:
     passed = None if ours is None else to_ours(ours.clock or record.clock, ours.at)
     if ours is not None and passed is None:
         return Seen(Shows.UNKNOWN, ours)
-    theirs = record.theirs
-    heard = None if theirs is None else to_ours(theirs.clock or record.clock, theirs.at)
-    if heard is not None and heard >= sent:
-        return Seen(Shows.ALIVE, theirs)
     if ours is None or passed is None or passed < sent - TOLERANCE:
         return Seen(Shows.NEVER_PASSED if record.on_path else Shows.OFF_PATH, ours)
-    return Seen(_outcome(ours), ours)
+    what = _outcome(ours)
+    theirs = record.theirs
+    heard = None if theirs is None else to_ours(theirs.clock or record.clock, theirs.at)
+    if what.ends_a_call and heard is not None and heard >= sent:
+        what = Shows.ALIVE
+    return Seen(what, ours)
 
 
 def _outcome(ours: Asked) -> Shows:

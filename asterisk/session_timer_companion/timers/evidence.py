@@ -104,9 +104,9 @@ class Evidence:
         match seen.what:
             case Shows.REFUSED | Shows.GONE | Shows.CHALLENGED:
                 return self._refused(tracked, reply, seen)
-            case Shows.TIMED_OUT if _may_be_open_in_asterisk(tracked, seen.request):
+            case Shows.TIMED_OUT | Shows.ALIVE if _may_be_open_in_asterisk(tracked, seen.request):
                 return None
-            case Shows.TIMED_OUT:
+            case Shows.TIMED_OUT | Shows.ALIVE:
                 return self._timed_out(tracked, seen)
         return None
 
@@ -184,7 +184,7 @@ class Evidence:
         return action
 
     def _timed_out(self, tracked: TrackedCall, seen: Seen) -> Action | None:
-        """Our request passed the edge, and nothing final came."""
+        """Our request passed the edge and came to nothing there; the peer may have been heard since."""
         request = seen.request
         assert request is not None  # noqa: S101  # for the type checker
         standing = tracked.current_session()
@@ -192,11 +192,17 @@ class Evidence:
             self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
             tracked.dealt = request.ended
             return None
-        tracked.active, action = session.timed_out(standing, self._now())
-        if not isinstance(action, Expire):
-            self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
-            tracked.dealt = request.ended
-            self._log.warning("refresh_timed_out", call=tracked, method=request.method)
+        step = session.alive if seen.what is Shows.ALIVE else session.timed_out
+        after, action = step(standing, self._now())
+        if isinstance(action, Expire):
+            tracked.active = after
+            return action
+        self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
+        tracked.dealt = request.ended
+        self._log.warning("refresh_timed_out", call=tracked, method=request.method)
+        if after.state in _RESTING:
+            self._log.warning("peer_alive", call=tracked)
+        self._rest(tracked, after)
         return action
 
     def _did_not_pass(self, tracked: TrackedCall, attempt: Attempt | None, seen: Seen) -> None:

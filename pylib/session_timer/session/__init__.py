@@ -3,8 +3,8 @@
 Theory of operation. A session is data. Every function takes one, and `now`, and returns the next one with at
 most one action for its driver. There is no clock here: the driver calls `due` when `wake` has come. A driver
 that cannot see responses itself reads the edge's record. `due` then ends in `Ask`, and the driver says what
-the record shows: `refreshed`, `responded`, `timed_out`, `under_way`, `never_passed`, `silent`, `untraced` or
-`unknown`.
+the record shows: `refreshed`, `responded`, `timed_out`, `alive`, `under_way`, `never_passed`, `silent`,
+`untraced` or `unknown`.
 
 Two rules. A session moves only by the table in `transitions`. And it ends only on evidence: a refresh of ours
 that timed out at the edge in its last form, or 408 or 481 from the far side. An operator may add to that:
@@ -21,6 +21,7 @@ from .steps import (
     SELF_ENDING,
     SHORTEST_HALF,
     SOON,
+    alive,
     begin,
     due,
     left_at,
@@ -55,6 +56,7 @@ __all__ = [
     "Step",
     "TransitionError",
     "after",
+    "alive",
     "begin",
     "due",
     "forms",

@@ -139,6 +139,18 @@ def timed_out(session: Session, now: float) -> Step:
     return _expire(session, Event.TIMED_OUT, Reason.UNANSWERED if is_ours(session.dialog) else Reason.SILENT)
 
 
+def alive(session: Session, now: float) -> Step:
+    """Our refresh came to nothing, yet the peer has sent a request since it left.
+
+    The next form follows as after `timed_out`. After the last one the call is kept: what has been heard of
+    the peer is newer than its silence.
+    """
+    after_timeout, action = timed_out(session, now)
+    if not isinstance(action, Expire):
+        return after_timeout, action
+    return _keep(session, now), None
+
+
 def under_way(session: Session, now: float) -> Step:
     """Our refresh passed the edge, and no final response has come yet: the edge's timer decides."""
     if session.sent is None or session.state is State.OVER:

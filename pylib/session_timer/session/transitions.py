@@ -78,11 +78,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.DEADLINE): State.ASKING,
     (State.REFUSED, Event.DEADLINE): State.ASKING,
     (State.ASKING, Event.DUE): State.PROBING,
-    # Without evidence the call is kept.
+    # Without evidence the call is kept, and where the peer was heard while a refresh of ours came to nothing.
     (State.ASKING, Event.OUTLIVED_OURS): State.OURS,
     (State.ASKING, Event.OUTLIVED_THEIRS): State.THEIRS,
-    (State.ASKING, Event.KEPT_OURS): State.OURS,
-    (State.ASKING, Event.KEPT_THEIRS): State.THEIRS,
+    **{(state, Event.KEPT_OURS): State.OURS for state in _OPEN},
+    **{(state, Event.KEPT_THEIRS): State.THEIRS for state in _OPEN},
     # The end: on evidence, or on the operator's word.
     **{(state, Event.GONE): State.OVER for state in _OPEN},
     **{(state, Event.TIMED_OUT): State.OVER for state in _OPEN},

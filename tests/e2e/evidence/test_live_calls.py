@@ -132,7 +132,7 @@ def test_a_request_of_the_peer_is_a_sign_of_life_whatever_asterisk_says_to_it(st
         lambda: stage.companion.log(call.call_id),
         24,
         "a line that the peer is alive",
-        holds=lambda log: "the record shows: alive" in log,
+        holds=lambda log: "event=peer_alive" in log,
         pause=0.3,
     )
     # Two intervals after the last 2xx it still stands.

@@ -96,7 +96,33 @@ def test_a_request_of_the_peer_from_before_says_nothing_of_now() -> None:
 def test_a_2xx_of_the_very_moment_counts_and_so_does_a_request_of_the_peer(at: float) -> None:
     assert shows(RECORD._replace(ours=TIMED_OUT, at=at), SENT, to_ours) == Seen(Shows.ANSWERED, TIMED_OUT)
     theirs = Asked("INVITE", 7, at)
-    assert shows(RECORD._replace(ours=TIMED_OUT, theirs=theirs), SENT, to_ours) == Seen(Shows.ALIVE, theirs)
+    assert shows(RECORD._replace(ours=TIMED_OUT, theirs=theirs), SENT, to_ours) == Seen(
+        Shows.ALIVE, TIMED_OUT
+    )
+
+
+HEARD = Asked("INVITE", 7, SENT - OFFSET + 9)
+
+
+@pytest.mark.parametrize(
+    ("record", "what"),
+    [
+        (RECORD._replace(ours=TIMED_OUT), Shows.ALIVE),
+        (ended(Outcome.REFUSED, 408), Shows.ALIVE),
+        (ended(Outcome.REFUSED, 481), Shows.ALIVE),
+        (ended(Outcome.REFUSED, 491), Shows.REFUSED),
+        (ended(Outcome.REFUSED, 422), Shows.REFUSED),
+        (ended(Outcome.REFUSED, 407), Shows.CHALLENGED),
+        (ended(Outcome.UNROUTABLE, 478), Shows.UNROUTABLE),
+        (RECORD, Shows.UNDER_WAY),
+        (RECORD._replace(ours=None), Shows.NEVER_PASSED),
+    ],
+)
+def test_a_request_of_the_peer_undoes_what_would_end_a_call_and_hides_nothing_else(
+    record: Record, what: Shows
+) -> None:
+    """A 491 is met by a later try, a 422 by a larger interval, whatever the peer has sent meanwhile."""
+    assert shows(record._replace(theirs=HEARD), SENT, to_ours).what is what
 
 
 def test_the_request_is_named_wherever_one_was_seen() -> None:

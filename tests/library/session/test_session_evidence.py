@@ -277,3 +277,28 @@ def test_a_driver_that_never_answers_is_asked_again() -> None:
         held, action, later = woken(held)
         assert (action, held.state, later - now) == (Ask(), State.ASKING, 32.0)
         now = later
+
+
+@pytest.mark.requirement("REF-10-07", "D-01")
+@pytest.mark.parametrize("dialog", [OURS, THEIRS])
+def test_a_peer_that_was_heard_since_gets_every_form_and_is_then_tried_again_within_a_minute(
+    dialog: DialogTimer,
+) -> None:
+    held, action, now = woken(begun(dialog))
+    if isinstance(action, Ask):
+        held, action = session.silent(held, now)
+    sent = 0
+    while held.state not in (State.OURS, State.THEIRS):
+        if isinstance(action, Send):
+            sent += 1
+            now += ANSWER
+            verdict = session.timed_out(held, now)
+            held, action = session.alive(held, now)
+            assert verdict == (held, action) or isinstance(verdict[1], Expire)
+        else:
+            held, action, now = woken(held)
+    assert isinstance(verdict[1], Expire), "so that the peer's request is what has kept it"
+    assert sent >= 2
+    assert (action, held.state) == (None, State.OURS if dialog is OURS else State.THEIRS)
+    assert held.wake is not None
+    assert now < held.wake <= now + session.SOON
