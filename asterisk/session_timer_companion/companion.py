@@ -145,6 +145,8 @@ class Companion:
             told += "; paused by an operator"
         if self.brake.on:
             told += "; the brake is on, no call is hung up"
+        elif self.brake.peer:
+            told += f"; the brake is on for calls with {self.brake.peer}"
         if not all(tracker.driver.leading for tracker in self.trackers):
             told += "; standing by"
         return f"{told}; waiting for Asterisk {away}" if away else told

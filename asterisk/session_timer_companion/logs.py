@@ -26,7 +26,8 @@ SENTENCES = {
     "call_untracked": "The call is over, or no longer ours.",
     "asterisk_lacks": "This release of Asterisk lacks something that the companion needs.",
     "asterisk_release": "Logged in to this release of Asterisk.",
-    "brake_on": "Too many hang-ups within a minute. No call is hung up until `session-timer resume`.",
+    "brake_on": "Too many hang-ups within a minute. No call, or none with the peer that is named, is hung up "
+    "until `session-timer resume`.",
     "brake_released": "An operator has released the brake.",
     "challenge_unanswered": "Asterisk did not answer the challenge: it has no credentials, or has answered "
     "nine in this call.",

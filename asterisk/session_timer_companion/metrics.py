@@ -156,7 +156,7 @@ class Metrics:
             ["asterisk"],
             registry=registry,
         )
-        self.brake = Gauge("session_timer_brake", "1 while the brake stops all hang-ups.", registry=registry)
+        self.brake = Gauge("session_timer_brake", "1 while the brake stops hang-ups.", registry=registry)
         self.refused_headers = Counter(
             "session_timer_headers_refused",
             "Rows of the internal header's name that our key has not signed for that call.",

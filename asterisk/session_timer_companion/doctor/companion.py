@@ -136,7 +136,7 @@ def of_companion(facts: CompanionFacts, version: str) -> Iterator[Finding]:
             Level.PROBLEM,
             about,
             "the brake is on: there were too many hang-ups within a minute",
-            "no call is hung up until a person has looked",
+            "no call, or none with the peer that /readyz names, is hung up until a person has looked",
             "session-timer resume   once you know why (the log: hung_up, brake_on)",
         )
     if facts.swallowed:

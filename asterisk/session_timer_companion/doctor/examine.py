@@ -263,7 +263,7 @@ def _companion(client: Client) -> CompanionFacts:
         running=True,
         version=str(report.get("version", "unknown")),
         waiting_for=tuple(waiting),
-        brake=report.get("brake") == "on",
+        brake=report.get("brake", "off") != "off",
         swallowed=counted.get(_SWALLOWED, 0),
         faults=counted.get(_FAULTS, 0),
     )

@@ -85,7 +85,7 @@ def readiness(companion: Companion) -> dict[str, Any]:
             for tracker in companion.trackers
         },
         "release": {tracker.name: _release(tracker.channels) for tracker in companion.trackers},
-        "brake": "on" if companion.brake.on else "off",
+        "brake": companion.brake.standing,
         "paused": holds.paused,
         "excluded": len(holds.excluded),
     }

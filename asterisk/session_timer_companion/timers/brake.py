@@ -1,8 +1,12 @@
-"""The brake on hang-ups: many at once are a fault of ours until a person has looked."""
+"""The brake on hang-ups: many at once are a fault of ours until a person has looked.
+
+Where most of them are calls with one peer, that peer's calls are kept and the others go on: whoever calls us
+from one address and lets his calls die keeps nobody else's dead calls up. A second such peer is no chance.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import structlog
@@ -13,7 +17,7 @@ MINUTE = 60.0
 
 
 class HangUpBrake:
-    """Counts the hang-ups of the last minute, those of all Asterisks; stops all further ones when too many.
+    """Counts the hang-ups of the last minute, those of all Asterisks; stops further ones when too many.
 
     `allowed` is how many a minute there may be at the moment. It stays on until `release`.
     """
@@ -25,24 +29,31 @@ class HangUpBrake:
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self.on = False
+        """It stops all hang-ups."""
+        self.peer = ""
+        """The address of the one peer whose calls it keeps; empty: of none."""
         self._allowed = allowed
         self._metrics = metrics
         self._log = log
-        self._recent: deque[float] = deque()
+        self._recent: deque[tuple[float, str]] = deque()
+        """When, and with whom."""
 
-    def stops(self, now: float) -> bool:
-        """Whether no call may be hung up at `now`; else this hang-up is counted."""
+    @property
+    def standing(self) -> str:
+        """How it stands, in a word or a few: ``off``, ``on``, or ``on for <address>``."""
         if self.on:
-            return True
-        while self._recent and self._recent[0] <= now - MINUTE:
-            self._recent.popleft()
-        if len(self._recent) >= self._allowed():
-            self.on = True
-            self._metrics.brake.set(1)
-            self._log.error("brake_on", hangups=len(self._recent), seconds=int(MINUTE))
-            return True
-        self._recent.append(now)
-        return False
+            return "on"
+        return f"on for {self.peer}" if self.peer else "off"
+
+    def stops(self, now: float, far: str) -> str:
+        """Why a call with the peer at `far` may not be hung up at `now`; empty: it may, and is counted."""
+        self._count(now)
+        if self.on:
+            return "the brake is on: too many hang-ups within a minute"
+        if far and far == self.peer:
+            return "the brake is on for this peer: too many hang-ups within a minute"
+        self._recent.append((now, far))
+        return ""
 
     def not_done(self) -> None:
         """Asterisk would not hang up the call that was counted last: it was none."""
@@ -51,9 +62,28 @@ class HangUpBrake:
 
     def release(self) -> bool:
         """A person has looked: calls may be hung up again. Returns whether the brake was on."""
-        was, self.on = self.on, False
+        was = self.standing != "off"
+        self.on, self.peer = False, ""
         self._recent.clear()
         self._metrics.brake.set(0)
         if was:
             self._log.warning("brake_released")
         return was
+
+    def _count(self, now: float) -> None:
+        """Pull it where the next hang-up would be one too many."""
+        while self._recent and self._recent[0][0] <= now - MINUTE:
+            self._recent.popleft()
+        hangups = len(self._recent)
+        if self.on or hangups < self._allowed():
+            return
+        far, most = Counter(far for _, far in self._recent).most_common(1)[0]
+        if far and not self.peer and most > hangups / 2:
+            self.peer = far
+            self._recent = deque(each for each in self._recent if each[1] != far)
+        else:
+            self.on = True
+        self._metrics.brake.set(1)
+        self._log.error(
+            "brake_on", hangups=hangups, seconds=int(MINUTE), far=self.peer if not self.on else None
+        )

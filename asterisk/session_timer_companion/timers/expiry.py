@@ -165,8 +165,8 @@ class Expiry:
                 return "the call has moved on", RETRY
             if held := self._holds.why(tracked.key):
                 return held, BRAKED
-            if self._rules.brake.stops(self._now()):
-                return "the brake is on: too many hang-ups within a minute", BRAKED
+            if braked := self._rules.brake.stops(self._now(), tracked.far):
+                return braked, BRAKED
             hang_up = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
             *_, last = await self._channels.carry_out(hang_up)
         except AmiError as error:

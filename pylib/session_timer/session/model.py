@@ -87,6 +87,8 @@ class Session:
     attempts: int = 0
     refused: tuple[int, ...] = ()
     """The codes that refused this round's refreshes."""
+    heard: bool = False
+    """The peer has sent a request since the first refresh of this round that came to nothing."""
     owns_call_id: bool = False
     """Our side placed the call (RFC 3261 14.1 asks that for the wait after a 491)."""
     spread: float = 0.0

@@ -136,19 +136,18 @@ def timed_out(session: Session, now: float) -> Step:
             return replace(session, state=after(session.state, Event.LATER), wake=last_round, sent=None), None
         if now < session.deadline or session.attempts < FEWEST_ATTEMPTS:
             return _send(session, Event.AGAIN, now)
+    if session.heard:
+        return _keep(session, now), None
     return _expire(session, Event.TIMED_OUT, Reason.UNANSWERED if is_ours(session.dialog) else Reason.SILENT)
 
 
 def alive(session: Session, now: float) -> Step:
     """Our refresh came to nothing, yet the peer has sent a request since it left.
 
-    The next form follows as after `timed_out`. After the last one the call is kept: what has been heard of
-    the peer is newer than its silence.
+    The next form follows as after `timed_out`. After the last one the call is kept, and not judged before the
+    next round has come to nothing, too.
     """
-    after_timeout, action = timed_out(session, now)
-    if not isinstance(action, Expire):
-        return after_timeout, action
-    return _keep(session, now), None
+    return timed_out(replace(session, heard=True), now)
 
 
 def under_way(session: Session, now: float) -> Step:
