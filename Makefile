@@ -30,6 +30,7 @@ test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Python
 lint: .venv/installed ## ruff and mypy --strict
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy pylib/session_timer kamailio/session_timer_kemi asterisk/session_timer_companion docker/demo docker/packaging tests
+	@for program in docker/packaging/container/health docker/packaging/session-timer docker/edge/native/make; do .venv/bin/mypy --no-error-summary $$program; done
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage

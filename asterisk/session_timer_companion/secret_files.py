@@ -12,6 +12,9 @@ SECRETS = ("secret", "secret_file", "secret_credential")
 
 MODE = 0o640
 
+STAND_IN = "none"
+"""What the unit hands over where a file is missing that not every companion has (`SetCredential=`)."""
+
 
 def make_key(file: Path) -> None:
     """Write a new key into `file`, which must not be there yet. Raises `OSError`."""
@@ -64,11 +67,14 @@ def holder_of(key: str, value: object, path: Path, environment: Mapping[str, str
 def first_line(file: Path, what: str) -> str:
     """The first line of a file that holds a secret. Raises `ValueError` with what is wrong with it."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not text") from None
+    if text == STAND_IN:  # a file that somebody has written ends with its line
+        raise ValueError(f"{what.removeprefix('the ')} is missing: systemd found no file for {file.name}")
+    lines = text.splitlines()
     if not lines or not lines[0].strip():
         raise ValueError(f"{file} is empty; its first line must be {what}")
     return lines[0].strip()

@@ -16,6 +16,7 @@ import yaml
 from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
+from session_timer import SharedKey
 from session_timer.session import Method, Reason
 from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
@@ -25,7 +26,7 @@ from session_timer_companion.config import Brake, CompanionSettings, EdgePlace, 
 from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http, token_of
 from session_timer_companion.metrics import ACTIONS, Metrics
-from session_timer_companion.secret_files import SECRETS
+from session_timer_companion.secret_files import SECRETS, STAND_IN
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
@@ -221,19 +222,22 @@ def test_the_unit_outlives_asterisk_and_hands_over_the_password() -> None:
     page = (ROOT / "docs/how-to/companion.md").read_text()
     assert f"token_credential: {name}" in page
     assert f"> {file}" in page
-    assert unit("RestartPreventExitStatus") == [str(BROKEN)]
+    assert unit("RestartPreventExitStatus") == [f"{BROKEN} CREDENTIALS"]
     assert unit("DynamicUser") == ["yes"]
 
 
-def test_a_unit_without_a_token_starts_and_what_stands_in_its_place_is_never_taken_for_one(
+def test_a_unit_without_key_or_token_starts_and_what_stands_in_their_place_is_never_taken_for_one(
     tmp_path: Path,
 ) -> None:
-    (stand_in,) = unit("SetCredential")
-    name, _, text = stand_in.partition(":")
-    assert f"{name}:" in "".join(unit("LoadCredential")), "else systemd does not start it without the file"
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match="the token needs at least"):
-        token_of(tmp_path / name)
+    stand_ins = dict(line.split(":") for line in unit("SetCredential"))
+    assert stand_ins == {"edge-key": STAND_IN, "http-token": STAND_IN}
+    files = {line.partition(":")[0] for line in unit("LoadCredential")}
+    assert stand_ins.keys() < files, "else systemd does not start it without the file"
+    (tmp_path / "it").write_text(STAND_IN)
+    with pytest.raises(ValueError, match="token is missing: systemd found no file for it"):
+        token_of(tmp_path / "it")
+    with pytest.raises(ValueError, match="the first line must be a key"):
+        SharedKey.parse(STAND_IN)
 
 
 def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:

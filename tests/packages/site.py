@@ -117,15 +117,20 @@ def without_running(script: str) -> str:
 
 
 @contextmanager
-def built(stack: Stack, suite: str, more: dict[Path, str] | None = None) -> Iterator[Site]:
-    """The stack's Asterisk and carrier, and both hosts in place of its edge and its companion."""
+def built(
+    stack: Stack, suite: str, more: dict[Path, str] | None = None, *, companion: str = "trixie"
+) -> Iterator[Site]:
+    """The stack's Asterisk and carrier, and both hosts in place of its edge and its companion.
+
+    ``companion`` is the suite of the companion's host, ``more`` are folders of ours that both hosts see.
+    """
     stack.down()
     stack.compose("up", "-d", "--no-deps", "asterisk", "carrier")
     mounts = {**PACKAGES, **(more or {})}
     try:
         with (
             booted(stack, "edge", suite, 10, mounts) as edge,
-            booted(stack, "companion", "trixie", 30, mounts) as companion,
+            booted(stack, "companion", companion, 30, mounts) as beside_asterisk,
         ):
             wait_until(
                 lambda: {_health(stack, service) for service in ("asterisk", "carrier")},
@@ -133,7 +138,7 @@ def built(stack: Stack, suite: str, more: dict[Path, str] | None = None) -> Iter
                 "Asterisk and carrier",
                 holds=lambda seen: seen == {"healthy"},
             )
-            yield Site(stack, suite, edge, companion)
+            yield Site(stack, suite, edge, beside_asterisk)
     finally:
         stack.down()
 

@@ -249,6 +249,7 @@ def test_an_asterisk_behind_an_edge_needs_a_door_and_a_key(tmp_path: Path) -> No
     [
         (None, "cannot be read"),
         ("short", "at least 32"),
+        ("none", "key is missing: systemd found no file for other"),
         ("a key with blanks in it, and more..", "may"),
     ],
 )
