@@ -6,6 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from session_timer_companion.doctor.finding import KAMAILIO, Finding, Level
+from session_timer_companion.edge.client import REFUSED_RECORDS, Table
+
+SMALLEST = 16
+"""`size` as session-timer.cfg has it: a million records are 15 to a slot."""
+
+IN_A_SLOT = 16
+"""Records, more of which in each slot make every message of a call dearer (docs/reference/scale.md)."""
 
 FAULTS = "faults"
 """The statistic of the edge that counts errors in our code."""
@@ -25,8 +32,15 @@ class EdgeFacts:
     stats: Mapping[str, int] = field(default_factory=dict)
     aged: int = 0
     """Calls of ours there whose age is past half their interval, and whose record shows no refresh."""
+    table: Table | None = None
+    """Its table of records; None where it cannot say."""
     off_path: int = 0
     """Calls of ours there of whose requests it sees none."""
+
+
+def size_for(records: int) -> int:
+    """The `size` of the table for so many: a power of two of slots, one more whenever the records double."""
+    return max(SMALLEST, (max(0, records - 1) // IN_A_SLOT).bit_length())
 
 
 def of_edge(facts: EdgeFacts) -> Iterator[Finding]:
@@ -67,6 +81,24 @@ def of_edge(facts: EdgeFacts) -> Iterator[Finding]:
             f"{facts.stats[FAULTS]} errors in our code since it started",
             "the calls went on without session timers",
             "journalctl -u kamailio | grep 'session timer: fault'   and report what it says",
+        )
+    if facts.stats.get(REFUSED_RECORDS, 0):
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"its table has refused {facts.stats[REFUSED_RECORDS]} records since it started",
+            "such calls are refreshed and never judged: a dead one stands until its next refresh",
+            "more shared memory: -m in MB, at least one for every 1,000 calls at once",
+            "the options of Kamailio's service (SHM_MEMORY in /etc/default/kamailio)",
+        )
+    if facts.table is not None and facts.table.records > IN_A_SLOT * facts.table.slots:
+        yield Finding(
+            Level.PROBLEM,
+            about,
+            f"its table has {facts.table.records:,} records in {facts.table.slots:,} slots",
+            f"with more than {IN_A_SLOT} in a slot every message of a call costs more",
+            f"session_timer=>size={size_for(facts.table.records)}   and restart Kamailio",
+            "session-timer.cfg",
         )
     if facts.aged and not facts.stats.get("refreshed_local", 0):
         yield Finding(

@@ -221,6 +221,7 @@ async def _edge(edge: EdgeClient, address: str, digest: str, listen: float, call
         stats=said.stats if said is not None else {},
         aged=calls.aged.get(edge.name, 0),
         off_path=calls.off_path.get(edge.name, 0),
+        table=await edge.table(),
     )
 
 

@@ -128,6 +128,14 @@ class EdgeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """An edge's hash table of records."""
+
+    records: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeadWanted:
     """Ask for the lead of one Asterisk; 0 seconds give it up."""
 
@@ -190,6 +198,17 @@ class EdgeClient:
             return None
         leading = reply.get("lead")
         return str(leading.get("by", "")) or None if isinstance(leading, dict) else None
+
+    async def table(self) -> Table | None:
+        """How full its table of records is; None where the edge cannot say."""
+        try:
+            told = (await self._ask({"table": True})).get("table")
+        except DoorError:
+            return None
+        match told:
+            case {"records": int(records), "slots": int(slots)}:
+                return Table(records, slots)
+        return None
 
     async def changes(self) -> Changes | Unreachable:
         """Ask for the list of changes, and for how the edge is."""

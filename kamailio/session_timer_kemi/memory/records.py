@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from session_timer import Record, RecordError
 from session_timer.record import CHANGES, CLOCK, RECORDS, split_key
@@ -68,6 +70,13 @@ def _readable(dialog: str, text: str, *, log: bool) -> Record | None:
 def clock_id() -> str:
     """Names this host's monotonic clock: it is set anew at each boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13]
+
+
+class Size(NamedTuple):
+    """How many records there are, and in how many slots."""
+
+    records: int
+    slots: int
 
 
 class Records:
@@ -175,6 +184,15 @@ class Records:
             else:
                 changed[name] = text
         return changed, clocks
+
+    @staticmethod
+    def size() -> Size | None:
+        """How large the table is; None where this Kamailio cannot tell. It is counted slot by slot."""
+        try:
+            tables = {each["name"]: each for each in json.loads(ksr.table_sizes())["result"]}
+            return Size(int(tables[RECORDS]["all"]), int(tables[RECORDS]["slots"]))
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def publish_clock(self, clock: str, now: float) -> None:
         """Let the readers of other hosts' copies learn how this host's monotonic clock stands."""

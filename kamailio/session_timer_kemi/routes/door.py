@@ -60,6 +60,8 @@ class Question(NamedTuple):
     records: tuple[str, ...] = ()
     """Keys of records."""
     changes: bool = False
+    table: bool = False
+    """How many records there are, and in how many slots: to count them takes a millisecond or two."""
     lead: tuple[str, str, float] | None = None
     """An Asterisk, the companion that wants to lead for it, and for how many seconds."""
 
@@ -77,7 +79,8 @@ def question(body: str) -> Question:
         raise ValueError('"records" must be a list of texts')
     if len(records) > MOST_KEYS:
         raise ValueError(f'"records" may name {MOST_KEYS} at most, got {len(records)}')
-    return Question(tuple(records), asked.get("changes") is True, _lead(asked.get("lead")))
+    changes, table = asked.get("changes") is True, asked.get("table") is True
+    return Question(tuple(records), changes, table, _lead(asked.get("lead")))
 
 
 def _lead(asked: object) -> tuple[str, str, float] | None:
@@ -199,6 +202,9 @@ class Door:
         }
         if asked.lead is not None:
             fixed["lead"] = _led(*asked.lead, at)
+        if asked.table:
+            size = self._edge.records.size()
+            fixed["table"] = None if size is None else size._asdict()
         answer = Answer(fixed)
         if asked.records:
             answer.records(asked.records, self._edge.records.text)

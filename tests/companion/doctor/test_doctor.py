@@ -13,8 +13,9 @@ from session_timer_companion.channels.abilities import PLACED_HEADER
 from session_timer_companion.config import load
 from session_timer_companion.doctor.asterisk import NEEDED, AsteriskFacts, of_asterisk
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
-from session_timer_companion.doctor.edge import EdgeFacts, of_edge
+from session_timer_companion.doctor.edge import IN_A_SLOT, EdgeFacts, of_edge, size_for
 from session_timer_companion.doctor.finding import Finding, Level
+from session_timer_companion.edge.client import Table
 
 GOOD = {
     "timers": "no",
@@ -174,6 +175,9 @@ def test_calls_whose_record_or_header_is_bad_are_named() -> None:
         ({"running": False}, "stands still", "restart Kamailio"),
         ({"same_settings": False}, "other settings", "copy the file"),
         ({"stats": {"faults": 3, "refreshed_local": 1}}, "3 errors", "journalctl"),
+        ({"stats": {"lost_records": 7}}, "refused 7 records", "-m in MB"),
+        ({"table": Table(2**20 + 1, 2**16)}, "1,048,577 records in 65,536 slots", "size=17 "),
+        ({"table": Table(100_000, 2**10)}, "100,000 records in 1,024 slots", "size=16 "),
         ({"aged": 4, "stats": {"refreshed_local": 0}}, "no refresh of any call", "requests with a To tag"),
     ],
 )
@@ -183,6 +187,19 @@ def test_each_fault_of_an_edge_is_named_with_its_line(
     found = only(of_edge(replace(EDGE, **change)))  # type: ignore[arg-type]
     assert what in found.what
     assert line in found.change
+
+
+def test_a_table_for_a_million_records_is_large_enough_for_them() -> None:
+    assert not problems(of_edge(replace(EDGE, table=Table(1_000_000, 2**16))))
+    assert not problems(of_edge(replace(EDGE, table=Table(2**20, 2**16))))
+
+
+@pytest.mark.parametrize(
+    ("records", "size"), [(0, 16), (2**20, 16), (2**20 + 1, 17), (2**21, 17), (2**21 + 1, 18)]
+)
+def test_the_size_grows_by_one_whenever_the_records_double(records: int, size: int) -> None:
+    assert size_for(records) == size
+    assert records <= IN_A_SLOT * 2**size
 
 
 def test_calls_that_go_past_the_edge_are_only_noted() -> None:

@@ -136,6 +136,7 @@ class Kamailio:
         self._static_branch: dict[str, str | int] = {}
         self._uri_is_new = False
         """In a failure route the Request-URI is a branch to be tried only once it is set anew."""
+        self._rpc_reply = ""
         self.addresses = {"127.0.0.1", "192.0.2.10"}
         """Where this Kamailio listens, at port 5060."""
         self._expired = "", ""

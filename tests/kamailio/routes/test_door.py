@@ -56,6 +56,14 @@ def test_records_are_read_by_their_keys(edge: Edge) -> None:
     assert "more" not in answer
 
 
+def test_how_full_the_table_is_told_when_it_is_asked_for(edge: Edge) -> None:
+    edge.call(*TIMER)
+    assert told(edge, table=True)["table"] == {"records": 1, "slots": 65536}
+    assert "table" not in told(edge, changes=True)
+    edge.ksr.lacks("jsonrpcs")
+    assert told(edge, table=True)["table"] is None
+
+
 def test_every_reply_says_whose_it_is_and_how_its_clock_stands(edge: Edge) -> None:
     edge.ksr.now = 12345.6789
     answer = told(edge)
