@@ -64,6 +64,14 @@ def test_a_record_the_changes_and_the_clock(stack: Stack, edge: Kamailio, peer: 
     assert told(stack, records=[key])["records"] == {key: None}
 
 
+def test_how_full_the_table_is(stack: Stack, edge: Kamailio, peer: Peer) -> None:
+    before = told(stack, table=True)["table"]
+    call = peer(41).call()
+    call.dial("Supported: timer", "Session-Expires: 1800;refresher=uac")
+    assert told(stack, table=True)["table"] == {"records": before["records"] + 1, "slots": 65536}
+    assert call.bye().status == 200
+
+
 def test_strangers_get_nothing(stack: Stack, edge: Kamailio) -> None:
     faults = edge.counter("faults")
     question = json.dumps({"v": 1, "changes": True})
