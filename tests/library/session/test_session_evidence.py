@@ -15,6 +15,7 @@ from session_timer import (
 from session_timer.session import (
     MOST_ATTEMPTS,
     SELF_ENDING,
+    SOON,
     Ask,
     Expire,
     Method,
@@ -271,6 +272,34 @@ def test_a_refresh_that_may_never_have_left_is_followed_by_reinvite() -> None:
     held, _ = session.unknown(held, now, left=left)
     # That nobody could say anything is nothing against a form.
     assert (held.state, held.method) == (State.OURS, Method.UPDATE)
+
+
+@pytest.mark.requirement("D-01", "REF-10-06")
+@pytest.mark.parametrize(("dialog", "state"), [(BY_UPDATE, State.OURS), (THEIRS, State.THEIRS)])
+def test_a_refresh_that_left_no_trace_in_a_full_table_is_sent_again_and_not_without_end(
+    dialog: DialogTimer, state: State
+) -> None:
+    held, action, now = woken(begun(dialog))
+    if isinstance(action, Ask):
+        held, action = session.unknown(held, now)
+    sent = 1
+    while isinstance(action, Send):
+        held, action, now = woken(held)
+        assert action == Ask()
+        held, action = session.untraced(held, now)
+        sent += isinstance(action, Send)
+        if isinstance(action, Send):
+            assert (action, held.state, held.sent) == (INVITE, State.REFRESHING, now)
+    assert (action, sent, held.state) == (None, MOST_ATTEMPTS, state)
+    assert held.wake is not None
+    assert now < held.wake <= now + SOON, "the call is kept, and asked again soon"
+
+
+@pytest.mark.requirement("D-01")
+def test_a_full_table_is_nothing_to_a_session_that_does_not_ask() -> None:
+    asking, _, now = woken(begun(THEIRS))
+    for held in (begun(OURS), refreshing(), asking):
+        assert session.untraced(held, now) == (held, None)
 
 
 def test_a_driver_that_never_answers_is_asked_again() -> None:

@@ -64,7 +64,7 @@ def test_a_record_the_changes_and_the_clock(stack: Stack, edge: Kamailio, peer: 
     assert told(stack, records=[key])["records"] == {key: None}
 
 
-def test_how_full_the_table_is(stack: Stack, edge: Kamailio, peer: Peer) -> None:
+def test_how_full_the_table_is(stack: Stack, peer: Peer) -> None:
     before = told(stack, table=True)["table"]
     call = peer(41).call()
     call.dial("Supported: timer", "Session-Expires: 1800;refresher=uac")
