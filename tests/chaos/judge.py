@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.chaos.inside.account import Account
 
 SLACK = 3.0
 """Seconds by which what is seen here may lag behind what happened: two processors are shared by all."""
+
+UNCONFIRMED = 96.0
+WITHOUT_2XX = "at=-1000000000.000;"
+"""docs/reference/edge.md: a record that a request of ours began anew, and how long it is kept."""
 
 EXPIRED = "cause=102"
 """In the Reason of a BYE: Q.850, recovery on timer expiry, with which the companion ends a call."""
@@ -126,6 +130,13 @@ def left(accounts: Sequence[Account], tables: Tables) -> tuple[str, ...]:
     if tables.faults:
         wrong.append(f"{tables.faults:g} exceptions were counted")
     return tuple(wrong)
+
+
+def goes_by_itself(accounts: Sequence[Account], tables: Tables) -> bool:
+    """Whether nothing is left but records without 2xx, which the edge keeps for `UNCONFIRMED` seconds."""
+    over = {each.call_id for each in accounts if each.ended is not None}
+    going = frozenset(name for name in over if WITHOUT_2XX in tables.texts.get(name, ""))
+    return not left(accounts, replace(tables, records=tables.records - going))
 
 
 def judged(accounts: Sequence[Account], tables: Tables, held: Held, now: float, *, may_end: bool) -> Verdict:

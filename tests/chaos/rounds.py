@@ -151,6 +151,9 @@ def _settled(world: World) -> tuple[Tables, list[Account]]:
         )
 
     _until(agree, world.load.interval + SETTLE)
+    if judge.left(seen[1], seen[0]) and judge.goes_by_itself(seen[1], seen[0]):
+        world.note("records without 2xx were left, and waited for")
+        _until(agree, judge.UNCONFIRMED)
     return seen[0], world.crowd.accounts()
 
 

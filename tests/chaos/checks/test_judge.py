@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from session_timer import Record
 
 from tests.chaos import judge
 from tests.chaos.inside.account import Account
@@ -62,6 +63,21 @@ def test_where_the_fault_ends_calls_a_hang_up_of_ours_is_lost_all_the_same(call:
     # Asterisk's own on its way down, and the companion's.
     assert judge.lost([replace(gone, by="bye", reason="Q.850;cause=0")], HELD, may_end=True) == ()
     assert len(judge.lost([replace(gone, by="bye", reason="Q.850;cause=102")], HELD, may_end=True)) == 1
+
+
+def test_a_record_without_2xx_goes_by_itself_and_no_other_does() -> None:
+    over = replace(DEAD, ended=119.0, by="bye")
+    text = Record.without_2xx("tag", "clock", peer="p", far="f").encode()
+    for kept, alone in ((text, True), (text.replace("-1000000000.000", "12.000"), False)):
+        seen = Tables(
+            frozenset({"a@peer"}),
+            frozenset({"a@peer"}),
+            frozenset({"a@peer", "d@peer"}),
+            texts={"d@peer": kept},
+        )
+        assert judge.left([LIVE, over], seen) != ()
+        assert judge.goes_by_itself([LIVE, over], seen) is alone
+    assert not judge.goes_by_itself([LIVE, over], replace(seen, channels=frozenset({"a@peer", "d@peer"})))
 
 
 def test_a_peer_that_hung_up_itself_lost_nothing() -> None:
