@@ -14,45 +14,19 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from tests.bench.companion_load import HALF, HOLD, INTERVAL, RAMP, Load, scenario
 from tests.lab.stack import ROOT, Stack
 from tests.lab.waiting import wait_until
 
-INTERVAL = 90
-CARRIER = 45
-"""Host number of the address whose profile has that interval."""
-HALF = INTERVAL / 2
-PERIOD = 42
-"""Seconds between two refreshes of the carrier (companion/refreshing.xml)."""
-RAMP = 20
-"""Calls a second of each kind at the start."""
-HOLD = 10
-"""Seconds that a short call lasts (companion/short.xml)."""
 EXPIRED = "102"
 """Q.850: recovery on timer expiry, the cause with which an expired call is ended."""
 LIVE, DEAD = ("refreshed", "refreshing", "short"), ("silent-refreshed", "silent-refreshing")
 INSIDE = Path(__file__).parent / "companion" / "inside.py"
 FOLDER = "/tmp/bench"  # noqa: S108  # inside a container of our own
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is put on the stack. Rates are calls a second."""
-
-    calls: int
-    seconds: int
-    new: float
-    silent: float
-
-    def changed(self, calls: int | None, seconds: int | None) -> Load:
-        return replace(self, calls=calls or self.calls, seconds=seconds or self.seconds)
-
-    @property
-    def ramp(self) -> float:
-        return self.calls / 2 / RAMP
 
 
 @dataclass(slots=True)
@@ -110,7 +84,7 @@ class Outcome:
 
     @property
     def dead_standing(self) -> int:
-        standing = (time for name in DEAD for time in self.kinds[name].times if time > INTERVAL)
+        standing = (time for name in DEAD for time in self.kinds[name].times if time > self.load.interval)
         return max(len(list(standing)), len(self.overlong)) + self.left
 
     def __str__(self) -> str:
@@ -221,24 +195,28 @@ def begin(stack: Stack, load: Load) -> Iterator[Kind]:
     dead = max(1, round(load.silent / 2 * (load.ramp + load.seconds)))
     apart = round(2000 / load.silent)
     wanted = (
-        ("refreshed", half, RAMP, 1000, int(load.seconds / HALF)),
-        ("refreshing", half, RAMP, 1000, int(load.seconds / PERIOD)),
+        ("refreshed", half, RAMP, 1000, int(2 * load.seconds / load.interval)),
+        ("refreshing", half, RAMP, 1000, int(load.seconds / load.period)),
         ("short", round(load.new * (load.ramp + load.seconds)), round(load.new), 1000, 0),
         ("silent-refreshed", dead, 1, apart, 0),
         ("silent-refreshing", dead, 1, apart, 0),
     )
     for place, (name, calls, rate, period, count) in enumerate(wanted):
-        patience = int(load.ramp + load.seconds + 2 * INTERVAL)
+        patience = int(load.ramp + load.seconds + 2 * load.interval)
+        own = stack.address(load.carrier)
         words = (
-            f"sipp -sf /repo/tests/bench/companion/{name}.xml -i {stack.address(CARRIER)} -p {5070 + place} "
-            f"-mi {stack.address(CARRIER)} -m {calls} -l {calls} -r {rate} -rp {period} -nostdin "
+            f"sipp -sf scenario.xml -i {own} -p {5070 + place} -mi {own} -nostdin "
+            f"-m {calls} -l {calls} -r {rate} -rp {period} "
             # A copy that comes late on a busy machine is nothing to hang up for.
             f"-default_behaviors all,-abortunexp -timeout {patience} -timeout_error "
             f"-cid_str {name}-%u-%p@%s -key count {count} "
             f"-trace_stat -stf stat.csv -fd 5 -trace_rtt -rtt_freq 1 -trace_err -error_file errors "
             f"{stack.edge}:5060"
         )
-        script = f"mkdir -p {FOLDER}/{name}; cd {FOLDER}/{name}; exec {words}"
+        folder = f"{FOLDER}/{name}"
+        into = f"mkdir -p {folder} && cat >{folder}/scenario.xml"
+        stack.exec("carrier", "sh", "-c", into, given=scenario(name, load))
+        script = f"cd {folder}; exec {words}"
         command = ["docker", "exec", stack.container("carrier"), "sh", "-c", script]
         yield Kind(
             name, calls, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -285,7 +263,7 @@ class Ends:
     """Dead calls that ended, by kind."""
 
     @classmethod
-    def of(cls, rows: list[dict[str, str]]) -> Ends:
+    def of(cls, rows: list[dict[str, str]], interval: int = INTERVAL) -> Ends:
         cut = 0
         overlong: list[str] = []
         dead = dict.fromkeys(DEAD, 0)
@@ -294,15 +272,15 @@ class Ends:
             if name in DEAD:
                 dead[name] += 1
                 # CDRs count whole seconds.
-                if int(row["billsec"]) > INTERVAL:
+                if int(row["billsec"]) > interval:
                     overlong.append(f"{row['call_id']}: answered {row['answer']}, stood {row['billsec']} s")
             elif name in LIVE:
                 cut += row["cause"] == EXPIRED
         return cls(cut, tuple(overlong), dead)
 
-    def with_more(self, rows: list[dict[str, str]]) -> Ends:
+    def with_more(self, rows: list[dict[str, str]], interval: int = INTERVAL) -> Ends:
         """These and those of more CDRs."""
-        more = Ends.of(rows)
+        more = Ends.of(rows, interval)
         dead = {name: self.dead.get(name, 0) + ended for name, ended in more.dead.items()}
         return Ends(self.cut + more.cut, self.overlong + more.overlong, dead)
 

@@ -15,7 +15,8 @@ import sys
 from dataclasses import dataclass
 
 from tests.bench import companion_calls, companion_played
-from tests.bench.companion_calls import Load, Outcome
+from tests.bench.companion_calls import Outcome
+from tests.bench.companion_load import Load
 from tests.bench.companion_played import Played
 
 FULL = Load(calls=2000, seconds=600, new=20.0, silent=0.4)

@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench import companion_calls
-from tests.bench.companion_calls import HALF, HOLD, INTERVAL, PERIOD, RAMP, Load, begin, channels, inside
+from tests.bench.companion_calls import begin, channels, inside
+from tests.bench.companion_load import CARRIER, HALF, HOLD, INTERVAL, PERIOD, RAMP, Load
 from tests.bench.soak import samples
 from tests.bench.soak.judge import Soak
 from tests.bench.soak.look import Looking
@@ -41,11 +43,28 @@ SPARE = 40
 """Seconds that the load outlasts its last look, in the mean; less for a short one."""
 
 
-def load_of(seconds: int, calls: int, new: float) -> Load:
+class Sessions(NamedTuple):
+    """At which interval the calls are, in seconds, and from which of the carrier's addresses they come."""
+
+    interval: int
+    carrier: int
+
+
+AT_90_S = Sessions(INTERVAL, CARRIER)
+
+
+def load_of(seconds: int, calls: int, new: float, sessions: Sessions = AT_90_S) -> Load:
     """A load that is whole for so long. A call ends by its count of refreshes, of which some come early."""
     whole = calls / 2 / RAMP + HOLD
     lasting = (whole + seconds + min(SPARE, seconds / 4)) * HALF / PERIOD
-    return Load(calls=calls, seconds=round(lasting), new=new, silent=new / ONE_IN)
+    return Load(
+        calls=calls,
+        seconds=round(lasting),
+        new=new,
+        silent=new / ONE_IN,
+        interval=sessions.interval,
+        carrier=sessions.carrier,
+    )
 
 
 def run(
@@ -56,11 +75,12 @@ def run(
     calls: int = CALLS,
     new: float = NEW,
     every: float = EVERY,
+    sessions: Sessions = AT_90_S,
 ) -> None:
     """Put the load on a stack that is up and tell every sample; the last one when no call should be left."""
-    load = load_of(seconds, calls, new)
+    load = load_of(seconds, calls, new, sessions)
     named = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {code()}"
-    looking = Looking(stack, named, {})
+    looking = Looking(stack, named, {}, load.interval)
     looking.skip()
     kinds = looking.kinds
     kinds.update((kind.name, kind) for kind in begin(stack, load))
@@ -77,7 +97,7 @@ def run(
                 print(f"soak: no look in this minute: {error}", file=sys.stderr, flush=True)
             moment += every
         for kind in kinds.values():
-            kind.process.wait(load.seconds + 2 * INTERVAL + 60)
+            kind.process.wait(load.seconds + 2 * load.interval + 60)
         try:
             wait_until(lambda: empty(stack), 30, "no call and no record to be left", pause=1.0)
         except NotInTimeError as left:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from tests.bench.companion_calls import (
     DEAD,
     FOLDER,
-    INTERVAL,
     LIVE,
     Ends,
     Kind,
@@ -34,6 +33,8 @@ class Looking:
     stack: Stack
     run: str
     kinds: dict[str, Kind]
+    interval: int
+    """Of the sessions, in seconds."""
     read: dict[str, int] = field(default_factory=dict)
     """How many bytes of each file were read."""
     ends: Ends = field(default_factory=lambda: Ends(0, (), {}))
@@ -59,10 +60,10 @@ class Looking:
         tables = {table["name"]: table["all"] for table in stack.rpc("htable.stats")}
         (faults,) = stack.rpc("stats.fetch", "script.session_timer_faults").values()
         used = {service: counters(stack, service) for service in ("companion", "edge", "asterisk")}
-        self.ends = self.ends.with_more(stack.cdr_rows(self.new_text("asterisk", CDR)))
+        self.ends = self.ends.with_more(stack.cdr_rows(self.new_text("asterisk", CDR)), self.interval)
         refreshed = times(self.new_text("carrier", f"{FOLDER}/refreshed/*_rtt.csv"))
         stood = [t for name in DEAD for t in times(self.new_text("carrier", f"{FOLDER}/{name}/*_rtt.csv"))]
-        self.stood += sum(seconds > INTERVAL for seconds in stood)
+        self.stood += sum(seconds > self.interval for seconds in stood)
         alive = [kind for name, kind in self.kinds.items() if name in LIVE]
         dead = sum(self.kinds[name].made for name in DEAD)
         lost = sum(sum(kind.failures.values()) for kind in alive)

@@ -112,5 +112,7 @@ FAULTS = (
         done_to("edge"),
         _memory_full,
         lasts=20,
+        recovery=15,
+        why="for 5 seconds the table is watched, then what left no trace in it is sent again",
     ),
 )
