@@ -151,14 +151,22 @@ def alive(session: Session, now: float) -> Step:
 
 
 def under_way(session: Session, now: float) -> Step:
-    """Our refresh passed the edge, and no final response has come yet: the edge's timer decides."""
+    """Our refresh passed the edge, and no final response has come yet: the edge's timer decides.
+
+    An edge without memory runs no route when its timer fires, and then the record stays as it is.
+    """
     if session.sent is None or session.state is State.OVER:
         return session, None
     over = session.sent + session.policy.ringing_time(session.interval) + margin(session)
     if now < over:
         return replace(session, wake=over), None
-    # The edge should have ended it. As it has not, it knows no more than we do.
-    return unknown(session, now, left=session.sent) if session.state is State.ASKING else (session, None)
+    if session.state is not State.ASKING:
+        return session, None
+    # The edge should have ended it. As it has not, another refresh shows more than to wait would.
+    if session.attempts < MOST_ATTEMPTS:
+        again, _ = _send(session, Event.AGAIN, now)
+        return again, Send(Method.INVITE)
+    return unknown(session, now, left=session.sent)
 
 
 def never_passed(session: Session, now: float) -> Step:

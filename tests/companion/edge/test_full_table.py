@@ -44,6 +44,27 @@ async def test_a_dead_peer_is_found_as_soon_as_records_are_kept_again(
         assert it.now - again < 25
 
 
+@pytest.mark.requirement("D-01", "REF-10-07")
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("interval", [30, 180])
+@in_virtual_time
+async def test_a_dead_peer_is_found_though_no_route_ran_when_the_edges_timer_fired(
+    tmp_path: Path, side: Side, interval: int
+) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", Agreement(interval, side))
+        answered = it.now
+        await it.until(lambda: it.is_tracked(call))
+        it.no_routes = True
+        await it.until(lambda: len(it.refreshes(call)) >= 1, interval)
+        await it.until_after(it.now + interval / 10)
+        it.no_routes = False
+        await it.until(lambda: not it.alive(call), interval + 120)
+        assert it.asterisk.seen("Hangup")
+        # The edge's longest wait is over before that refresh is given up.
+        assert it.now - answered < interval * 1.25
+
+
 @pytest.mark.requirement("D-01", "UAC-7.2-16")
 @pytest.mark.parametrize("side", list(Side))
 @in_virtual_time

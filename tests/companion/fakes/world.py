@@ -85,6 +85,8 @@ class World:
     """What Asterisk sends passes the edge."""
     writes_anew: bool = False
     """The edge begins a record anew where a request of ours passes and there is none."""
+    no_routes: bool = False
+    """The edge has no memory to run a route when its timer fires: what is open stays so in the record."""
     memory_full: bool = False
     """The edge has no memory for records nor for what Asterisk sends, and answers that 500 itself."""
 
@@ -223,7 +225,8 @@ class World:
         if code is None:
             interval = record.dialog.agreement.interval if record.dialog.agreement else 12
             wait = self.tracked(channel).policy.answer_time(interval) if self.is_tracked(channel) else 2.0
-            asyncio.get_running_loop().call_later(wait, self.edge.time_out, key(channel), cseq)
+            if not self.no_routes:
+                asyncio.get_running_loop().call_later(wait, self.edge.time_out, key(channel), cseq)
             return 0
         if 200 <= code < 300:
             if record.is_without_2xx:

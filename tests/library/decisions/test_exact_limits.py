@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from session_timer import (
@@ -206,7 +207,10 @@ def test_a_refresh_under_way_at_the_end_of_the_edges_wait_is_nobodys_evidence() 
     over = HALF + POLICY.ringing_time(1800) + 1.0
     asking, _ = session.due(held, HALF + 13.0)
     assert session.under_way(asking, over - 0.1)[0].wake == over
-    assert session.under_way(asking, over)[0].wake == HALF + session.SELF_ENDING
+    again, action = session.under_way(asking, over)
+    assert (action, again.sent, again.attempts) == (session.Send(session.Method.INVITE), over, 2)
+    last = replace(asking, attempts=session.MOST_ATTEMPTS)
+    assert session.under_way(last, over)[0].wake == HALF + session.SELF_ENDING
     assert session.under_way(held, over) == (held, None)
 
 

@@ -154,11 +154,23 @@ def test_a_refresh_under_way_is_waited_for_as_long_as_the_edge_waits() -> None:
     assert (action, held.state, now) == (Ask(), State.ASKING, 900 + ANSWER)
     held, action = session.under_way(held, now)
     assert (action, held.wake) == (None, 931.0)
+    # An edge without memory runs no route when its timer fires: another refresh shows more.
+    attempts = 1
+    while held.attempts < MOST_ATTEMPTS:
+        held, action, now = woken(held)
+        held, action = session.under_way(held, now)
+        if isinstance(action, Send):
+            attempts += 1
+            assert (action, held.state, held.sent) == (INVITE, State.REFRESHING, now)
+    assert attempts == MOST_ATTEMPTS
     held, action, now = woken(held)
     held, action = session.under_way(held, now)
-    assert not isinstance(action, Expire)
     held, action, now = woken(held)
-    held, action = session.under_way(held, 2000.0)
+    held, action = session.under_way(held, now)
+    assert held.sent is not None
+    assert (action, held.wake) == (None, held.sent + SELF_ENDING)
+    held, action, now = woken(held)
+    held, action = session.under_way(held, now)
     assert (action, held.state) == (None, State.OURS)
 
 

@@ -17,7 +17,17 @@ from tests.lab.parts.killed_parts import without
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.parts.replicated_edges import Edges, Running, take
 from tests.lab.peers.lab_sockets import LabSockets
-from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, LATE, TIMER, agree, refresh
+from tests.lab.peers.refreshed_calls import (
+    BY_REINVITE,
+    BY_THEM,
+    BY_UPDATE,
+    INTERVAL,
+    LATE,
+    NO_UPDATE,
+    TIMER,
+    agree,
+    refresh,
+)
 from tests.lab.peers.user_agent import ALLOW, Call, Peer, UserAgent
 from tests.lab.stack import ROOT, Stack
 from tests.lab.together import Stage
@@ -39,11 +49,19 @@ def holds(stack: Stack, edge: Running, *calls: Call) -> None:
     )
 
 
-def called(stack: Stack, peer: Peer, sockets: LabSockets, wire: Wire, host: int, terms: str) -> Call:
+def called(  # each of the test's surroundings by name
+    stack: Stack,
+    peer: Peer,
+    sockets: LabSockets,
+    wire: Wire,
+    host: int,
+    terms: str,
+    allow: str = ALLOW,
+) -> Call:
     """A call of the carrier to Asterisk by way of the shared address."""
     shared = stack.address(SHARED)
     call = UserAgent(sockets, peer(host).address, shared, wire).call(f"sip:wait@{shared}")
-    answer = call.final(call.invite(TIMER, f"Session-Expires: {terms}", allow=ALLOW))
+    answer = call.final(call.invite(TIMER, f"Session-Expires: {terms}", allow=allow))
     assert answer.status == 200, answer.start_line
     assert answer.rows("Session-Expires") == (terms,)
     call.establish(answer)
@@ -135,3 +153,29 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
             holds=lambda seen: not seen,
         )
     assert shared_companion.metric("session_timer_faults_total") == 0
+
+
+@pytest.mark.requirement("UAC-7.2-15", "REF-10-02")
+def test_a_re_invite_that_was_open_is_repeated_and_answered_over_the_other_edge(
+    stage: Stage,
+    pair: tuple[Running, Running],
+    shared_companion: Companion,
+    sockets: LabSockets,
+    wire: Wire,
+) -> None:
+    """Asterisk got no 100 for it, and so it repeats it to whoever has the address."""
+    a, b = pair
+    stack = stage.stack
+    call = called(stack, stage.peer, sockets, wire, BY_REINVITE, OURS, allow=NO_UPDATE)
+    shared_companion.session(call.call_id)
+    holds(stack, b, call)
+    opened = refresh(call, "INVITE")
+    a.kill()
+    take(stack, b, SHARED)
+    again = refresh(call, "INVITE")
+    while again.rows("Via")[0] == opened.rows("Via")[0]:
+        again = refresh(call, "INVITE")  # that one is of the edge that died
+    assert again.cseq == opened.cseq
+    agree(call, again)
+    shared_companion.session(call.call_id, lambda seen: seen["refreshes"] == 1 and seen["due"] > 0)
+    assert call.bye().status == 200
