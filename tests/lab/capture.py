@@ -1,7 +1,7 @@
 """SIP messages out of a classic pcap file, also out of one that tcpdump is still writing.
 
-Knows the link types tcpdump produces in a container, IPv4 with fragments, and UDP. Everything that is
-not SIP is passed over in silence: RTP, JSON-RPC and DNS share the interface.
+Knows the link types tcpdump produces in a container, IPv4 with fragments, UDP, and WebSocket on TCP.
+Everything that is not SIP is passed over in silence: RTP, JSON-RPC and DNS share the interface.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import BinaryIO
 import dpkt
 
 from tests.lab.sip import NotSip, SipMessage
+from tests.lab.websocket_stream import WebSocketStreams
 
 _FILE_HEADER = 24
 _RECORD_HEADER = 16
@@ -30,7 +31,7 @@ _ETHERNET, _RAW, _RAW_OLD, _COOKED, _IPV4, _COOKED_2 = 1, 101, 12, 113, 228, 276
 _LINK = {_ETHERNET: (12, 14), _COOKED: (14, 16), _COOKED_2: (0, 20)}
 _ETHERTYPE_IPV4, _ETHERTYPE_VLAN = 0x0800, 0x8100
 _FRAGMENT_LIFETIME = 30.0
-_UDP = 17
+_TCP, _UDP = 6, 17
 
 
 class CaptureError(ValueError):
@@ -39,7 +40,7 @@ class CaptureError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One end of a datagram."""
+    """One end of a datagram, or of a connection."""
 
     address: str
     port: int
@@ -61,7 +62,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """One whole UDP datagram."""
+    """One whole UDP datagram, or one message of a WebSocket."""
 
     time: float
     source: Endpoint
@@ -83,6 +84,7 @@ class CaptureReader:
         self._tick = 1e-6
         self._link = _ETHERNET
         self._fragments = FragmentBuffer()
+        self._streams = WebSocketStreams()
         self._seen: set[tuple[Endpoint, Endpoint, bytes]] = set()
 
     def poll(self) -> list[Packet]:
@@ -108,10 +110,24 @@ class CaptureReader:
     def _datagrams(self) -> Iterator[Datagram]:
         for moment, frame in self._frames():
             packet = _ip_packet(frame, self._link)
-            if packet is not None:
-                datagram = self._fragments.add(moment, packet)
-                if datagram is not None:
-                    yield datagram
+            if packet is None:
+                continue
+            if packet.p == _TCP:
+                yield from self._carried(moment, packet)
+                continue
+            datagram = self._fragments.add(moment, packet)
+            if datagram is not None:
+                yield datagram
+
+    def _carried(self, moment: float, packet: dpkt.ip.IP) -> Iterator[Datagram]:
+        """What a TCP segment completes of a WebSocket."""
+        segment = packet.data
+        if not isinstance(segment, dpkt.tcp.TCP):
+            return
+        ends = (Endpoint(_dotted(packet.src), segment.sport), Endpoint(_dotted(packet.dst), segment.dport))
+        begins = bool(segment.flags & dpkt.tcp.TH_SYN)
+        for message in self._streams.add(ends, segment.seq, bytes(segment.data), begins=begins):
+            yield Datagram(moment, *ends, message)
 
     def _frames(self) -> Iterator[tuple[float, bytes]]:
         if self._file is None and not self._open():
@@ -211,7 +227,7 @@ def _ip_packet(frame: bytes, link: int) -> dpkt.ip.IP | None:
         packet = dpkt.ip.IP(data)
     except dpkt.UnpackError:
         return None
-    return packet if packet.v == 4 and packet.p == _UDP else None
+    return packet if packet.v == 4 and packet.p in (_TCP, _UDP) else None
 
 
 def _joined(parts: list[tuple[int, bool, bytes]]) -> bytes | None:

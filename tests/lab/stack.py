@@ -47,6 +47,8 @@ class Stack:
     sip_port: str = "5060"
     asterisk_host: int = 20
     """The last number of the address of the Asterisk that is asked by AMI."""
+    edge_host: int = 10
+    """The last number of the address of the edge that calls pass."""
 
     @classmethod
     def from_environment(cls) -> Stack:
@@ -60,7 +62,7 @@ class Stack:
     @property
     def edge(self) -> str:
         """The address of Kamailio."""
-        return self.address(10)
+        return self.address(self.edge_host)
 
     @property
     def asterisk(self) -> str:
@@ -118,12 +120,15 @@ class Stack:
         return done.stdout
 
     @contextmanager
-    def capture(self, path: Path, service: str = "edge") -> Iterator[Path]:
-        """Capture every UDP packet of a service into ``path``, readable while it grows."""
+    def capture(self, path: Path, service: str = "edge", packets: str = "udp") -> Iterator[Path]:
+        """Capture a service's packets of one kind into ``path``, readable while it grows.
+
+        ``packets`` is an expression of tcpdump's.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         mark = f"/tmp/capture-{secrets.token_hex(4)}.pid"  # noqa: S108 - inside a container of our own
         # Whole packets of a size that occurs, and room for many: else a burst of calls is captured with gaps.
-        script = f"echo $$ >{mark}; exec tcpdump -i any -U --immediate-mode -s 9000 -B 16384 -w - udp"
+        script = f"echo $$ >{mark}; exec tcpdump -i any -U --immediate-mode -s 9000 -B 16384 -w - '{packets}'"
         with (
             path.open("wb") as sink,
             subprocess.Popen(
