@@ -51,7 +51,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """A final response from the far side passed, with its code."""
     TIMED_OUT = "timed_out"
-    """This edge's own timer ended the wait."""
+    """This edge's own timer ended the wait, or the WebSocket to the far side is closed."""
     UNROUTABLE = "unroutable"
     """This edge could not send it on."""
 

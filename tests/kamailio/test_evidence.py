@@ -183,6 +183,29 @@ def test_a_refresh_that_cannot_be_relayed_is_on_record(
     assert edge.count("unroutable") == 1
 
 
+@pytest.mark.parametrize(
+    ("transport", "what"), [("ws", Shows.TIMED_OUT), ("WSS", Shows.TIMED_OUT), ("tcp", Shows.UNROUTABLE)]
+)
+def test_a_closed_websocket_is_a_link_of_a_hang_up(make_edge: MakeEdge, transport: str, what: Shows) -> None:
+    """Nobody hears the request there, and the browser alone can open another one."""
+
+    class Closed(Script):
+        def request(self) -> None:
+            if self._ksr.routed.value("To").count("tag=") == 0:
+                super().request()
+            elif not self._timers.on_request():
+                self._ksr.setdsturi(f"sip:198.51.100.9:43474;transport={transport}")
+                self._timers.on_unroutable()
+                self._ksr.sl.send_reply(477, "Send failed")
+
+    edge = make_edge(script_class=Closed)
+    edge.call(from_us=True, answer=TIMER)
+    edge.ksr.now += 900
+    edge.send(from_us=True, within=True)
+    assert seen(edge, 1899) is what
+    assert edge.count("unroutable") == 1
+
+
 @pytest.mark.parametrize("from_us", [False, True])
 @pytest.mark.parametrize(
     ("record_route", "on_path"),
@@ -273,28 +296,6 @@ def test_a_bare_2xx_to_our_refresh_goes_on_one_sided(call: Edge) -> None:
     agreement = call.known().dialog.agreement
     assert agreement is not None
     assert (agreement.interval, agreement.refresher, agreement.one_sided) == (1800, Side.LOCAL, True)
-
-
-@pytest.mark.parametrize("from_us", [False, True])
-def test_of_many_that_answer_one_invite_few_are_kept_and_not_for_long(edge: Edge, *, from_us: bool) -> None:
-    handled = edge.send(TIMER, from_us=from_us)
-    for number in range(100):
-        edge.answer(handled, 200, ("Session-Expires: 4294967295;refresher=uac",), to_tag=f"fork-{number}")
-    table = edge.ksr.tables["session_timer"]
-    assert len(table) == 12
-    lives = sorted(row.ends - edge.ksr.now for row in table.values())
-    assert lives[:11] == [96.0] * 11
-    assert lives[11] <= 2 * 86400
-
-
-def test_a_fork_that_goes_on_is_kept_as_long_as_any_other_call(edge: Edge) -> None:
-    handled = edge.send(TIMER, from_us=True)
-    for tag in ("one", "two"):
-        edge.answer(handled, 200, TIMER, to_tag=tag)
-    edge.ksr.now += 5
-    edge.send(method="UPDATE", from_us=True, tags=(OURS, "two"))
-    (row,) = (row for key, row in edge.ksr.tables["session_timer"].items() if "two" in key)
-    assert row.ends == 1005 + 1800 + 3600
 
 
 def test_a_record_of_release_0_1_is_read_and_judged_only_after_the_next_request(edge: Edge) -> None:

@@ -14,6 +14,9 @@ from ..this_edge import ThisEdge
 from . import retry_422
 from .requests import sender_of
 
+_WEBSOCKET = ";transport=ws"
+"""In a next hop: behind a WebSocket, with or without TLS."""
+
 
 class Next(StrEnum):
     """What the script does after a failure."""
@@ -53,8 +56,15 @@ class Failures:
         if not source.is_asterisk and sender_of(request) is not Side.LOCAL:
             return
         ksr.count("session_timer_unroutable")
-        ksr.info(f"session timer: {request.call_id}: {method} {request.cseq} from local cannot be relayed")
-        self._ended(request.dialog, method, request.cseq, Outcome.UNROUTABLE, 0)
+        # A browser alone can open its WebSocket (RFC 7118 section 5.2): nobody hears the request, and it is
+        # not for this edge to mend. The companion asks again, as where a peer is away for a while.
+        closed = _WEBSOCKET in ksr.pv("$du").lower()
+        why = ": the WebSocket is closed" if closed else ""
+        ksr.info(
+            f"session timer: {request.call_id}: {method} {request.cseq} from local cannot be relayed{why}"
+        )
+        outcome = Outcome.TIMED_OUT if closed else Outcome.UNROUTABLE
+        self._ended(request.dialog, method, request.cseq, outcome, 0)
 
     def _timed_out(self) -> Next:
         """This edge's own timer has ended the wait.
