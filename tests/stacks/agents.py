@@ -41,6 +41,8 @@ class Agent:
     """By scenario: why its interface cannot play it."""
     behind_sst: bool = False
     """Kamailio's `sst` stands between it and the edge."""
+    is_browser: bool = False
+    """It comes by WebSocket, with ICE and DTLS-SRTP: through the edge that has every transport."""
     moves: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """By scenario: how it changes who refreshes. There the call has to be kept, whoever does."""
 
@@ -118,6 +120,14 @@ AGENTS = (
         "session-timer/stack-jssip:trixie",
         ("bash", "/opt/stacks/jssip/agent"),
         cannot=dict.fromkeys(("refused-first", "refused-at-60"), _NO_SECOND_TRY),
+    ),
+    Agent(
+        "chromium",
+        "JsSIP in Chromium, by WebSocket",
+        "session-timer/stack-chromium:trixie",
+        ("bash", "/opt/stacks/chromium/agent"),
+        cannot=dict.fromkeys(("refused-first", "refused-at-60"), _NO_SECOND_TRY),
+        is_browser=True,
     ),
     Agent(
         "sst",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.lab.capture import Packet
 from tests.lab.observed import ObservedCall, Refresh
 from tests.lab.sip import SipMessage
 from tests.stacks.scenarios import Case
@@ -35,7 +36,7 @@ def kept(call: ObservedCall, case: Case) -> list[Refresh]:
 def enough(call: ObservedCall, case: Case) -> bool:
     """Whether all has been seen that is waited for before the call is ended by us."""
     if case.scenario.killed:
-        return call.bye is not None
+        return _bye(call, case) is not None
     return len(_after_hold(call, case)) >= case.scenario.refreshes
 
 
@@ -178,21 +179,46 @@ def _direction(message: SipMessage) -> str:
 
 def _killed(call: ObservedCall, case: Case) -> tuple[str, list[str]]:
     interval = case.scenario.interval
-    if call.bye is None:
+    bye = _bye(call, case)
+    if bye is None:
         return "the call was never ended", ["no BYE"]
-    complaints = [] if call.bye.source.address == call.edge else ["BYE did not come from us"]
+    complaints = []
+    if bye.source.address not in (call.edge, call.asterisk):
+        complaints.append("BYE did not come from us")
     answered = [call.established, *(each.response for each in call.refreshes if each.answered)]
     last = max(each.time for each in answered if each is not None)
-    after = call.bye.time - last
+    after = bye.time - last
     if after > interval + 1:
         complaints.append(
             f"BYE came {after:.1f} s after the last 2xx, later than the interval of {interval} s"
         )
-    tried = [each for each in call.refreshes_by(call.edge) if each.request.time > last]
+    tried = _tried(call, case, last)
     if not tried:
         complaints.append("nothing was asked of it before the BYE")
-    methods = " and ".join(each.request.message.method or "" for each in tried)
-    return f"{methods or 'nothing'} unanswered, BYE {after:.0f} s after the last 2xx", complaints
+    what = "not delivered, its WebSocket is closed" if case.agent.is_browser else "unanswered"
+    return f"{' and '.join(tried) or 'nothing'} {what}, BYE {after:.0f} s after the last 2xx", complaints
+
+
+def _bye(call: ObservedCall, case: Case) -> Packet | None:
+    """The BYE; where the agent has gone with its connection, that of Asterisk's, which gets no further."""
+    if call.bye is not None or not case.agent.is_browser:
+        return call.bye
+    return next((each for each in call.inside if each.message.is_request("BYE")), None)
+
+
+def _tried(call: ObservedCall, case: Case, since: float) -> list[str]:
+    """The methods of what we asked in vain; where there is no connection, of what the edge refused for it."""
+    if not case.agent.is_browser:
+        asked = [each.request for each in call.refreshes_by(call.edge)]
+        return [each.message.method or "" for each in asked if each.time > since]
+    return [
+        each.message.method or ""
+        for each in call.inside
+        if each.source.address == call.edge
+        and (each.message.status or 0) >= 400
+        and each.message.method in ("INVITE", "UPDATE")
+        and each.time > since
+    ]
 
 
 def _is_codec_lock(call: ObservedCall, refresh: Refresh) -> bool:

@@ -28,7 +28,12 @@ class Line:
                 self._reader = CaptureReader(self.path)
             self._packets += self._reader.poll()
             packets = list(self._packets)
-        own = [each for each in packets if address in (each.source.address, each.destination.address)]
+        own = [
+            each
+            for each in packets
+            if address in (each.source.address, each.destination.address)
+            and each.message.method != "REGISTER"
+        ]
         call_id = own[-1].message.call_id if own else ""
         return ObservedCall.of(
             packets if own else [],

@@ -60,7 +60,7 @@ def play(stage: Stage, case: Case, host: int, behind: int | None) -> Verdict:
         with stage.starting:
             agent = _start(stage, case, host, behind, containers)
         if not case.scenario.calls:
-            _call(stage, host)
+            _call(stage, case, host)
         return _played(stage, case, agent, stage.stack.address(host))
     finally:
         for each in containers:
@@ -96,10 +96,11 @@ def _start(stage: Stage, case: Case, host: int, behind: int | None, started: lis
     return container
 
 
-def _call(stage: Stage, host: int) -> None:
+def _call(stage: Stage, case: Case, host: int) -> None:
+    endpoint, user = ("over-webrtc", f"browser{host}") if case.agent.is_browser else ("edge", "callee")
     stage.stack.ami(
         "Originate",
-        Channel=f"PJSIP/edge/sip:callee@{stage.stack.address(host)}",
+        Channel=f"PJSIP/{endpoint}/sip:{user}@{stage.stack.address(host)}",
         Context="calls",
         Exten="music",
         Priority="1",

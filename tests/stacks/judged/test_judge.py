@@ -175,6 +175,28 @@ def test_a_killed_agent_is_asked_and_then_its_call_is_ended() -> None:
     assert any("no BYE" in each for each in judge(seen(made(), asked), case).complaints)
 
 
+def test_of_a_browser_that_is_killed_only_what_asterisk_does_is_left() -> None:
+    """Its connection is gone: nothing of ours is seen there."""
+    case = scenario("killed-refresher", "chromium")
+
+    def inside(at: float, source: str, message: bytes) -> Packet:
+        target = ASTERISK if source == EDGE else EDGE
+        return Packet(at, Endpoint(source, 5060), Endpoint(target, 5060), SipMessage.parse(message))
+
+    update = [inside(60, EDGE, wire.response("500 No", "UPDATE", "CSeq: 1000 UPDATE", *IN_DIALOG))]
+    bye = [inside(66, ASTERISK, wire.request("BYE", "CSeq: 1001 BYE", *IN_DIALOG))]
+
+    verdict = judge(seen(made(), update, bye), case)
+    assert verdict.complaints == ()
+    assert verdict.seen == "UPDATE not delivered, its WebSocket is closed, BYE 66 s after the last 2xx"
+    assert enough(seen(made(), update, bye), case)
+    assert not enough(seen(made(), update), case)
+    assert any("nothing was asked" in each for each in judge(seen(made(), bye), case).complaints)
+    assert any("no BYE" in each for each in judge(seen(made(), update), case).complaints)
+    udp = scenario("killed-refresher")
+    assert any("no BYE" in each for each in judge(seen(made(), update, bye), udp).complaints)
+
+
 def test_an_agent_without_timers_agrees_on_none() -> None:
     case = scenario("caller-we-update", "baresip")
     ours = [

@@ -6,17 +6,18 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from tests.lab.stack import ROOT, LabError, Stack
+from tests.lab.stack import LabError, Stack
 from tests.stacks.agents import AGENTS
 from tests.stacks.container import release
-from tests.stacks.line import Line
-from tests.stacks.play import Playing, Stage, play
+from tests.stacks.play import Playing, play
 from tests.stacks.results import RESULTS, Row
 from tests.stacks.scenarios import Case, hosts
+from tests.stacks.stages import by_websocket, over_udp
 
 OWN = Stack("session-timer-stacks", "198.19.79", "0")
 AT_ONCE = int(os.environ.get("STACKS_AT_ONCE") or 100)
@@ -60,7 +61,9 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def playing(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Playing]:
+def playing(
+    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Playing]:
     """Every selected case, started."""
     selected = [each.callspec.params["case"] for each in request.session.items if hasattr(each, "callspec")]
     wanted = tuple(each for each in selected if isinstance(each, Case))
@@ -69,16 +72,24 @@ def playing(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Playing]:
         case.name: FIRST_BEHIND + number
         for number, case in enumerate(case for case in wanted if case.agent.behind_sst)
     }
-    with stack.capture(ROOT / "out" / "stacks.pcap") as path:
-        stage = Stage(stack, Line(stack, path))
-        with ThreadPoolExecutor(max(1, min(len(wanted), AT_ONCE))) as pool:
-            yield Playing(
-                {
-                    case.name: pool.submit(play, stage, case, places[case.name], behind.get(case.name))
-                    for case in wanted
-                }
-            )
-        stage.line.close()
+    with ExitStack() as kept:
+        stage = kept.enter_context(over_udp(stack))
+        browsers = stage
+        if any(case.agent.is_browser for case in wanted):
+            browsers = kept.enter_context(by_websocket(stack, tmp_path_factory.mktemp("browsers")))
+        pool = kept.enter_context(ThreadPoolExecutor(max(1, min(len(wanted), AT_ONCE))))
+        yield Playing(
+            {
+                case.name: pool.submit(
+                    play,
+                    browsers if case.agent.is_browser else stage,
+                    case,
+                    places[case.name],
+                    behind.get(case.name),
+                )
+                for case in wanted
+            }
+        )
 
 
 @pytest.fixture(scope="session")
@@ -88,9 +99,10 @@ def rows() -> Iterator[list[Row]]:
     yield found
     before = kept()
     fresh = {(each.agent, each.scenario) for each in found}
-    rows = [Row.of(each) for each in before["rows"]]
-    rows = [*(each for each in rows if (each.agent, each.scenario) not in fresh), *found]
-    again = before.get("again", 0) + (len(found) if before["rows"] else 0)
+    before_rows = [Row.of(each) for each in before["rows"]]
+    rows = [*(each for each in before_rows if (each.agent, each.scenario) not in fresh), *found]
+    known = {(each.agent, each.scenario) for each in before_rows}
+    again = before.get("again", 0) + len(fresh & known)
     releases = {each.name: release(each.image, each.release) for each in AGENTS}
     text = json.dumps(
         {"releases": releases, "again": again, "rows": [each.as_json() for each in rows]},

@@ -7,15 +7,17 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.e2e.edge.transports import native_form
 from tests.lab.parts.asterisk_once import asterisk_once
 from tests.lab.parts.companion_once import companion_once
 from tests.lab.parts.companion_seen import Companion
 from tests.lab.parts.edge_once import EdgeOnce
+from tests.lab.parts.native_edge import NATIVE
 from tests.lab.parts.observed_edge import Kamailio
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import UserAgent
@@ -24,6 +26,9 @@ from tests.lab.stack import ROOT, Stack
 SCRIPT = Path(__file__).with_name("script.py")
 EDGE, ASTERISK, COMPANION, PEER = 22, 23, 32, 33
 """The last numbers of their addresses, of both families."""
+
+EDGE_SERVICE = "edge-transports"
+"""What the stack calls the edge's container."""
 
 SIP, SIPS, HTTP = 5060, 5061, 8080
 KEY = "a-key-of-every-transport-that-opens-nothing-else\n"
@@ -34,7 +39,7 @@ FIRST = 'loadmodule "ctl.so"\n'
 INCLUDED = 'include_file "/opt/session-timer/kamailio/session-timer.cfg"\n'
 
 PAGE = ROOT / "docs" / "how-to" / "kemi.md"
-TLS, LISTENERS, WEBSOCKET = re.findall(
+TLS, LISTENERS, LARGE, WEBSOCKET = re.findall(
     r"^```cfg\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
 )
 PAGES_V4, PAGES_V6, PAGES_FILES = "198.18.0.10", "2001:db8::10", "/etc/kamailio/edge."
@@ -48,6 +53,7 @@ edge: {{name: transports, door: "http://{edge}:5060", key_file: key}}
 companion:
   brake: {{hangups_a_minute: 0}}
   ami: [{{name: asterisk, host: "{v4}", username: session-timer, secret_file: /run/secrets/ami}}]
+peers: {peers}
 """
 
 TRANSPORTS = """
@@ -74,7 +80,7 @@ bind = [{v6}]:5060
 ENDPOINT = """
 [over-{name}](session-timer)
 type = endpoint
-transport = {name}
+transport = {transport}
 context = calls
 disallow = all
 allow = alaw,ulaw
@@ -82,6 +88,7 @@ aors = edge
 outbound_proxy = {proxy}
 direct_media = no
 rtp_symmetric = yes
+{more}
 
 [over-{name}]
 type = identify
@@ -116,6 +123,9 @@ class Addresses:
         }[over]
 
 
+WEBRTC = "webrtc"
+"""Whose From has `over-webrtc` is a browser: its media is ICE and DTLS-SRTP."""
+
 OWN_V6 = ("--sysctl", "net.ipv6.conf.all.disable_ipv6=0", "--cap-add", "NET_ADMIN")
 
 
@@ -124,7 +134,7 @@ class EveryTransport:
     """What calls are played with."""
 
     stack: Stack
-    """Its AMI is that of the Asterisk here."""
+    """Its AMI is that of the Asterisk here, and its edge is that here."""
     addresses: Addresses
     sockets: LabSockets
     edge: Kamailio
@@ -139,6 +149,7 @@ class EveryTransport:
             own(PEER),
             own(EDGE),
             None,
+            NATIVE,
             over=plain,
             port=SIPS if plain == "tls" else SIP,
             edge_port={"tls": SIPS, "ws": HTTP}.get(plain, SIP),
@@ -163,27 +174,50 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-@contextmanager
-def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
-    """Start all of it; ``folder`` is empty."""
-    at = Addresses(stack)
-    etc, settings, asterisk = folder / "etc", folder / "settings", folder / "asterisk"
-    for each in (etc, settings, asterisk):
-        each.mkdir()
-    certify(settings, asterisk)
+def pages(at: Addresses) -> tuple[str, str, str]:
+    """The page's lines for TLS, for where Kamailio listens, and for WebSocket, with addresses of ours."""
+    listeners = replaced(replaced(LISTENERS, PAGES_V4, at.v4(EDGE)), PAGES_V6, at.v6(EDGE))
+    return replaced(TLS, PAGES_FILES, "/settings/made."), listeners + LARGE, WEBSOCKET
+
+
+def _script_form(etc: Path, at: Addresses) -> None:
+    """The lab's kamailio.cfg and its script, with the lines of the page."""
     lab = ROOT / "docker" / "edge"
     config = (lab / "kamailio.cfg").read_text(encoding="utf-8")
-    listeners = replaced(replaced(LISTENERS, PAGES_V4, at.v4(EDGE)), PAGES_V6, at.v6(EDGE))
+    tls, listeners, websocket = pages(at)
     config = replaced(config, LISTEN, listeners)
-    config = replaced(config, FIRST, replaced(TLS, PAGES_FILES, "/settings/made.") + FIRST)
-    config = replaced(config, INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + WEBSOCKET)
+    config = replaced(config, FIRST, tls + FIRST)
+    config = replaced(config, INCLUDED, INCLUDED.replace("/opt/session-timer", "/checkout") + websocket)
     (etc / "kamailio.cfg").write_text(config, encoding="utf-8")
     (etc / "edge").mkdir()
     shutil.copy(lab / "kamailio.py", etc / "edge")
     shutil.copy(SCRIPT, etc / "kamailio.py")
     shutil.copy(lab / "health", etc)
+
+
+def _native_form(etc: Path, at: Addresses) -> None:
+    """Debian's kamailio.cfg with the lines of docs/how-to/native.md and those of the page."""
+    stock = at.stack.exec("edge", "cat", "/usr/share/session-timer-lab/kamailio.cfg")
+    tls, listeners, _ = pages(at)
+    config = native_form.config(stock, at.v4(EDGE), at.v4(ASTERISK), tls, listeners)
+    shutil.copytree(ROOT / "kamailio", etc, dirs_exist_ok=True)
+    (etc / "kamailio.cfg").write_text(config, encoding="utf-8")
+    shutil.copy(ROOT / "docker" / "edge" / "health", etc)
+
+
+@contextmanager
+def every_transport(
+    stack: Stack, folder: Path, peers: Sequence[Mapping[str, object]] = ()
+) -> Iterator[EveryTransport]:
+    """Start all of it; ``folder`` is empty, ``peers`` are profiles of the settings."""
+    at = Addresses(stack)
+    etc, settings, asterisk = folder / "etc", folder / "settings", folder / "asterisk"
+    for each in (etc, settings, asterisk):
+        each.mkdir()
+    certify(settings, asterisk)
+    (_native_form if NATIVE else _script_form)(etc, at)
     (settings / "key").write_text(KEY, encoding="utf-8")
-    text = SETTINGS.format(v4=at.v4(ASTERISK), v6=at.v6(ASTERISK), edge=at.v4(EDGE))
+    text = SETTINGS.format(v4=at.v4(ASTERISK), v6=at.v6(ASTERISK), edge=at.v4(EDGE), peers=json.dumps(peers))
     (settings / "session-timer.yaml").write_text(text, encoding="utf-8")
     for each in (folder, *folder.rglob("*")):
         each.chmod(0o755 if each.is_dir() else each.stat().st_mode | 0o444)
@@ -192,6 +226,7 @@ def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
         "ASTERISK_ADDRESSES": f"{at.v4(ASTERISK)} {at.v6(ASTERISK)}",
         "ASTERISK_URIS": json.dumps(
             {f"over-{over}": at.uri(ASTERISK, over) for over in ("udp", "tcp", "tls", "udp6")}
+            | {f"over-{WEBRTC}": at.uri(ASTERISK, "udp")}
         ),
     }
     once = EdgeOnce(
@@ -200,7 +235,7 @@ def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
         settings / "session-timer.yaml",
         environment,
         host=EDGE,
-        service="edge-transports",
+        service=EDGE_SERVICE,
         options=OWN_V6,
     )
 
@@ -208,7 +243,9 @@ def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
         more = [TRANSPORTS.format(v6=at.v6(ASTERISK))]
         for over in ("udp", "tcp", "tls", "udp6"):
             proxy = at.uri(EDGE, over).replace(";", "\\;") + "\\;lr"
-            more.append(ENDPOINT.format(name=over, proxy=proxy))
+            more.append(ENDPOINT.format(name=over, transport=over, proxy=proxy, more=""))
+            if over == "udp":
+                more.append(ENDPOINT.format(name=WEBRTC, transport=over, proxy=proxy, more="webrtc = yes"))
         return "\n".join((pjsip, *more))
 
     place = ("--network", f"{stack.project}_sip", "--ip", at.v4(PEER), *OWN_V6, "-v", f"{settings}:/made:ro")
@@ -229,5 +266,6 @@ def every_transport(stack: Stack, folder: Path) -> Iterator[EveryTransport]:
         companion = kept.enter_context(companion_once(stack, settings, COMPANION, "companion-transports"))
         sockets = LabSockets(stack, (*place, *files), at.prepare(PEER))
         kept.callback(sockets.close)
+        own = replace(stack, asterisk_host=ASTERISK, edge_host=EDGE)
         kamailio = Kamailio(sockets, (at.v4(PEER), 7090), (at.v4(EDGE), 8090))
-        yield EveryTransport(replace(stack, asterisk_host=ASTERISK), at, sockets, kamailio, companion)
+        yield EveryTransport(own, at, sockets, kamailio, companion)

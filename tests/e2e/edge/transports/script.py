@@ -23,6 +23,15 @@ class Edge(lab.Edge):
         self.timers.on_http()
         return DONE
 
+    def _begin_dialog(self) -> None:
+        if KSR.is_REGISTER():
+            KSR.nathelper.fix_nated_register()
+            KSR.registrar.save("location", 0)  # type: ignore[attr-defined]
+            return
+        if self._from_asterisk():
+            KSR.registrar.lookup("location")  # type: ignore[attr-defined]
+        super()._begin_dialog()
+
     def _from_asterisk(self) -> bool:
         return ipaddress.ip_address(KSR.pv.gete("$si").strip("[]")) in OURS
 

@@ -6,10 +6,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Protocol
 
 import pytest
 
+from tests.e2e.edge.transports import browser
 from tests.e2e.edge.transports.every_transport import PAGE, SCRIPT, EveryTransport, every_transport
+from tests.lab.parts.native_edge import NATIVE
 from tests.lab.peers.expectations import INTERNAL
 from tests.lab.peers.refreshed_calls import INTERVAL, TIMER, agree, refresh
 from tests.lab.peers.user_agent import Call, in_uri
@@ -20,18 +24,27 @@ pytestmark = pytest.mark.smoke
 
 Pair = tuple[str, str]
 """The transport towards the peer, and that towards Asterisk."""
-Script = Callable[[EveryTransport, Pair], None]
+
+
+class Script(Protocol):
+    """A call on a pair of transports."""
+
+    __name__: str
+
+    def __call__(self, lab: EveryTransport, pair: Pair) -> None: ...
+
 
 LONGEST = 90.0
 """Seconds that a call may take."""
 
 
-def called(lab: EveryTransport, pair: Pair, refresher: str) -> tuple[Call, SipMessage]:
-    """A call of the peer's to Asterisk, answered; and the 2xx."""
+def called(lab: EveryTransport, pair: Pair, refresher: str, *rows: str) -> tuple[Call, SipMessage]:
+    """A call of the peer's to Asterisk, answered; and the 2xx. Its INVITE has these ``rows`` besides."""
     over, inside = pair
     call = lab.peer(over).call()
-    call.local = f"<sip:over-{inside}@{in_uri(call.agent.address)}>"
-    answer = call.dial(TIMER, f"Session-Expires: {INTERVAL};refresher={refresher}")
+    host = call.agent.edge if NATIVE else call.agent.address
+    call.local = f"<sip:over-{inside}@{in_uri(host)}>"
+    answer = call.dial(TIMER, f"Session-Expires: {INTERVAL};refresher={refresher}", *rows)
     assert answer.rows("Session-Expires") == (f"{INTERVAL};refresher={refresher}",)
     assert "timer" in answer.tokens("Require")
     assert answer.rows(INTERNAL) == ()
@@ -46,7 +59,20 @@ def called(lab: EveryTransport, pair: Pair, refresher: str) -> tuple[Call, SipMe
 
 def kept(lab: EveryTransport, pair: Pair) -> None:
     """A refresh of ours, then one of the peer's."""
-    call, _ = called(lab, pair, "uas")
+    refreshed(lab, called(lab, pair, "uas")[0])
+
+
+def large(lab: EveryTransport, pair: Pair) -> None:
+    """An INVITE beyond the MTU goes on by TCP, and the call is as every other."""
+    call, _ = called(lab, pair, "uas", f"X-Padding: {'x' * 1000}")
+    channel = lab.stack.channels()[call.call_id]
+    (via,) = lab.stack.ami("Getvar", Channel=channel, Variable="PJSIP_HEADER(read,Via)")
+    assert via["Value"].startswith("SIP/2.0/TCP"), via
+    refreshed(lab, call)
+
+
+def refreshed(lab: EveryTransport, call: Call) -> None:
+    """Both sides refresh, and the peer ends the call."""
     lab.companion.session(call.call_id)
     agree(call, refresh(call, "UPDATE"))
     lab.edge.record(call.call_id, refreshes="1", refresher="local", on_path="1")
@@ -95,37 +121,46 @@ def placed(lab: EveryTransport, pair: Pair) -> None:
 
 TO_THE_PEER = [("tcp", "udp"), ("tls", "udp"), ("udp6", "udp"), ("tcp6", "udp6")]
 TO_ASTERISK = [("udp", "tcp"), ("udp", "tls"), ("udp", "udp6"), ("tls", "tls")]
+# The lines are the same on every way: one call each shows that they stand where they should.
+OF_THE_STOCK = ("tcp", "udp"), ("tls", "udp"), ("udp6", "udp"), ("ws", "udp"), ("udp", "tcp"), ("udp", "tls")
 CALLS: list[tuple[Script, Pair]] = [
     *[(script, pair) for pair in (*TO_THE_PEER, *TO_ASTERISK) for script in (kept, expired, placed)],
     # Nobody calls a browser that has not registered.
     (kept, ("ws", "udp")),
     (expired, ("ws", "udp")),
+    (large, ("udp", "udp")),
 ]
+if NATIVE:
+    CALLS = [*((kept, pair) for pair in OF_THE_STOCK), (large, ("udp", "udp"))]
+PLAYS: dict[str, Callable[[EveryTransport], None]] = {
+    f"{script.__name__}-{over}-{inside}": partial(script, pair=(over, inside))
+    for script, (over, inside) in CALLS
+}
+if not NATIVE:
+    PLAYS["browser"] = browser.browser
 
 
 @pytest.fixture(scope="module")
-def playing(
-    stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[tuple[Script, Pair], Future[None]]]:
+def playing(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
     """Every call, under way."""
+    if "browser" in PLAYS:
+        browser.build()
     with (
         every_transport(stack, tmp_path_factory.mktemp("transports")) as lab,
-        ThreadPoolExecutor(len(CALLS)) as pool,
+        ThreadPoolExecutor(len(PLAYS)) as pool,
     ):
-        yield {call: pool.submit(call[0], lab, call[1]) for call in CALLS}
+        yield {name: pool.submit(play, lab) for name, play in PLAYS.items()}
 
 
 def test_the_script_has_the_lines_of_the_page() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = {line.strip().partition("  # ")[0] for line in SCRIPT.read_text(encoding="utf-8").splitlines()}
     for line in "".join(blocks).splitlines():
         bare = line.strip().replace("self, msg, evname):", "self, msg: object, evname: str) -> int:")
         assert bare in script or bare == "return 1", line
 
 
-@pytest.mark.parametrize(
-    "call", CALLS, ids=[f"{script.__name__}-{over}-{inside}" for script, (over, inside) in CALLS]
-)
-def test_a_call(playing: dict[tuple[Script, Pair], Future[None]], call: tuple[Script, Pair]) -> None:
-    playing[call].result(LONGEST)
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_call(playing: dict[str, Future[None]], name: str) -> None:
+    playing[name].result(LONGEST)
