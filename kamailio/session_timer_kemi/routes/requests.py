@@ -17,6 +17,10 @@ from ..this_edge import ThisEdge
 
 OURS = "session_timer_ours"
 """The hash table of Asterisk's addresses, as far as calls have passed."""
+_NAMED = "named"
+"""The value of an address that the settings name: what comes from there is not searched for our header."""
+_SEEN = "seen"
+"""The value of one that a record has shown, and so a peer may have chosen."""
 _MOST_NOTED = 256
 """Hosts that each process notes there. Within a dialog its peer chooses where a request goes."""
 _ENOUGH = ":enough"
@@ -282,7 +286,7 @@ class Requests:
         if len(self._noted) >= _MOST_NOTED and host not in self._edge.config.asterisk:
             return
         self._noted.add(host)
-        ksr.table_put(OURS, host, "1")
+        ksr.table_put(OURS, host, _NAMED if self._edge.config.is_asterisk(host) else _SEEN)
 
 
 def sender_of(request: Request) -> Side | None:
