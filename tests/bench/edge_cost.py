@@ -283,6 +283,17 @@ def highest_rate(variant: Variant, suite: str, first: int = 250, most: int = 800
     return good
 
 
+def verbs(suite: str, *, compiled: bool) -> str:
+    """What the verbs of one call take in Python, with warm and with cold caches: `edge_verbs`."""
+    path = "/compiled:/source" if compiled else "/source/pylib:/source/kamailio:/source"
+    return docker(
+        "run", "--rm", "--network", "none", "-v", f"{ROOT}:/source:ro", "-w", "/source",
+        "-v", f"{ROOT / 'out' / 'compiled' / suite}:/compiled:ro", "-e", f"PYTHONPATH={path}",
+        "-e", "PYTHONDONTWRITEBYTECODE=1", f"session-timer/edge:{suite}",
+        "python3", "-m", "tests.bench.edge_verbs",
+    )  # fmt: skip
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
@@ -300,6 +311,8 @@ def main() -> None:
     if made.returncode:
         sys.exit("bench-edge: the compiled form was not made")
     results: dict[str, list[Result]] = {variant.name: [] for variant in VARIANTS}
+    for form, compiled in (("plain", False), ("compiled", True)):
+        print(f"our code alone, {form}:\n{verbs(options.suite, compiled=compiled)}", end="", flush=True)
     with stage():
         for turn in range(options.rounds):
             # Every other round runs backwards, so that a drift of the machine favours nobody.
