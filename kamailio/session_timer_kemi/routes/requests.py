@@ -188,15 +188,18 @@ class Requests:
             asterisk=asterisk.host if asterisk.is_asterisk else "",
             found=_found(request),
             relayed=relayed,
-            told=None if relayed is None else self._told(request, relayed),
+            told=None if relayed is None else self._told(request, relayed, next_hop),
         )
 
-    def _told(self, request: Request, relayed: Relayed) -> InternalHeader | None:
+    def _told(self, request: Request, relayed: Relayed, next_hop: str) -> InternalHeader | None:
         """What Asterisk and the companion are to know; None: nothing.
 
-        Asterisk reads our header in INVITE, and in what answers it.
+        Asterisk reads our header in INVITE, and in what answers it. Within a dialog its peer says where a
+        request goes: what we have signed goes to an Asterisk of the settings, and nowhere else.
         """
         if relayed.told is None or request.method != "INVITE":
+            return None
+        if not self._edge.directory.find(request.peer_name, next_hop, next_hop).is_asterisk:
             return None
         return InternalHeader(
             agreement=relayed.told.agreement,

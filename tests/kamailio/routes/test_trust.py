@@ -301,6 +301,16 @@ def test_a_peer_that_aims_its_requests_anywhere_fills_no_table(edge: Edge) -> No
     assert edge.send(from_us=True).sent.value("Session-Expires") == "1800"
 
 
+@pytest.mark.parametrize(("target", "told"), [("elsewhere.example", 0), (ASTERISK, 1)])
+def test_what_we_have_signed_goes_to_an_asterisk_of_the_settings_alone(
+    edge: Edge, target: str, told: int
+) -> None:
+    """By its dialog's record a re-INVITE is for our side; where it goes its sender says."""
+    edge.call("Supported: timer", "Session-Expires: 600")
+    handled = edge.send(("Supported: timer",), within=True, target=target)
+    assert len(handled.sent.all("X-Session-Timer")) == told
+
+
 def test_a_peer_that_aims_its_request_anywhere_changes_nothing_that_is_said_beside_the_hosts(
     edge: Edge,
 ) -> None:
