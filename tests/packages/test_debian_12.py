@@ -123,7 +123,6 @@ def test_all_that_its_systemd_does_not_know_is_what_the_unit_says(site: Site) ->
     said = site.companion.shell(f"systemd-analyze verify /etc/systemd/system/{UNIT}.service 2>&1 || true")
     unknown = re.findall(r"Unknown key '(\w+)'", said)
     assert sorted(unknown) == sorted(UNKNOWN_TO_IT)
-    assert len(said.splitlines()) == len(UNKNOWN_TO_IT), said
     text = site.companion.read(f"/etc/systemd/system/{UNIT}.service")
     assert "systemd before 254 does not know the two lines" in text
 

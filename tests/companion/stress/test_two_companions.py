@@ -12,7 +12,7 @@ from session_timer_companion import companion as companion_module
 from session_timer_companion.companion import Companion
 
 from tests.companion.fakes.virtual_time import in_virtual_time
-from tests.companion.fakes.world import Agreement, Side, World, silence, world
+from tests.companion.fakes.world import Agreement, Side, World, key, silence, world
 
 
 async def second(it: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Companion, asyncio.Task[None]]:
@@ -98,6 +98,25 @@ async def test_a_companion_that_is_started_again_leads_at_once(tmp_path: Path) -
         call = it.call("call-1", Agreement(12, Side.LOCAL))
         await it.until(lambda: it.confirmed(call) == 1)
         assert it.now - began < 8
+
+
+@in_virtual_time
+async def test_a_restart_forgets_what_an_operator_held_back_and_what_was_learned(tmp_path: Path) -> None:
+    """As docs/reference/companion.md says."""
+    async with world(tmp_path) as it:
+        call = it.call("call-1", Agreement(12, Side.LOCAL))
+        await it.until(lambda: it.is_tracked(call))
+        assert it.companion is not None
+        it.companion.actions.pause()
+        it.companion.operator.holds.excluded[key(call)] = it.now
+        it.companion.brake.on = True
+        it.tracker.driver.learned.learn("198.18.0.42")
+        await it.stop()
+        companion = await it.start()
+        holds = companion.operator.holds
+        assert (holds.paused, holds.excluded, companion.brake.standing) == (False, {}, "off")
+        assert not it.tracker.driver.learned.left()
+        await it.until(lambda: it.confirmed(call) == 1)
 
 
 @in_virtual_time
