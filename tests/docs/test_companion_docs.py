@@ -193,7 +193,7 @@ def test_the_unit_starts_the_command_and_tells_systemd_the_truth() -> None:
     (watchdog,) = unit("WatchdogSec")
     # As long as the companion lets a silent Asterisk be: see Companion.alive.
     assert float(watchdog) >= 2 * (float(defaults(AmiAccount)["ping_interval"]) + 5)
-    assert unit("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+    assert unit("ExecReload") == ['/bin/sh -c "kill -HUP ${MAINPID}"']
 
 
 def test_the_override_for_a_venv_starts_what_the_readme_installs() -> None:

@@ -123,8 +123,19 @@ def test_all_that_its_systemd_does_not_know_is_what_the_unit_says(site: Site) ->
     said = site.companion.shell(f"systemd-analyze verify /etc/systemd/system/{UNIT}.service 2>&1 || true")
     unknown = re.findall(r"Unknown key '(\w+)'", said)
     assert sorted(unknown) == sorted(UNKNOWN_TO_IT)
+    assert len(said.splitlines()) == len(UNKNOWN_TO_IT), said
     text = site.companion.read(f"/etc/systemd/system/{UNIT}.service")
     assert "systemd before 254 does not know the two lines" in text
+
+
+def test_a_reload_is_heard(site: Site) -> None:
+    """This host has nothing that Debian's smallest installation lacks: no program `kill` either."""
+    host = site.companion
+    before = host.journal(UNIT).count("event=reloaded")
+    host.shell(f"systemctl reload {UNIT}")
+    wait_until(
+        lambda: host.journal(UNIT).count("event=reloaded"), 10, "a reload", holds=lambda it: it > before
+    )
 
 
 def test_it_is_started_again_at_once_when_it_dies(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 from tests.e2e import asterisk_orders as orders
 from tests.lab.peers.audio import Audio, described
@@ -126,3 +127,35 @@ def test_update_is_answered_at_once(stage: Stage) -> None:
         assert answer.time - request.time < PROMPT
     assert len(seen) == 6
     assert call.bye().status == 200
+
+
+@together.test()
+def test_an_offer_forgets_the_packet_time_of_the_endpoint_and_a_repetition_keeps_it(stage: Stage) -> None:
+    """Nothing in AMI tells that it is 30 ms: docs/reference/companion.md says what follows."""
+    call = stage.peer(41).call()
+    call.local = f"<sip:framed@{call.agent.address}>"
+    body = described(call.agent.address, "8 101")
+    answer = call.final(call.send("INVITE", ALLOW, *OURS, body=body))
+    call.ack(answer)
+    assert ptime(answer) == "30"
+    assert ptime(refreshed(stage, call, "8 101", "alaw")) == "20"
+    assert ptime(refreshed(stage, call, "8 101", "alaw:30")) == "20"
+    channel = stage.stack.channels()[call.call_id]
+    for asked, told in (
+        ("PJSIP_ENDPOINT(framed,allow)", "(alaw|ulaw)"),
+        ("CHANNEL(audionativeformat)", "(alaw)"),
+    ):
+        assert stage.stack.ami("Getvar", Channel=channel, Variable=asked)[0]["Value"] == told
+    orders.reinvite(stage.stack, call)
+    again = call.expect("INVITE")
+    assert ptime(again) == "30"
+    call.answer(again, 200, body=described(call.agent.address, "8 101", version=3))
+    call.expect("ACK")
+    assert call.bye().status == 200
+
+
+def ptime(message: SipMessage) -> str:
+    """The packet time of its audio in milliseconds."""
+    found = re.search(rb"^a=ptime:(\d+)\r$", message.body, re.MULTILINE)
+    assert found, message.body
+    return found[1].decode()
