@@ -121,7 +121,7 @@ def test_a_challenge_is_answered_by_asterisk_and_met_once_a_round(stage: Stage) 
     stands(stage, call)
 
 
-@together.test("REF-10-07", "D-01")
+@together.test("REF-10-07", "D-02")
 def test_a_request_of_the_peer_is_a_sign_of_life_whatever_asterisk_says_to_it(stage: Stage) -> None:
     """It answers no form of our probe, but asks something itself, which is refused."""
     call, _ = received(stage, BY_UPDATE, "24;refresher=uac", allow=NO_UPDATE)

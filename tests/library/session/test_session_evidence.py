@@ -322,7 +322,7 @@ def test_a_driver_that_never_answers_is_asked_again() -> None:
         now = later
 
 
-@pytest.mark.requirement("REF-10-07", "D-01")
+@pytest.mark.requirement("REF-10-07", "D-02")
 @pytest.mark.parametrize("dialog", [OURS, THEIRS])
 def test_a_peer_that_was_heard_since_gets_every_form_and_is_then_tried_again_within_a_minute(
     dialog: DialogTimer,
