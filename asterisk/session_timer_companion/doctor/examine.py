@@ -120,6 +120,9 @@ async def _asterisk(visit: _Visit) -> AsteriskFacts:
             endpoints=await _endpoints(ami, {*visit.named, *(call.endpoint for call in ours)}),
         )
         *between, after = await _looks(ami, visit.listen)
+        if facts.lacks & abilities.WITHOUT_CALL:  # perhaps Asterisk was still loading its modules
+            lacks = facts.lacks - abilities.WITHOUT_CALL | await abilities.without_a_call(ami)
+            facts = replace(facts, lacks=lacks)
         moved = any(channels != before for channels in (*between, after))
         # What has ended meanwhile rightly has no record any more.
         standing = tuple(call.call_id for call in unrecorded if call.channel in after)

@@ -139,6 +139,22 @@ async def test_the_doctor_sees_a_call_that_comes_and_goes_while_it_listens(tmp_p
         assert (status, problems(found)) == (1, ["channels came and went, and no event told of it"])
 
 
+async def test_the_doctor_reports_no_function_that_is_loaded_while_it_listens(tmp_path: Path) -> None:
+    """Asterisk listens to AMI before it has loaded its modules."""
+    async with world(tmp_path, start=False) as it:
+        manager = Manager()
+        it.asterisk.lacks = frozenset({"CHANNEL", "CONNECTEDLINE"})
+
+        def loads_one(action: Received) -> bytes | None:
+            if "PJSIP_ENDPOINT" in action["Variable"]:
+                it.asterisk.lacks = frozenset({"CONNECTEDLINE"})
+            return manager(action)
+
+        it.asterisk.on_action = loads_one
+        status, found = await examined(written(it), "--endpoint", "carrier")
+        assert (status, problems(found)) == (1, ["release 22.10.1 has no function CONNECTEDLINE"])
+
+
 async def test_the_doctor_names_an_edge_that_does_not_answer(tmp_path: Path) -> None:
     async with world(tmp_path, start=False) as it:
         it.asterisk.on_action = Manager()
