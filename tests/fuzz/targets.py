@@ -211,6 +211,8 @@ def _event(facts: Facts, held: session.Session, now: float) -> session.Step:
         lambda: session.timed_out(held, now),
         lambda: session.under_way(held, now),
         lambda: session.never_passed(held, now),
+        lambda: session.untraced(held, now),
+        lambda: session.alive(held, now),
         lambda: session.due(held, held.wake if held.wake is not None else now),
     )
     return facts.one_of(told)()
