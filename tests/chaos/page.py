@@ -35,8 +35,8 @@ Three things are judged after each fault:
   lasted, and what the last column says. {slack:.0f} s more are allowed for looking.
 - **Nothing is left**: every live call has its channel, is tracked and has its record, no call that is
   over has any of them, and no exception was counted. The record of a call whose BYE nobody answered is
-  [kept for an hour](edge.md#records); one that a refresh of ours began anew where the table had been lost, and that a
-  BYE then met, goes after 96 seconds.
+  [kept for an hour](edge.md#records). One that a refresh of ours began anew where the table had been lost
+  goes after 96 seconds, also where a BYE has met that refresh.
 
 *Calls* are the live ones, those that died, and their session interval. *Whole after* is the time from the
 end of the fault until all of that held and every live call was refreshed again. *Past* is how long the
