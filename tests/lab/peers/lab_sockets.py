@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,8 @@ class LabSockets:
         self._arrived = threading.Condition()
         self._inbox: list[Datagram] = []
         self._opened: set[tuple[Address, str]] = set()
-        self._seen: set[tuple[Address, Address, bytes]] = set()
-        """Of UDP, where the same octets may come once more."""
+        self._seen: Counter[tuple[Address, Address, bytes]] = Counter()
+        """Of UDP, where the same octets may come once more: how often they came."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -87,6 +88,11 @@ class LabSockets:
                 raise NotInTimeError(f"expected within {timeout:g} s: {what}; the last that came in: {held}")
             self._inbox.remove(found[0])
             return found[0]
+
+    def copies(self, datagram: Datagram) -> int:
+        """How often the same octets have come once more."""
+        with self._arrived:
+            return self._seen[datagram.source, datagram.own, datagram.data] - 1
 
     def close(self) -> None:
         """End the program in the lab's network."""
@@ -121,8 +127,8 @@ class LabSockets:
                 self._opened.add((own, over))
                 self._arrived.notify_all()
                 return
-            if over != "udp" or (source, own, data) not in self._seen:
-                self._seen.add((source, own, data))
+            self._seen[source, own, data] += 1
+            if over != "udp" or self._seen[source, own, data] == 1:
                 try:
                     message = SipMessage.parse(data)
                 except NotSip:

@@ -6,6 +6,7 @@ from tests.lab.peers.audio import described
 from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage
+from tests.lab.waiting import wait_until
 
 BY_UPDATE, BY_REINVITE, BY_THEM, SWALLOWING = 42, 43, 44, 49
 """The addresses whose profiles say who refreshes, and how; docker/config."""
@@ -60,6 +61,23 @@ def refresh(call: Call, method: str, timeout: float = INTERVAL) -> SipMessage:
     request = call.expect(method, timeout=timeout)
     assert request.rows("Session-Expires") == (f"{INTERVAL};refresher=uac",)
     return request
+
+
+def repeated(call: Call) -> None:
+    """Wait for one more copy of what came in last: Asterisk repeats an INVITE after 0.5, 1, 2, 4 and 8 s.
+
+    Behind whichever edge it looks the same, so it is no message of its own for a call of the test's.
+    """
+    assert call.latest is not None
+    sockets, latest = call.agent.sockets, call.latest
+    before = sockets.copies(latest)
+    wait_until(
+        lambda: sockets.copies(latest),
+        20,
+        "a copy of the request",
+        holds=lambda seen: seen > before,
+        pause=0.02,
+    )
 
 
 def keep(call: Call, method: str, count: int, formats: str = "0") -> None:
