@@ -189,10 +189,14 @@ class World:
         return channel
 
     async def until(self, condition: Callable[[], bool], seconds: float = 120.0) -> None:
-        """Wait until it holds; fails after so many seconds of the loop's clock."""
+        """Wait until it holds; fails after so many seconds of the loop's clock.
+
+        It looks every 0.1 s, and where it may wait for long every 3,600th part of that.
+        """
+        pause = max(0.1, seconds / 3600)
         async with asyncio.timeout(seconds):
             while not condition():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(pause)
 
     async def until_after(self, moment: float) -> None:
         """Wait until the loop's clock has passed that moment."""

@@ -48,10 +48,12 @@ async def test_a_refresh_that_a_fault_of_ours_held_back_is_no_silence_of_the_pee
 
         call = it.call("call-1", OURS, update=False)
         await it.until(lambda: it.is_tracked(call))
-        with monkeypatch.context() as patched:
+        # Thirty tracebacks take longer to be written than all the rest.
+        with monkeypatch.context() as patched, capture_logs() as logged:
             patched.setattr(it.tracker.channels, "media", broken)
             began = it.now
             await it.until_after(began + 30)
+            assert any(line["event"] == "internal_error" for line in logged)
             assert it.alive(call)
             assert not it.refreshes(call)
         await it.until(lambda: it.confirmed(call) == 1)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.crowd import Load
-from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.listed import named
 from tests.chaos.rounds import play
 from tests.chaos.scenes import one_edge
@@ -18,7 +17,9 @@ from tests.lab.together import Stage
 LOAD = Load(live=30, dead=9, churn=1.0, interval=12, hold=4.0)
 QUICK = {"edge's table lost": 0.0, "companion killed": 6.0, "Asterisk killed": 2.0}
 """How long each lasts, in seconds."""
-FAULTS = tuple(replace(fault, lasts=QUICK[fault.name]) for fault in named(list(QUICK)))
+FAULTS = {fault.name: replace(fault, lasts=QUICK[fault.name]) for fault in named(list(QUICK))}
+ROUNDS = (("edge's table lost", "companion killed"), ("Asterisk killed",))
+"""What comes at once: two faults that leave the calls up, then the one that ends them."""
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,11 @@ def world(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 
 
 @pytest.mark.requirement("REF-10-02", "REF-10-07", "UAC-7.2-15")
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_no_live_call_is_lost_no_dead_one_stands_and_nothing_is_left(world: World, fault: Fault) -> None:
-    seen = play(world, [fault])
+@pytest.mark.parametrize("names", ROUNDS, ids=lambda names: "-and-".join(names).replace(" ", "-"))
+def test_no_live_call_is_lost_no_dead_one_stands_and_nothing_is_left(
+    world: World, names: tuple[str, ...]
+) -> None:
+    seen = play(world, [FAULTS[name] for name in names])
     print(seen)
     assert seen.live == LOAD.live
     assert seen.dead == LOAD.dead
