@@ -11,7 +11,7 @@ from tests.bench.soak.samples import Sample
 from tests.lab.stack import Stack
 
 CALLS = 30
-SECONDS = 20
+SECONDS = 12
 """Of the whole load; then live calls wait for one refresh, and dead ones stand for up to an interval."""
 NEW = 2.0
 SESSIONS = Sessions(interval=24, carrier=42)
@@ -25,7 +25,7 @@ def test_a_small_load_loses_no_call_and_leaves_nothing(stack: Stack, tmp_path: P
         seen.append(sample)
         samples.append(path, sample)
 
-    run(stack, SECONDS, told, calls=CALLS, new=NEW, every=8.0, sessions=SESSIONS)
+    run(stack, SECONDS, told, calls=CALLS, new=NEW, every=5.0, sessions=SESSIONS)
     soak = Soak.of(samples.read(path))
     assert soak.good, soak
     assert soak.calls > CALLS + NEW * SECONDS
