@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from session_timer import Agreement, Asked, DialogTimer, Outcome, Record, RecordError, Side
 from session_timer.clock import ClockReading, learn_clock
-from session_timer.record import key, split_key
+from session_timer.record import key, same_tags, split_key
 
 OURS = Asked("UPDATE", 102, 13245.5, Outcome.REFUSED, 503, 13246.0, retry_after=10)
 RECORD = Record(
@@ -230,3 +230,72 @@ def test_only_the_latest_transactions_are_kept() -> None:
     for number in range(200, 220):
         record = record.refreshed(DialogTimer(), float(number), "edge-1", f"local:{number}")
     assert (record.last, record.earlier) == ("local:219", "local:218,local:217,local:216")
+
+
+BOOT = "edge-1/boot"
+WAITED = RECORD.asked(Side.LOCAL, "UPDATE", 200, 20000.0, BOOT)
+"""A refresh of ours has passed."""
+TIMED_OUT = WAITED.ended(Side.LOCAL, "UPDATE", 200, Outcome.TIMED_OUT, code=408, now=20012.0, clock=BOOT)
+"""And the edge's own timer has ended the wait for its response."""
+
+
+@pytest.mark.requirement("REF-10-02")
+@pytest.mark.parametrize("cseq", [200, 150], ids=["the last request", "one before it"])
+def test_a_2xx_that_comes_when_the_wait_has_ended_is_a_2xx(cseq: int) -> None:
+    after = TIMED_OUT.late(Side.LOCAL, "UPDATE", cseq, code=200, now=20020.0, clock=BOOT)
+    assert (after.at, after.refreshes, after.last) == (20020.0, 4, f"local:{cseq}")
+    assert after.dialog == RECORD.dialog, "whoever asked has not heard it"
+    outcome = Outcome.ANSWERED if cseq == 200 else Outcome.TIMED_OUT
+    assert after.ours is not None
+    assert after.ours.outcome is outcome
+
+
+def test_a_refusal_that_comes_when_the_wait_has_ended_is_one() -> None:
+    after = TIMED_OUT.late(Side.LOCAL, "UPDATE", 200, code=488, now=20020.0, clock=BOOT)
+    assert after.ours == Asked("UPDATE", 200, 20000.0, Outcome.REFUSED, 488, 20020.0)
+    assert after.at == RECORD.at
+    redirected = TIMED_OUT.late(Side.LOCAL, "UPDATE", 200, code=300, now=20020.0, clock=BOOT)
+    assert redirected.ours == Asked("UPDATE", 200, 20000.0, Outcome.REFUSED, 300, 20020.0)
+
+
+@pytest.mark.parametrize(
+    ("record", "cseq"),
+    [(TIMED_OUT, 201), (WAITED, 200), (RECORD._replace(ours=None), 200)],
+    ids=["never asked", "waited for", "nothing asked"],
+)
+@pytest.mark.parametrize("code", [200, 488])
+def test_a_late_response_to_what_is_not_known_moves_nothing(record: Record, cseq: int, code: int) -> None:
+    assert record.late(Side.LOCAL, "UPDATE", cseq, code=code, now=20020.0, clock=BOOT) is record
+
+
+def test_a_2xx_of_a_request_that_was_not_written_down_fills_its_slot() -> None:
+    """One of the peer's is not, and ours is not where a table was full."""
+    answered = Asked("INVITE", 300, 20001.0, Outcome.ANSWERED, 200, 20001.0)
+    assert RECORD.refreshed(RECORD.dialog, 20001.0, BOOT, "remote:300", "INVITE").theirs == answered
+    assert RECORD.refreshed(RECORD.dialog, 20001.0, BOOT, "local:300", "INVITE").ours == answered
+    assert RECORD.refreshed(RECORD.dialog, 20001.0, BOOT, "local:102", "INVITE").ours == OURS._replace(
+        outcome=Outcome.ANSWERED, code=200, ended=20001.0
+    )
+    assert RECORD.refreshed(RECORD.dialog, 20001.0, BOOT, "local:101", "INVITE").ours == OURS
+    assert RECORD.refreshed(RECORD.dialog, 20001.0, BOOT, "remote:300").theirs is None
+
+
+def test_a_record_without_2xx_says_what_is_known_and_no_more() -> None:
+    record = Record.without_2xx("tag", BOOT, peer="carrier-a", far="198.51.100.7")
+    assert record == Record(
+        local_tag="tag",
+        dialog=DialogTimer(),
+        clock=BOOT,
+        at=-1e9,
+        peer="carrier-a",
+        on_path=True,
+        far="198.51.100.7",
+    )
+    assert record.is_without_2xx
+    assert Record.decode(record.encode()) == record
+    assert not RECORD.is_without_2xx
+
+
+def test_topology_hiding_leaves_the_tags() -> None:
+    assert same_tags(key("c@h", "a", "b"), key("other", "b", "a"))
+    assert not same_tags(key("c@h", "a", "b"), key("c@h", "a", "c"))
