@@ -147,6 +147,8 @@ def alive(session: Session, now: float) -> Step:
     The next form follows as after `timed_out`. After the last one the call is kept, and not judged before the
     next round has come to nothing, too.
     """
+    if session.sent is None or session.deadline is None or session.state is State.OVER:
+        return session, None
     return timed_out(replace(session, heard=True), now)
 
 

@@ -94,6 +94,8 @@ def test_over_is_over() -> None:
         session.timed_out(over, 10**6),
         session.under_way(over, 10**6),
         session.never_passed(over, 10**6),
+        session.untraced(over, 10**6),
+        session.alive(over, 10**6),
         refused(over, 491, 10**6),
     ):
         assert step == (over, None)

@@ -90,6 +90,7 @@ def test_news_that_nobody_asked_for_is_no_verdict() -> None:
     ours = begun(OURS)
     assert refused(ours, 503, 10.0) == (ours, None)
     assert session.timed_out(ours, 10.0) == session.under_way(ours, 10.0) == (ours, None)
+    assert session.alive(ours, 10.0) == session.untraced(ours, 10.0) == (ours, None)
 
 
 def timed_out_to_the_end(
