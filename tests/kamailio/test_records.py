@@ -306,6 +306,27 @@ def test_a_bye_that_gets_no_response_leaves_no_record(
     assert edge.record() is None
 
 
+@pytest.mark.parametrize("code", [408, 481])
+@pytest.mark.parametrize("placed_by_us", [False, True])
+def test_a_bye_whose_tags_are_the_wrong_way_round_ends_no_record(
+    edge: Edge, code: int, *, placed_by_us: bool
+) -> None:
+    """A peer that takes 481 for the end of the call leaves Asterisk in it: its death has to be found."""
+    edge.call(*TIMER, answer=TIMER, from_us=placed_by_us)
+    edge.answer(edge.send(method="BYE", within=True, tags=(OURS, THEIRS)), code)
+    assert edge.record() is not None
+    assert edge.ksr.lines("info")[-1].endswith("the wrong way round: the record stays")
+    edge.answer(edge.send(method="BYE", within=True), code)
+    assert edge.record() is None, "Asterisk says itself that it has no such call"
+
+
+@pytest.mark.parametrize("placed_by_us", [False, True])
+def test_the_peer_may_say_that_there_is_no_such_call(edge: Edge, *, placed_by_us: bool) -> None:
+    edge.call(*TIMER, answer=TIMER, from_us=placed_by_us)
+    edge.answer(edge.send(method="BYE", within=True, from_us=True), 481)
+    assert edge.record() is None
+
+
 def test_a_record_outlives_a_reload_that_drops_its_profile(edge: Edge) -> None:
     edge.call(*TIMER)
     edge.config = {**edge.config, "peers": []}

@@ -91,7 +91,7 @@ class Responses:
         waiting = branch.waiting()
         if waiting is None:
             if code < 300 or code in _ENDS_A_DIALOG:
-                self._ended_by_bye()
+                self._ended_by_bye(code)
         elif code < 300:
             try:
                 self._accepted(code, branch, waiting, to_tag)
@@ -123,10 +123,25 @@ class Responses:
 
         self._edge.records.change(key(call_id, from_tag, to_tag), heard)
 
-    def _ended_by_bye(self) -> None:
+    def _ended_by_bye(self, code: int) -> None:
         method, call_id, from_tag, to_tag = ksr.pvs("$rm", "$ci", "$ft", "$tt")
-        if method == "BYE":
-            self._edge.records.remove(key(call_id, from_tag, to_tag))
+        if method != "BYE":
+            return
+        dialog = key(call_id, from_tag, to_tag)
+        if code >= 300 and self._is_reversed(dialog, from_tag):
+            ksr.info(
+                f"session timer: {call_id}: BYE was answered {code}, for its tags are the wrong way round: "
+                "the record stays"
+            )
+            return
+        self._edge.records.remove(dialog)
+
+    def _is_reversed(self, dialog: str, from_tag: str) -> bool:
+        """Whether Asterisk responds to a request that has its own tag in From: it knows no such dialog."""
+        record = self._edge.records.read_any(dialog, log=False)
+        if record is None or record.placed is None or record.sender(from_tag) is not Side.LOCAL:
+            return False
+        return self._edge.directory.find("", ksr.pv("$si"), "").is_asterisk
 
     def _accepted(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
         """A 2xx passes: it is completed, and the record follows from it."""

@@ -209,6 +209,26 @@ def test_a_bye_that_is_refused_ends_no_record(peer: Peer, edge: Kamailio, wire: 
 
 
 @pytest.mark.smoke
+@pytest.mark.parametrize("rows", [OURS, ()])
+def test_asterisk_gets_no_100_for_a_re_invite(
+    peer: Peer, wire: Wire, refresh: Refresh, stack: Stack, rows: tuple[str, ...]
+) -> None:
+    """After one it would wait for ever, should the edge die. tm sends it before it hands a request on."""
+    call = peer(41).call()
+    call.dial(*rows)
+    request = refresh(call, "INVITE")
+    call.accept(request, *(("Require: timer", "Session-Expires: 1800;refresher=uac") if rows else ()))
+    wire.reached_asterisk(call.call_id, 200)
+    told = [
+        each.message.status
+        for each in wire.packets(call.call_id)
+        if each.destination.address == stack.asterisk and each.message.cseq[0] == request.cseq[0]
+    ]
+    assert told == [200]
+    call.bye()
+
+
+@pytest.mark.smoke
 def test_a_call_whose_requests_go_past_the_edge_says_so(
     peer: Peer, originate: Originate, edge: Kamailio, stack: Stack
 ) -> None:

@@ -247,3 +247,20 @@ def test_older_cseq_is_answered_500_and_a_gap_is_fine(peer: Peer, edge: Kamailio
     edge.record(call.call_id, refreshes="1")
     edge.ended(call.call_id, Side.REMOTE, Outcome.ANSWERED, 200)
     call.final(call.send("BYE", cseq=21))
+
+
+@pytest.mark.smoke
+def test_a_bye_whose_tags_are_the_wrong_way_round_ends_no_record(
+    peer: Peer, edge: Kamailio, wire: Wire
+) -> None:
+    call = peer(41).call()
+    call.dial(*CALLER_REFRESHES)
+    remote = call.remote_tag
+    assert remote is not None
+    call.local_tag, call.remote_tag = remote, call.local_tag
+    assert call.bye().status == 481
+    wire.reached(call.agent.address, call.call_id, 481)
+    call.local_tag, call.remote_tag = call.remote_tag, remote
+    edge.record(call.call_id, interval="1800", refresher="remote")
+    assert call.bye().status == 200
+    edge.records(call.call_id, 0)
