@@ -11,14 +11,23 @@ from typing import Protocol
 
 import pytest
 
+from tests.e2e import asterisk_orders
 from tests.e2e.edge.transports import browser
-from tests.e2e.edge.transports.every_transport import PAGE, SCRIPT, EveryTransport, every_transport
+from tests.e2e.edge.transports.every_transport import (
+    EDGE_SERVICE,
+    PAGE,
+    SCRIPT,
+    EveryTransport,
+    every_transport,
+)
+from tests.lab.capture import read
 from tests.lab.parts.native_edge import NATIVE
 from tests.lab.peers.expectations import INTERNAL
 from tests.lab.peers.refreshed_calls import INTERVAL, TIMER, agree, refresh
 from tests.lab.peers.user_agent import Call, in_uri
 from tests.lab.sip import SipMessage
-from tests.lab.stack import Stack
+from tests.lab.stack import ROOT, Stack
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.smoke
 
@@ -84,6 +93,30 @@ def refreshed(lab: EveryTransport, call: Call) -> None:
     lab.edge.records(call.call_id, 0)
 
 
+def reinvited(lab: EveryTransport, pair: Pair) -> None:
+    """A re-INVITE of Asterisk's, which names no interval, gets no 100: tm sends it before it relays."""
+    call, _ = called(lab, pair, "uas")
+    kept_in = ROOT / "out" / "e2e" / "reinvited.pcap"
+    with lab.stack.capture(kept_in, EDGE_SERVICE, "udp port 5060") as path:
+        asterisk_orders.reinvite(lab.stack, call)
+        request = call.expect("INVITE")
+        call.accept(request, TIMER, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
+        told = wait_until(
+            lambda: [
+                each.message.status
+                for each in read(path)
+                if each.destination.address == lab.stack.asterisk
+                and (each.message.call_id, each.message.cseq[0]) == (call.call_id, request.cseq[0])
+            ],
+            8,
+            "Asterisk's re-INVITE to be answered",
+            holds=lambda seen: 200 in seen,
+        )
+    assert told == [200]
+    lab.edge.record(call.call_id, refreshes="1")
+    assert call.bye().status == 200
+
+
 def expired(lab: EveryTransport, pair: Pair) -> None:
     """The peer should refresh, and is dead: it is asked, and then there is a BYE."""
     call, _ = called(lab, pair, "uac")
@@ -129,9 +162,10 @@ CALLS: list[tuple[Script, Pair]] = [
     (kept, ("ws", "udp")),
     (expired, ("ws", "udp")),
     (large, ("udp", "udp")),
+    (reinvited, ("udp", "udp")),
 ]
 if NATIVE:
-    CALLS = [*((kept, pair) for pair in OF_THE_STOCK), (large, ("udp", "udp"))]
+    CALLS = [*((kept, pair) for pair in OF_THE_STOCK), *CALLS[-2:]]
 PLAYS: dict[str, Callable[[EveryTransport], None]] = {
     f"{script.__name__}-{over}-{inside}": partial(script, pair=(over, inside))
     for script, (over, inside) in CALLS
