@@ -27,6 +27,11 @@ def reinvite(stack: Stack, call: Call) -> None:
     _set(stack, call, ("PJSIP_DTMF_MODE()", "rfc4733" if mode == "auto_info" else "auto_info"))
 
 
+def sends_offers(stack: Stack) -> bool:
+    """Whether `refresh_with_offer` sends anything: not before 18 (docs/reference/asterisk-releases.md)."""
+    return stack.asterisk_release() >= (18, 0)
+
+
 def refresh_with_offer(stack: Stack, call: Call, method: str, codec: str = "ulaw") -> None:
     """INVITE or UPDATE with SDP that offers this codec alone."""
     # `none` never reaches the SDP; without it Asterisk sees nothing to tell and sends nothing.

@@ -50,7 +50,9 @@ if NATIVE and os.environ.get("EDGE_SUITE", "trixie") != "trixie":
     collect_ignore_glob.append("edge/transports/test_transports.py")  # its lines are those of one release
 if os.environ.get("EDGE_SUITE") == "bookworm":
     collect_ignore_glob.append("edge/functions/test_functions.py")  # Debian's 5.6 has no app_python3s
-
+if os.environ.get("ASTERISK_SUITE") == "bullseye":
+    # 16.28 makes no offer anew, and repeats the session instead, twice in a row; the demo shows an offer.
+    collect_ignore_glob += ["platform/test_offers.py", "demo/test_acts.py"]
 
 OWN = Stack("session-timer-e2e", "198.19.77", "0")
 

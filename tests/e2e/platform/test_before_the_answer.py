@@ -75,21 +75,6 @@ def test_second_invite_is_told_to_come_again_while_the_first_waits(stage: Stage)
     end(call, callee)
 
 
-@together.test("UPD-5.1-05")
-def test_asterisk_offers_nothing_before_it_has_answered_the_callers_offer(stage: Stage) -> None:
-    call, _, callee, invite = ringing(stage, 180)
-    orders.refresh_with_offer(stage.stack, call, "UPDATE")
-    take(call, callee, invite)
-    orders.refresh_with_offer(stage.stack, call, "UPDATE")
-    offer = call.expect("UPDATE")
-    assert offer.body != b""
-    call.accept(offer)
-    seen = [each.message for each in stage.observed(call).outside]
-    answered = next(at for at, each in enumerate(seen) if (each.cseq[0], each.status) == (1, 200))
-    assert not [each for each in seen[:answered] if each.is_request("UPDATE")]
-    end(call, callee)
-
-
 @together.test("UPD-4-01", "UPD-4-02")
 def test_allow_names_update_in_the_invite_the_reliable_183_and_the_2xx(stage: Stage) -> None:
     call, early, callee, invite = ringing(stage, 183, "Require: 100rel")

@@ -15,7 +15,7 @@ THEIRS = ("Supported: timer", "Session-Expires: 1800;refresher=uac")
 def test_update_without_offer_passes_a_reinvite_and_one_with_an_offer_waits(stage: Stage) -> None:
     call = stage.peer(41).call()
     call.dial(*OURS)
-    orders.refresh_with_offer(stage.stack, call, "INVITE")
+    orders.reinvite(stage.stack, call)
     reinvite = call.expect("INVITE")
     assert call.ask("UPDATE", *THEIRS).status == 200, "the peer's passes"
     orders.update(stage.stack, call)
@@ -25,10 +25,11 @@ def test_update_without_offer_passes_a_reinvite_and_one_with_an_offer_waits(stag
     orders.refresh_with_offer(stage.stack, call, "UPDATE")
     call.accept(reinvite)
     call.expect("ACK")
-    orders.refresh_with_offer(stage.stack, call, "UPDATE")
-    offer = call.expect("UPDATE")
-    assert offer.body != b""
-    call.accept(offer)
+    if orders.sends_offers(stage.stack):
+        orders.refresh_with_offer(stage.stack, call, "UPDATE")
+        offer = call.expect("UPDATE")
+        assert offer.body != b""
+        call.accept(offer)
     seen = [each.message for each in stage.observed(call).outside]
     answered = seen.index(next(each for each in seen if (each.cseq, each.status) == (reinvite.cseq, 200)))
     assert [each.cseq for each in seen[:answered] if each.is_request("UPDATE") and each.body] == []
@@ -39,9 +40,9 @@ def test_update_without_offer_passes_a_reinvite_and_one_with_an_offer_waits(stag
 def test_second_reinvite_waits_for_the_response_to_the_first(stage: Stage) -> None:
     call = stage.peer(41).call()
     call.dial(*OURS)
-    orders.refresh_with_offer(stage.stack, call, "INVITE")
+    orders.reinvite(stage.stack, call)
     first = call.expect("INVITE")
-    orders.change_digits(stage.stack, call)
+    orders.reinvite(stage.stack, call)
     orders.update(stage.stack, call)
     call.accept(call.expect("UPDATE"))  # ordered after the second re-INVITE, and sent before it
     call.accept(first)
@@ -73,7 +74,7 @@ def test_updates_without_offer_may_cross(stage: Stage) -> None:
 def test_offer_that_meets_ours_is_answered_491(stage: Stage) -> None:
     call = stage.peer(41).call()
     call.dial(*OURS)
-    orders.refresh_with_offer(stage.stack, call, "INVITE")
+    orders.reinvite(stage.stack, call)
     reinvite = call.expect("INVITE")
     assert call.ask("UPDATE", *THEIRS, body=sdp(call.agent.address)).status == 491
     call.accept(reinvite)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
 
-from tests.e2e import asterisk_orders as orders
 from tests.lab.peers.audio import Audio, described
 from tests.lab.peers.user_agent import ALLOW, Call, sdp
 from tests.lab.sip import SipMessage
@@ -28,15 +26,6 @@ def dialled(stage: Stage, formats: str) -> tuple[Call, SipMessage]:
     return call, answer
 
 
-def refreshed(stage: Stage, call: Call, formats: str, codec: str) -> SipMessage:
-    """A re-INVITE of Asterisk that offers the codec in use; it is answered."""
-    orders.refresh_with_offer(stage.stack, call, "INVITE", codec)
-    request = call.expect("INVITE")
-    call.answer(request, 200, body=described(call.agent.address, formats, version=2))
-    call.expect("ACK")
-    return request
-
-
 def assert_version_tells(before: bytes, after: bytes) -> None:
     """The version in o= rises by one where the rest has changed, else not at all (RFC 3264, 8)."""
     was, now = Audio.read(before), Audio.read(after)
@@ -50,39 +39,10 @@ def test_answer_to_a_refresh_repeats_the_description_to_the_letter(stage: Stage)
     for method in ("INVITE", "UPDATE", "INVITE"):
         again = call.ask(method, *OURS, body=described(call.agent.address, "0"))
         assert again.status == 200
-        assert again.body == first.body
-    assert call.bye().status == 200
-
-
-@together.test()
-def test_our_reinvite_repeats_one_codec_and_telephone_event_to_the_letter(stage: Stage) -> None:
-    """What RFC 4028 7.4 asks of an unchanged offer: the same o=."""
-    call, first = dialled(stage, "8 101")
-    for _ in range(2):
-        assert refreshed(stage, call, "8 101", "alaw").body == first.body
-    assert call.bye().status == 200
-
-
-@together.test()
-def test_our_first_reinvite_may_say_something_else_and_the_next_repeats_it(stage: Stage) -> None:
-    """Without telephone-event in the call Asterisk offers it anew: a changed description, and it says so."""
-    call, answer = dialled(stage, "0")
-    first = refreshed(stage, call, "0", "ulaw")
-    assert_version_tells(answer.body, first.body)
-    assert refreshed(stage, call, "0", "ulaw").body == first.body
-    assert call.bye().status == 200
-
-
-@together.test()
-def test_reinvite_in_a_call_of_ours_offers_what_is_in_use_and_then_repeats_it(stage: Stage) -> None:
-    """Our INVITE had offered more codecs: one is left, and the version says that this is a change."""
-    call, invite = stage.originate(stage.peer(41))
-    call.answer(invite, 200, ALLOW, body=described(call.agent.address, "0 101"))
-    call.expect("ACK")
-    first = refreshed(stage, call, "0 101", "ulaw")
-    assert Audio.read(first.body).media.split()[3:] == ["0", "101"]
-    assert_version_tells(invite.body, first.body)
-    assert refreshed(stage, call, "0 101", "ulaw").body == first.body
+        if stage.stack.asterisk_release() < (18, 0):  # counts its version on all the same
+            assert Audio.read(again.body).unchanged == Audio.read(first.body).unchanged
+        else:
+            assert again.body == first.body
     assert call.bye().status == 200
 
 
@@ -127,35 +87,3 @@ def test_update_is_answered_at_once(stage: Stage) -> None:
         assert answer.time - request.time < PROMPT
     assert len(seen) == 6
     assert call.bye().status == 200
-
-
-@together.test()
-def test_an_offer_forgets_the_packet_time_of_the_endpoint_and_a_repetition_keeps_it(stage: Stage) -> None:
-    """Nothing in AMI tells that it is 30 ms: docs/reference/companion.md says what follows."""
-    call = stage.peer(41).call()
-    call.local = f"<sip:framed@{call.agent.address}>"
-    body = described(call.agent.address, "8 101")
-    answer = call.final(call.send("INVITE", ALLOW, *OURS, body=body))
-    call.ack(answer)
-    assert ptime(answer) == "30"
-    assert ptime(refreshed(stage, call, "8 101", "alaw")) == "20"
-    assert ptime(refreshed(stage, call, "8 101", "alaw:30")) == "20"
-    channel = stage.stack.channels()[call.call_id]
-    for asked, told in (
-        ("PJSIP_ENDPOINT(framed,allow)", "(alaw|ulaw)"),
-        ("CHANNEL(audionativeformat)", "(alaw)"),
-    ):
-        assert stage.stack.ami("Getvar", Channel=channel, Variable=asked)[0]["Value"] == told
-    orders.reinvite(stage.stack, call)
-    again = call.expect("INVITE")
-    assert ptime(again) == "30"
-    call.answer(again, 200, body=described(call.agent.address, "8 101", version=3))
-    call.expect("ACK")
-    assert call.bye().status == 200
-
-
-def ptime(message: SipMessage) -> str:
-    """The packet time of its audio in milliseconds."""
-    found = re.search(rb"^a=ptime:(\d+)\r$", message.body, re.MULTILINE)
-    assert found, message.body
-    return found[1].decode()
