@@ -51,6 +51,11 @@ LIMITS = """
 
 - A refresh that leaves Asterisk in the two or three seconds before the companion knows that the edge is
   dead is repeated by Asterisk for 32 seconds. If no edge takes it until then, Asterisk ends the call.
+- So is one that leaves at the last moment of a session while the edge's door is silent: whether the edge is
+  dead or only its door, nobody can tell, and without a refresh the peer would hang up. An edge that is away
+  for longer than 32 seconds and what is left of the session costs that call. In the pair of a killed edge and
+  a slow AMI it was away for 44 seconds, and the calls that we refresh had an interval of 12 seconds, the
+  profile's own, since an earlier round had lost the table.
 - A takeover with more to do than the machine has processors for costs calls:
   [what replication does not do](../how-to/failover.md#what-replication-does-not-do).
 """
