@@ -16,8 +16,8 @@ REPEATED = 20
 def test_what_asterisk_repeats_is_answered_through_the_next_edge(stage: Stage) -> None:
     """After a 100 of the edge that died Asterisk would wait for ever, and send nothing else.
 
-    The next edge knows no terms: it is a proposal now, and no copy of what the peer got. It waits for two seconds
-    at this interval, so the peer answers before anything else is looked at.
+    The next edge knows no terms: it is a proposal now, and no copy of what the peer got. At this interval it
+    waits for two seconds, so the peer answers before anything else is looked at.
     """
     call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
     stage.companion.session(call.call_id)
