@@ -131,14 +131,7 @@ def originate(stack: Stack) -> Originate:
 
     def to(agent: UserAgent, prefix: str = "callee") -> tuple[Call, SipMessage]:
         user = f"{prefix}{os.getpid()}x{next(numbers)}"
-        stack.ami(
-            "Originate",
-            Channel=f"PJSIP/edge/{agent.reachable(user)}",
-            Context="calls",
-            Exten="wait",
-            Priority="1",
-            Async="true",
-        )
+        stack.place_call(agent.reachable(user))
         return agent.called(user)
 
     return to

@@ -217,6 +217,11 @@ class Stack:
         """The messages with which Asterisk answers one AMI action, a list's events included."""
         return self._ami([{"Action": action, **fields}])[0]
 
+    def place_call(self, uri: str, *, endpoint: str = "edge", then: str = "wait") -> None:
+        """Let Asterisk call `uri` by this endpoint; `then` is where in the dialplan it is once answered."""
+        channel = f"PJSIP/{endpoint}/{uri}"
+        self.ami("Originate", Channel=channel, Context="calls", Exten=then, Priority="1", Async="true")
+
     def asterisk_cli(self, line: str) -> str:
         """What Asterisk's console prints to one command."""
         return self.exec("asterisk", "asterisk", "-rx", line)

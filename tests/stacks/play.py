@@ -98,14 +98,7 @@ def _start(stage: Stage, case: Case, host: int, behind: int | None, started: lis
 
 def _call(stage: Stage, case: Case, host: int) -> None:
     endpoint, user = ("over-webrtc", f"browser{host}") if case.agent.is_browser else ("edge", "callee")
-    stage.stack.ami(
-        "Originate",
-        Channel=f"PJSIP/{endpoint}/sip:{user}@{stage.stack.address(host)}",
-        Context="calls",
-        Exten="music",
-        Priority="1",
-        Async="true",
-    )
+    stage.stack.place_call(f"sip:{user}@{stage.stack.address(host)}", endpoint=endpoint, then="music")
 
 
 def _played(stage: Stage, case: Case, agent: Container, address: str) -> Verdict:

@@ -87,14 +87,7 @@ def expired(lab: Hidden, _way: str) -> None:
 def placed(lab: Hidden, way: str) -> None:
     """A call of Asterisk's: we refresh it."""
     user = f"{way}{secrets.token_hex(4)}"
-    lab.stack.ami(
-        "Originate",
-        Channel=f"PJSIP/edge/{lab.peer.reachable(user)}",
-        Context="calls",
-        Exten="wait",
-        Priority="1",
-        Async="true",
-    )
+    lab.stack.place_call(lab.peer.reachable(user))
     call, invite = lab.peer.called(user)
     is_hidden(lab, invite)
     call.accept(invite, TIMER, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")

@@ -124,14 +124,7 @@ def hashed(*parts: str) -> str:
 def placed(lab: Lab) -> None:
     """A call of Asterisk's, whose peer takes no CSeq twice."""
     user = "callee"
-    lab.stack.ami(
-        "Originate",
-        Channel=f"PJSIP/edge/{lab.peer.reachable(user)}",
-        Context="calls",
-        Exten="wait",
-        Priority="1",
-        Async="true",
-    )
+    lab.stack.place_call(lab.peer.reachable(user))
     call, invite = lab.peer.called(user)
     peer = Challenging(call)
     call.accept(peer.challenged("INVITE", invite), *TERMS)

@@ -34,14 +34,7 @@ def trunk(edge: Kamailio, stack: Stack) -> str:
 def failed_over(stack: Stack, peer: Peer, trunk: str) -> tuple[Call, SipMessage]:
     """A call of Asterisk's to the trunk, which its first address refuses with 503."""
     user = f"dns{secrets.token_hex(4)}"
-    stack.ami(
-        "Originate",
-        Channel=f"PJSIP/edge/sip:{user}@{trunk}",
-        Context="calls",
-        Exten="wait",
-        Priority="1",
-        Async="true",
-    )
+    stack.place_call(f"sip:{user}@{trunk}")
     refusing, invite = peer(FIRST).called(user)
     refusing.answer(invite, 503)
     return peer(SECOND).called(user)

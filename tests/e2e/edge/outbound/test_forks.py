@@ -26,8 +26,7 @@ def both(peer: Peer, stack: Stack) -> Ringing:
         user, places = f"both{secrets.token_hex(4)}", (peer(40), peer(49))
         for place in places:
             uri = place.reachable(user)
-        channel = f"PJSIP/edge/{uri}"
-        stack.ami("Originate", Channel=channel, Context="calls", Exten="wait", Priority="1", Async="true")
+        stack.place_call(uri)
         return [place.called(user) for place in places]
 
     return call

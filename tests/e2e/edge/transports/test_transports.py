@@ -131,14 +131,7 @@ def placed(lab: EveryTransport, pair: Pair) -> None:
     over, inside = pair
     agent = lab.peer(over)
     user = f"called{secrets.token_hex(4)}"
-    lab.stack.ami(
-        "Originate",
-        Channel=f"PJSIP/over-{inside}/{agent.reachable(user)}",
-        Context="calls",
-        Exten="wait",
-        Priority="1",
-        Async="true",
-    )
+    lab.stack.place_call(agent.reachable(user), endpoint=f"over-{inside}")
     call, invite = agent.called(user)
     assert invite.rows("Session-Expires")[0].startswith(str(INTERVAL))
     assert invite.rows(INTERNAL) == ()

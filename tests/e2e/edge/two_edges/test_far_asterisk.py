@@ -36,14 +36,7 @@ def far_asterisk(stack: Stack, tmp_path: Path) -> Iterator[str]:
 def place(stack: Stack, address: str) -> str:
     """Make Asterisk call the far one; the Call-ID."""
     before = stack.channels().keys()
-    stack.ami(
-        "Originate",
-        Channel=f"PJSIP/edge/sip:wait@{address}",
-        Context="calls",
-        Exten="wait",
-        Priority="1",
-        Async="true",
-    )
+    stack.place_call(f"sip:wait@{address}")
     (call_id,) = wait_until(lambda: stack.channels().keys() - before, 8, f"a call to {address}")
     return call_id
 
