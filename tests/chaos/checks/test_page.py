@@ -33,5 +33,7 @@ def test_a_call_that_was_lost_shows_on_the_page() -> None:
         {**each, "lost": 7, "whole": None} if each["faults"] == [FAULTS[0].name] else each
         for each in KEPT["rounds"]
     ]
-    assert " s | 7" in page.written({**KEPT, "rounds": rounds})
-    assert "| never |" in page.written({**KEPT, "rounds": rounds})
+    text = page.written({**KEPT, "rounds": rounds})
+    assert f"| {FAULTS[0].does} | 7 |" in text
+    assert "| never |" in text
+    assert f"**Missed**: {FAULTS[0].name} ended 7 of {rounds[0]['live']} live calls" in " ".join(text.split())
