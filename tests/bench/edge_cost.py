@@ -106,16 +106,20 @@ KEY = "worth-nothing-outside-the-benchmark"
 
 @contextmanager
 def edge(
-    variant: Variant, suite: str, *, name: str = "edge", address: str = EDGE, size: int = 0
+    variant: Variant, suite: str, *, name: str = "edge", address: str = EDGE, size: int = 0, workers: int = 2
 ) -> Iterator[None]:
-    """Kamailio, run as `variant`, from Debian's `suite`; `size` of its table, if not as it is shipped."""
+    """Kamailio, run as `variant`, from Debian's `suite`; `size` of its table, if not as it is shipped.
+
+    `workers`: Kamailio's processes that route messages.
+    """
     remove(name)
     defines = " ".join(f"-A {define}" for define in variant.defines)
     given = f"size={size}" if size else "\\2"
     prepare = (
         f"mkdir -p /run/bench && cp /kamailio/session-timer.py /run/bench/ && echo {KEY} >/run/bench/key && "
         f"sed s/BENCH_UAS/{UAS}/ /bench/session-timer.yaml >/run/bench/session-timer.yaml && "
-        f"sed -e s/BENCH_UAS/{UAS}/ /bench/kamailio.cfg >/run/bench/kamailio.cfg && "
+        f"sed -e s/BENCH_UAS/{UAS}/ -e s/^children=.*/children={workers}/ "
+        "/bench/kamailio.cfg >/run/bench/kamailio.cfg && "
         'sed \'s#"/etc/kamailio/session-timer.py"#"/kamailio/session-timer.py"#\' '
         "/kamailio/session-timer-native.cfg >/run/bench/native.cfg && "
         "sed -i 's#/kamailio/session-timer-native.cfg#/run/bench/native.cfg#' /run/bench/kamailio.cfg && "
@@ -215,8 +219,10 @@ def wait_for_port() -> None:
         time.sleep(0.1)
 
 
-def measure(variant: Variant, suite: str, rate: int, calls: int, records: int = 0) -> Result:
-    with edge(variant, suite):
+def measure(
+    variant: Variant, suite: str, rate: int, calls: int, records: int = 0, workers: int = 2
+) -> Result:
+    with edge(variant, suite, workers=workers):
         if records:
             fill(records)
         start, at = cpu_seconds(), time.monotonic()
@@ -303,6 +309,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200, help="calls a second")
     parser.add_argument("--calls", type=int, default=3000, help="calls a run")
     parser.add_argument("--suite", default="trixie", help="the edge's Debian")
+    parser.add_argument("--workers", type=int, default=2, help="Kamailio's worker processes (children)")
     parser.add_argument("--no-rates", action="store_true")
     parser.add_argument("--no-tables", action="store_true")
     options = parser.parse_args()
@@ -317,7 +324,7 @@ def main() -> None:
         for turn in range(options.rounds):
             # Every other round runs backwards, so that a drift of the machine favours nobody.
             for variant in VARIANTS if turn % 2 == 0 else reversed(VARIANTS):
-                result = measure(variant, options.suite, options.rate, options.calls)
+                result = measure(variant, options.suite, options.rate, options.calls, workers=options.workers)
                 results[variant.name].append(result)
                 cost = result.cpu / options.calls * 1e6
                 print(
@@ -330,7 +337,9 @@ def main() -> None:
             print(f"median {name:22} {cost:7.0f} us/call")
         if not options.no_tables:
             for records in (0, 10_000, 100_000):
-                result = measure(VARIANTS[1], options.suite, options.rate, options.calls, records)
+                result = measure(
+                    VARIANTS[1], options.suite, options.rate, options.calls, records, options.workers
+                )
                 print(
                     f"native+timers with {records:6} records in the table: "
                     f"{result.cpu / options.calls * 1e6:.0f} us/call, lost {result.lost}",
