@@ -253,8 +253,11 @@ def make_key(file: Path) -> None:
 
     try:
         make(file)
+    except FileExistsError:
+        click.echo(f"session-timer: {file}: is there already; a new key would shut the edges out", err=True)
+        sys.exit(1)
     except OSError as error:
-        click.echo(f"session-timer: {file}: {error.strerror}", err=True)
+        click.echo(f"session-timer: {file}: cannot be made: {error.strerror}", err=True)
         sys.exit(1)
     click.echo(
         f"{file}: a new key. Copy it to every edge and every companion, readable by their group only, and "

@@ -25,9 +25,8 @@ from session_timer_companion.section import (
     FilePath,
     Section,
     overlay,
-    place_of,
+    problems_of,
     read_file,
-    reason_of,
 )
 
 
@@ -253,7 +252,7 @@ def _companion(
     try:
         settings = CompanionSettings.model_validate(section)
     except ValidationError as error:
-        problems += [Problem(place_of(item["loc"]), reason_of(item)) for item in error.errors()]
+        problems += problems_of(error, CompanionSettings)
         return None, ()
     return settings, tuple(holders)
 
@@ -272,9 +271,7 @@ def _account(
         if account.tls is not None:
             account.tls.context()  # finds a CA file that cannot be read now, not at the first connection
     except ValidationError as error:
-        problems += [
-            Problem(place_of(("ami", index, *item["loc"])), reason_of(item)) for item in error.errors()
-        ]
+        problems += problems_of(error, AmiAccount, ("ami", index), secret_files.SECRETS)
     except AmiAccountError as error:
         problems.append(Problem(place, str(error)))
     else:

@@ -1,7 +1,8 @@
-"""What a peer made up, such as its Call-ID, as a terminal and a log may have it."""
+"""What others say, a peer in its Call-ID or the system in an error, as a terminal and a log may have it."""
 
 from __future__ import annotations
 
+import os
 import re
 
 # Control characters, those that turn the direction of text, other ends of line, and halves of characters.
@@ -14,3 +15,12 @@ def printable(text: str) -> str:
     Line ends stay.
     """
     return _STEERS.sub(lambda found: rf"\u{ord(found[0]):04x}", text)
+
+
+def system_reason(error: BaseException) -> str:
+    """Why a file or a connection failed, as the system says it, without the words of a library around it."""
+    number = getattr(error, "errno", None)
+    # Those of name resolution are negative, and have their own words.
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

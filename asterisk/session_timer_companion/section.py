@@ -6,14 +6,14 @@ Every problem is found at once, with the file and the place in it; nothing here 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from session_timer import ConfigError, Problem
-from session_timer.config.file import parse
+from session_timer.config.file import parse, unreadable
 
 ENVIRONMENT_PREFIX = "SESSION_TIMER_COMPANION__"
 """`SESSION_TIMER_COMPANION__AMI__0__HOST=…` stands for `companion.ami[0].host`; values are read as YAML."""
@@ -52,10 +52,8 @@ def read_file(path: Path) -> object:
     """What the YAML file has in it. Raises `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"cannot be read: {error.strerror}"),)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), (Problem("(file)", f"is not UTF-8 at byte {error.start}"),)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(str(path), error) from None
     data = parse(text, str(path))
     return {} if data is None else data
 
@@ -98,25 +96,56 @@ def place_of(location: tuple[int | str, ...]) -> str:
     return path
 
 
-def reason_of(item: ErrorDetails) -> str:
-    """Pydantic's finding in our words; the value itself is left out, it may be a secret."""
+def problems_of(
+    error: ValidationError, section: type, at: tuple[int | str, ...] = (), beside: Iterable[str] = ()
+) -> list[Problem]:
+    """What pydantic found in `section`, which stands `at` this place, in our words.
+
+    `beside` are keys that it takes besides those that it declares. No value is shown: it may be a secret.
+    """
+    return [
+        Problem(place_of((*at, *item["loc"])), _reason(item, section, beside))
+        for item in error.errors(include_input=False)
+    ]
+
+
+_IN_OUR_WORDS = {
+    "missing": "is missing",
+    "value_error": "{error}",
+    "too_short": "expected at least {min_length} entry",
+    "literal_error": "expected {expected}",
+    "model_type": "expected keys and values",
+    "dataclass_type": "expected keys and values",
+    "string_type": "expected text: put it between quotes",
+    "string_pattern_mismatch": "only letters, digits, '.', '_' and '-' can be used",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "list_type": "expected a list",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than_equal": "expected at most {le:g}",
+}
+"""By pydantic's type of error, with what it says besides."""
+
+
+def _reason(item: ErrorDetails, section: type, beside: Iterable[str]) -> str:
     kind, context = item["type"], item.get("ctx", {})
-    match kind:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return "unknown key"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(context["error"])
-        case "too_short" | "too_long":
-            return f"expected at least {context.get('min_length', 1)} entry"
-        case "literal_error":
-            return f"expected {context['expected']}"
-        case "model_type" | "dataclass_type":
-            return "expected keys and values"
-        case "string_type":
-            return "expected text: put it between quotes"
-        case "string_pattern_mismatch":
-            return "only letters, digits, '.', '_' and '-' can be used"
-    message = str(item["msg"])
-    return re.sub(r"^Input should be (a |an )?", "expected ", message)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        *steps, _ = item["loc"]
+        known = {*_known(section, steps), *(() if steps else beside)}
+        return f"unknown key; known here: {', '.join(sorted(known))}"
+    if kind in _IN_OUR_WORDS:
+        return _IN_OUR_WORDS[kind].format_map(context)
+    return re.sub(r"^(Input|String) should (be (a |an )?|have )", "expected ", str(item["msg"]))
+
+
+def _known(section: type, steps: Iterable[int | str]) -> Iterable[str]:
+    """The keys of the section that these steps lead to; a number is a place in a list of sections."""
+    for step in steps:
+        if isinstance(step, str):
+            kind = get_type_hints(section)[step]
+            section = next(each for each in (kind, *get_args(kind)) if isinstance(each, type))
+    if issubclass(section, BaseModel):
+        return section.model_fields
+    return get_type_hints(section)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from session_timer import Config, ConfigError, Problem, SharedKey, validate
-from session_timer.config.file import parse
+from session_timer.config.file import parse, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ def read(path: str) -> Settings:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, (Problem("(file)", f"cannot be read: {error}"),)) from error
+        raise unreadable(path, error) from error
     config = validate(parse(text, path), path)
     return Settings(_resolved(config, path), _key(config, path))
 
@@ -43,7 +43,8 @@ def _key(config: Config, path: str) -> SharedKey | None:
     try:
         return SharedKey.parse(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(path, (Problem("edge.key_file", f"{file} cannot be used: {error}"),)) from error
+        unusable = Problem("edge.key_file", f"{file} cannot be used: {_reason(error)}")
+        raise ConfigError(path, (unusable,)) from error
 
 
 def _resolved(config: Config, path: str) -> Config:
@@ -54,9 +55,14 @@ def _resolved(config: Config, path: str) -> Config:
         try:
             found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_UDP)
         except (OSError, UnicodeError) as error:
-            problems.append(Problem("asterisk", f"{name!r} cannot be resolved: {error}"))
+            problems.append(Problem("asterisk", f"{name!r} cannot be resolved: {_reason(error)}"))
         else:
             addresses[name] = tuple(sorted({str(each[4][0]) for each in found}))
     if problems:
         raise ConfigError(path, tuple(problems))
     return config.with_addresses(addresses)
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, without Python's number and the path once more."""
+    return getattr(error, "strerror", None) or str(error)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import textwrap
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 import yaml
 from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from session_timer import SharedKey
+from session_timer.config.file import parse
 from session_timer.session import Method, Reason
 from session_timer.session.transitions import State
 from session_timer_companion.ami.account import AmiAccount, TlsSettings
@@ -27,6 +29,7 @@ from session_timer_companion.events.hook_settings import Hook
 from session_timer_companion.http.settings import Http, token_of
 from session_timer_companion.metrics import ACTIONS, Metrics
 from session_timer_companion.secret_files import SECRETS, STAND_IN
+from session_timer_companion.section import problems_of
 
 ROOT = Path(__file__).parents[2]
 COMPANION = (ROOT / "docs/reference/companion.md").read_text()
@@ -43,6 +46,7 @@ SECTIONS: dict[str, type[Any]] = {
     "companion.hooks[]": Hook,
     "companion.log": Log,
 }
+DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("[ak]*/README.md")])
 PAGES = [
     ROOT / "asterisk/README.md",
     ROOT / "docs/reference/companion.md",
@@ -92,6 +96,24 @@ def test_keys_and_defaults_of_each_section_are_documented(section: str) -> None:
     assert documented == {
         name: value.lower() if value in ("True", "False") else value for name, value in actual.items()
     }
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_page_writes_under_companion_is_valid(path: Path) -> None:
+    """As the companion reads it; only the programs and the passwords of the examples are not there."""
+    for block in re.findall(r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE):
+        data = parse(textwrap.dedent(block), str(path))
+        section = data.get("companion") if isinstance(data, dict) else None
+        if section is None:
+            continue
+        known = {*AmiAccount.__dataclass_fields__, *SECRETS}
+        assert not [account for account in section.get("ami", []) if not set(account) <= known]
+        section["ami"] = [AmiAccount("ast1", "198.18.0.20", secret="secret")]  # noqa: S106  # no secret
+        try:
+            CompanionSettings.model_validate(section)
+        except ValidationError as error:
+            found = problems_of(error, CompanionSettings)
+            assert [each for each in found if "is no program that can be run" not in each.reason] == []
 
 
 def families(registry: CollectorRegistry) -> dict[str, tuple[str, set[str]]]:

@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 from session_timer import Agreement, Asked, DialogTimer, EdgeSettings, Outcome, Policy, Record, Side, validate
+from session_timer.config.file import parse
 from session_timer.config.validation import _POLICY_KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_every_key_of_the_edge_is_documented() -> None:
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_yaml_in_the_docs_is_valid(path: Path) -> None:
     for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
-        data = yaml.safe_load(block)
+        data = parse(block, str(path))
         if isinstance(data, dict) and "session_timer" in data:
             validate(data, str(path))
 

@@ -41,6 +41,7 @@ from session_timer_companion.ami.requests import (
     Readings,
     Request,
 )
+from session_timer_companion.printable import system_reason
 
 __all__ = [
     "Ami",
@@ -327,7 +328,8 @@ class Ami:
         if isinstance(error, ssl.SSLError):
             return f"TLS failed: {error.reason or error}; check that this is its TLS port (tlsbindaddr)"
         return (
-            f"{error}; check that Asterisk runs and manager.conf has enabled=yes and this bindaddr and port"
+            f"{system_reason(error)}; check that Asterisk runs, and that manager.conf has enabled=yes "
+            "and this bindaddr and port"
         )
 
     def _went_down(self, error: AmiError) -> None:

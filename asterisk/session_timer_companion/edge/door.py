@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 from session_timer import SharedKey
 
+from session_timer_companion.printable import system_reason
+
 PATH = "/session-timer"
 VERSION = 1
 MOST_KEYS = 100
@@ -86,7 +88,7 @@ class Door:
         except TimeoutError:
             raise DoorError(f"no reply within {self._seconds:g} s") from None
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            raise DoorError(str(error) or type(error).__name__) from None
+            raise DoorError(system_reason(error)) from None
 
 
 def _data(status: int, text: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from session_timer_companion.api import (
     RefreshReport,
     ShownSession,
 )
-from session_timer_companion.printable import printable
+from session_timer_companion.printable import printable, system_reason
 
 if TYPE_CHECKING:
     from session_timer_companion.http.settings import Http
@@ -143,9 +143,8 @@ class Client:
             yield answer
 
     def _unreachable(self, error: Exception) -> ClientError:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return ClientError(
-            f"no companion answers at {self.url}: {reason}. Start it "
+            f"no companion answers at {self.url}: {system_reason(error)}. Start it "
             "(`systemctl start session-timer-companion`), or name its address with --url"
         )
 

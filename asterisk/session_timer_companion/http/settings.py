@@ -20,9 +20,8 @@ from session_timer_companion.section import (
     Port,
     Section,
     overlay,
-    place_of,
+    problems_of,
     read_file,
-    reason_of,
 )
 
 SHORTEST_TOKEN = 16
@@ -130,5 +129,4 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> t
         settings = Http.model_validate(given or {})
         return settings, http_token(settings, path, environment, [])
     except ValidationError as error:
-        found = [Problem(place_of(("http", *item["loc"])), reason_of(item)) for item in error.errors()]
-        raise ConfigError(str(path), tuple(found)) from None
+        raise ConfigError(str(path), tuple(problems_of(error, Http, ("http",)))) from None

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 def parse(text: str, source: str) -> object:
     """The data in `text`; `source` is its file's name, and one that ends in ``.json`` is read as JSON.
 
-    A key that stands twice in one mapping is an error in both: the reader of one of them would not know that
-    the other is in force. Raises `ConfigError` with the line and column, where they are known.
+    Every key is text, also one that YAML 1.1 takes for something else, such as ``on`` for true. One that
+    stands twice in one mapping is an error in both: the reader of one of them would not know that the other
+    is in force. Raises `ConfigError` with the line and column, where they are known.
     """
     return _json(text, source) if source.endswith(".json") else _yaml(text, source)
+
+
+def unreadable(source: str, error: OSError | UnicodeDecodeError) -> ConfigError:
+    """What to raise where the file `source` cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return ConfigError(source, (Problem("(file)", f"is not UTF-8 at byte {error.start}"),))
+    return ConfigError(source, (Problem("(file)", f"cannot be read: {error.strerror or error}"),))
 
 
 def _json(text: str, source: str) -> object:
@@ -57,18 +65,23 @@ def _yaml(text: str, source: str) -> object:
         raise ConfigError(source, (Problem(where, f"is no YAML: {reason}"),)) from error
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
+
+
 @cache
 def _strict_loader() -> type[yaml.SafeLoader]:
     import yaml  # noqa: PLC0415  # as above
 
-    class UniqueKeys(yaml.SafeLoader):
-        """PyYAML lets the last of two equal keys win; here the second is an error."""
+    class UniqueTextKeys(yaml.SafeLoader):
+        """PyYAML lets the last of two equal keys win, and reads `on` as true; here neither happens."""
 
         def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401  # its stub is wrong
             node = super().compose_mapping_node(anchor)
             # Now, because later the keys of a mapping that is merged (`<<`) stand among the node's own.
             seen: set[tuple[str, str]] = set()
-            for key, _ in node.value:
+            pairs = [(as_text(key), value) for key, value in node.value]
+            for key, _ in pairs:
                 if not isinstance(key, yaml.ScalarNode):
                     continue
                 if (key.tag, key.value) in seen:
@@ -76,6 +89,13 @@ def _strict_loader() -> type[yaml.SafeLoader]:
                         problem=f"the key {key.value!r} is here twice", problem_mark=key.start_mark
                     )
                 seen.add((key.tag, key.value))
+            node.value = pairs
             return node
 
-    return UniqueKeys
+    def as_text(key: yaml.Node) -> yaml.Node:
+        """A node of its own, because an anchor may have made this one a value elsewhere."""
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            return key
+        return yaml.ScalarNode(_TEXT, key.value, key.start_mark, key.end_mark, key.style)
+
+    return UniqueTextKeys

@@ -69,12 +69,14 @@ class Reader:
         self.bad(path, f"expected text, got {kind_of(value)}")
         return None
 
-    def texts(self, value: object, path: str) -> tuple[str, ...]:
+    def texts(self, value: object, path: str) -> dict[str, str]:
+        """The texts of a list, by the place of each; one that is no text is a problem."""
         if not isinstance(value, list):
             self.bad(path, f"expected a list, got {kind_of(value)}")
-            return ()
-        read = (self.text(item, f"{path}[{index}]") for index, item in enumerate(value))
-        return tuple(item for item in read if item is not None)
+            return {}
+        places = {f"{path}[{index}]": item for index, item in enumerate(value)}
+        read = {place: self.text(item, place) for place, item in places.items()}
+        return {place: text for place, text in read.items() if text is not None}
 
     def choice(self, value: object, path: str, choices: type[_Choice]) -> _Choice | None:
         try:
@@ -237,8 +239,7 @@ def _asterisk(reader: Reader, value: object) -> tuple[frozenset[str], tuple[Netw
     """Addresses, names and networks; what can match nothing is a problem."""
     hosts: set[str] = set()
     networks: list[Network] = []
-    for index, text in enumerate(reader.texts(value, "asterisk")):
-        path = f"asterisk[{index}]"
+    for path, text in reader.texts(value, "asterisk").items():
         ip = address_of(text)
         if ip is not None and ip.is_unspecified:
             reader.bad(path, f"{text!r} is the address of no host: name the one that Asterisk sends from")
@@ -288,8 +289,8 @@ def _peers(reader: Reader, data: object, base: Policy, floor: int) -> tuple[Peer
             reader.bad(f"{path}.name", f"{name!r} is taken by an earlier profile")
         match = reader.section(given.get("match"), f"{path}.match", _MATCH)
         networks = [
-            _network(reader, text, f"{path}.match.address[{at}]")
-            for at, text in enumerate(reader.texts(match.get("address", []), f"{path}.match.address"))
+            _network(reader, text, place)
+            for place, text in reader.texts(match.get("address", []), f"{path}.match.address").items()
         ]
         peers.append(
             Peer(
@@ -297,7 +298,7 @@ def _peers(reader: Reader, data: object, base: Policy, floor: int) -> tuple[Peer
                 policy=_policy(reader, given.get("session_timer"), f"{path}.session_timer", base, floor),
                 networks=tuple(network for network in networks if network is not None),
                 domains=_domains(reader, match.get("domain", []), f"{path}.match.domain"),
-                names=reader.texts(match.get("name", []), f"{path}.match.name"),
+                names=tuple(reader.texts(match.get("name", []), f"{path}.match.name").values()),
             )
         )
     return tuple(peers)
@@ -306,11 +307,9 @@ def _peers(reader: Reader, data: object, base: Policy, floor: int) -> tuple[Peer
 def _domains(reader: Reader, value: object, path: str) -> tuple[str, ...]:
     """The hosts of URIs; what can match nothing is a problem."""
     domains: list[str] = []
-    for index, text in enumerate(reader.texts(value, path)):
+    for place, text in reader.texts(value, path).items():
         if address_of(text) is None and _HOST_NAME.fullmatch(text) is None:
-            reader.bad(
-                f"{path}[{index}]", f"expected the host of a URI, such as trunk.example.com, got {text!r}"
-            )
+            reader.bad(place, f"expected the host of a URI, such as trunk.example.com, got {text!r}")
         domains.append(host_of(text))
     return tuple(domains)
 

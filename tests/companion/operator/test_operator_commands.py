@@ -169,5 +169,5 @@ async def test_a_key_is_made_once_for_its_group_only(tmp_path: Path) -> None:
     assert SharedKey.parse(text)
     status, _, err = await typed("make-key", str(file))
     assert status == 1
-    assert "File exists" in err
+    assert "is there already" in err
     assert file.read_text() == text

@@ -276,6 +276,28 @@ def test_an_asterisk_that_can_match_nothing_is_an_error(host: str) -> None:
     assert set(problems({"asterisk": [host]})) == {"asterisk[0]"}
 
 
+def test_a_wrong_entry_is_named_by_its_place_in_the_list() -> None:
+    found = problems(
+        {
+            "asterisk": [5, "a b"],
+            "peers": [
+                {"name": "a", "match": {"address": [None, "1.2.3"], "domain": ["", "a b"], "name": [1]}}
+            ],
+        }
+    )
+    match = "peers[0].match"
+    assert set(found) == {
+        "asterisk[0]",
+        "asterisk[1]",
+        f"{match}.address[0]",
+        f"{match}.address[1]",
+        f"{match}.domain[0]",
+        f"{match}.domain[1]",
+        f"{match}.name[0]",
+    }
+    assert "'a b'" in found["asterisk[1]"]
+
+
 def test_the_digest_names_what_edge_and_companion_must_agree_on() -> None:
     one = validate(FULL, "x")
     elsewhere = {**FULL, "edge": {**FULL["edge"], "name": "edge-2", "door": "http://other:1"}, "asterisk": []}

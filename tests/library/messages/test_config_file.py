@@ -40,6 +40,17 @@ def test_keys_that_a_merge_brings_are_not_twice() -> None:
     assert merged == {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}}
 
 
+def test_a_key_is_text_also_where_yaml_1_1_takes_it_for_something_else() -> None:
+    """`on` is one of a hook's keys; YAML 1.1 reads it as true."""
+    text = "hooks: [{on: [hung_up]}]\nno: yes\n1: {~: 2}\n"
+    assert parse(text, "s.yaml") == {"hooks": [{"on": ["hung_up"]}], "no": True, "1": {"~": 2}}
+    assert wrong('{on: 1, "on": 2}', "s.yaml")[1] == "is no YAML: the key 'on' is here twice"
+
+
+def test_a_value_that_is_named_again_as_a_key_stays_a_value() -> None:
+    assert parse("a: &a on\nb: {*a : 1}", "s.yaml") == {"a": True, "b": {"on": 1}}
+
+
 def test_json_needs_no_yaml_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert parse("{}", "s.json") == {}
