@@ -205,13 +205,8 @@ def parse_retry_after(value: str) -> int | None:
     return None if digits is None else min(int(digits[1]), LARGEST_INTERVAL)
 
 
-def option_tags(rows: Iterable[str]) -> frozenset[str]:
-    """The option tags of all rows of Supported, Require, Proxy-Require or Unsupported, in lower case."""
-    return frozenset(tag for row in rows for part in row.split(",") if (tag := part.strip().lower()))
-
-
 def has_tag(rows: Iterable[str], tag: str) -> bool:
-    """Whether any row of a list of option tags has `tag`."""
+    """Whether any row of a list of option tags, such as Supported, has `tag` in any case of letters."""
     between_commas = _between(tag, re.IGNORECASE | re.ASCII)
     return any(between_commas.search(row) for row in rows)
 

@@ -99,15 +99,16 @@ class Evidence:
             self._take(tracked, reply, fresh.since)
             return None
         seen = self.seen(tracked, reply)
-        if seen is None or seen.request is None or seen.request.ended == tracked.dealt:
+        request = None if seen is None else seen.request
+        if seen is None or request is None or request.ended == tracked.dealt:
             return None
         match seen.what:
             case Shows.REFUSED | Shows.GONE | Shows.CHALLENGED:
-                return self._refused(tracked, reply, seen)
-            case Shows.TIMED_OUT | Shows.ALIVE if _may_be_open_in_asterisk(tracked, seen.request):
+                return self._refused(tracked, reply, request, challenged=seen.what is Shows.CHALLENGED)
+            case Shows.TIMED_OUT | Shows.ALIVE if _may_be_open_in_asterisk(tracked, request):
                 return None
             case Shows.TIMED_OUT | Shows.ALIVE:
-                return self._timed_out(tracked, seen)
+                return self._timed_out(tracked, request, alive=seen.what is Shows.ALIVE)
         return None
 
     def decide(self, tracked: TrackedCall, reply: RecordReply, log: Callable[..., object]) -> Action | None:
@@ -158,10 +159,10 @@ class Evidence:
                 attempt.reported.set_result((outcome, reason))
         return attempt
 
-    def _refused(self, tracked: TrackedCall, reply: Shown, seen: Seen) -> Action | None:
-        """A final response other than 2xx came from the far side."""
-        request = seen.request
-        assert request is not None  # noqa: S101  # for the type checker
+    def _refused(
+        self, tracked: TrackedCall, reply: Shown, request: Asked, *, challenged: bool
+    ) -> Action | None:
+        """A final response other than 2xx came from the far side to this request of ours."""
         response = RefreshResponse(
             code=request.code, min_se=reply.record.dialog.min_se, retry_after=request.retry_after
         )
@@ -169,12 +170,10 @@ class Evidence:
         after, action = session.responded(standing, self._now(), response, self._chance())
         if after is standing and standing.sent is not None:
             return None  # a challenge, which Asterisk answers by itself
-        if (
-            self.close_attempt(tracked, RefreshOutcome.REFUSED, f"the response was {request.code}")
-            is not None
-        ):
+        reason = f"the response was {request.code}"
+        if self.close_attempt(tracked, RefreshOutcome.REFUSED, reason) is not None:
             self._log.warning("refresh_refused", call=tracked, code=request.code, peer=tracked.peer or None)
-            if seen.what is Shows.CHALLENGED:
+            if challenged:
                 self._log.warning("challenge_unanswered", call=tracked, code=request.code)
             if request.code in MAY_BE_OVER:
                 self._log.warning("peer_may_have_ended", call=tracked, code=request.code)
@@ -183,16 +182,14 @@ class Evidence:
             tracked.dealt = request.ended
         return action
 
-    def _timed_out(self, tracked: TrackedCall, seen: Seen) -> Action | None:
-        """Our request passed the edge and came to nothing there; the peer may have been heard since."""
-        request = seen.request
-        assert request is not None  # noqa: S101  # for the type checker
+    def _timed_out(self, tracked: TrackedCall, request: Asked, *, alive: bool) -> Action | None:
+        """This request of ours came to nothing at the edge; `alive`: the peer was heard since."""
         standing = tracked.current_session()
         if standing.sent is None:
             self.close_attempt(tracked, RefreshOutcome.UNANSWERED, "it timed out at the edge")
             tracked.dealt = request.ended
             return None
-        step = session.alive if seen.what is Shows.ALIVE else session.timed_out
+        step = session.alive if alive else session.timed_out
         after, action = step(standing, self._now())
         if isinstance(action, Expire):
             tracked.active = after

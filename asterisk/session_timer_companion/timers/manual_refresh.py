@@ -52,7 +52,7 @@ async def _refresh_now(driver: TimerDriver, tracked: TrackedCall) -> tuple[Metho
         await asyncio.sleep(_HANDS_OFF)
     standing = tracked.current_session()
     method = standing.method
-    refusal = _hindrance(driver, tracked, standing)
+    refusal = _why_not_now(driver, tracked, standing)
     if refusal:
         return method, (RefreshOutcome.NOT_SENT, refusal)
     loop = asyncio.get_running_loop()
@@ -77,7 +77,7 @@ async def _refresh_now(driver: TimerDriver, tracked: TrackedCall) -> tuple[Metho
     return method, await _outcome(driver, tracked, reported)
 
 
-def _hindrance(driver: TimerDriver, tracked: TrackedCall, standing: Session) -> str:
+def _why_not_now(driver: TimerDriver, tracked: TrackedCall, standing: Session) -> str:
     """Why an operator's refresh is not sent; empty if it is."""
     if tracked.gone:
         return "the call has ended"

@@ -63,7 +63,7 @@ class Resync:
         for attempt in itertools.count():
             try:
                 await self._channels.examine()
-                with tracker.noting_ends():
+                with tracker.changes.noting_ends():
                     await self._read_all(read, absent)
             except AmiTimeout as error:
                 self._log.warning("sync_retried", reason=str(error))
@@ -78,7 +78,7 @@ class Resync:
                 # What is tracked already is kept: one call that cannot be read must not cost the others.
                 tracker.driver.resume()
             else:
-                await tracker.look_later(absent)
+                await tracker.changes.look_again(absent)
                 await self._channels.await_modules()
                 return
             await asyncio.sleep(self._ami.backoff.delay(attempt, self._chance()))
@@ -141,7 +141,7 @@ class Resync:
         fresh: list[TrackedCall] = []
         named = {channel.name: channel for channel in listed}
         for name, call in (await self._channels.calls(listed, tracker.config.edge.header)).items():
-            if tracker.has_ended(name):
+            if tracker.changes.has_ended(name):
                 continue
             held = tracker.on(name)
             if call is None:  # Asterisk could not say; a call that we know of is kept

@@ -6,14 +6,13 @@ Each is found by its dialog and by its channel, which a transfer may change.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from session_timer import Agreement, Config, DialogTimer, Mode, SharedKey
 
-from session_timer_companion.ami.client import Ami, AmiAccount, AmiError, AmiMessage, AmiTimeout
+from session_timer_companion.ami.client import Ami, AmiAccount, AmiError, AmiMessage
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels import calls
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
@@ -27,16 +26,10 @@ from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared, terms
-from session_timer_companion.tracking.resync import CHANNELS_PER_READ, Resync
-from session_timer_companion.tracking.unreadable import UnreadableChannels
+from session_timer_companion.tracking.channel_changes import Asked, ChannelChanges
+from session_timer_companion.tracking.resync import Resync
 
 EVENTS = ("Newstate", "Rename", "Hangup")
-
-SETTLE = 0.02
-"""Seconds that events are gathered before Asterisk is asked about their channels."""
-
-LOOK_AGAIN = 0.5
-"""Seconds after which an answered call without internal header is looked at once more."""
 
 _MASQUERADE = ("<MASQ>", "<ZOMBIE>")
 
@@ -73,12 +66,7 @@ class CallTracker:
         self._now = asyncio.get_running_loop().time
         self._background = BackgroundTasks(self._fault)
         self._resyncing: asyncio.Task[None] | None = None
-        self._to_look: dict[str, Channel | None] = {}
-        self._readers = 0
         self._said: set[tuple[str, str]] = set()
-        self._unreadable = UnreadableChannels(self.look_at, self._background)
-        self._ended: set[str] = set()
-        """Channels that hung up while channels were being read: what was read of them is out of date."""
         self._holds = operator.holds
         log = structlog.get_logger(__name__).bind(asterisk=account.name)
         self.log = CallLog(log, account.name, operator.history, operator.heard)
@@ -93,6 +81,12 @@ class CallTracker:
         stuck = StuckChannels(self.ami, self.look_at, background=self._background, log=log, chance=chance)
         # Where Asterisk faces its peers itself, whoever speaks in our internal header is one of them.
         self.channels = AsteriskChannels(self.ami, stuck, None if account.alone else key, log=log)
+        self.changes = ChannelChanges(
+            self.channels,
+            header=lambda: self.config.edge.header,
+            take_note=self._take_note,
+            background=self._background,
+        )
         self._resync = Resync(self, self.ami, self.channels, log=log, chance=chance, on_fault=self._fault)
         self.driver = TimerDriver(
             self.channels,
@@ -130,16 +124,14 @@ class CallTracker:
 
         `answered`: it was answered this moment, so that its record need not be read.
         """
-        if not self._to_look:
-            self._background.spawn(self._look())
-        self._to_look[channel] = answered if self._to_look.get(channel, answered) else None
+        self.changes.look_at(channel, answered)
 
     # Asterisk comes and goes
 
     def _up(self) -> None:
         self._metrics.ami_up.labels(self.name).set(1)
         self._metrics.logins.labels(self.name).inc()
-        self._unreadable.clear()
+        self.changes.begin_anew()
         if self._resyncing is not None:
             self._resyncing.cancel()
         self._resyncing = self._background.spawn(self._resync.run())
@@ -195,98 +187,21 @@ class CallTracker:
                     if name.startswith(calls.TECHNOLOGY):
                         self.look_at(name)
             case "Hangup":
-                if self._readers:
-                    self._ended.add(channel)
+                self.changes.hung_up(channel)
                 self.channels.stuck.forget(channel)
-                self._to_look.pop(channel, None)
-                self._unreadable.forget(channel)
                 tracked = self._by_channel.get(channel)
                 if tracked is not None:
                     self.forget(tracked, "ended")
-
-    @contextlib.contextmanager
-    def noting_ends(self) -> Iterator[None]:
-        """Remember which channels hang up inside, for `has_ended`."""
-        self._readers += 1
-        try:
-            yield
-        finally:
-            self._readers -= 1
-            if not self._readers:
-                self._ended.clear()
 
     def on(self, channel: str) -> TrackedCall | None:
         """The call that this channel carries, as far as we know."""
         return self._by_channel.get(channel)
 
-    def has_ended(self, channel: str) -> bool:
-        """Whether this channel hung up while channels were being read."""
-        return channel in self._ended
-
-    async def _look(self) -> None:
-        await asyncio.sleep(SETTLE)
-        with self.noting_ends():
-            await self._look_now()
-
-    async def _look_now(self) -> None:
-        stuck = self.channels.stuck
-        while self._to_look:
-            asked, self._to_look = self._to_look, {}
-            asked = {name: channel for name, channel in asked.items() if name not in stuck}
-            header = self.config.edge.header
-            answered = [channel for channel in asked.values() if channel is not None]
-            gone: dict[str, Call | None] = {}
-            try:
-                for name, known in asked.items():
-                    if known is None:
-                        channel = await self.channels.channel(name)
-                        if channel is None:
-                            gone[name] = None
-                            self._unreadable.forget(name)
-                        else:
-                            answered.append(channel)
-                found = await self.channels.calls(answered, header)
-            except AmiTimeout:
-                # It is slow, not gone. What was answered a while ago may have been refreshed meanwhile.
-                self._to_look = dict.fromkeys(asked) | self._to_look
-                continue
-            except AmiError:
-                return  # what was missed is found when Asterisk is back
-            await self._take_note(asked, {**gone, **self._readable(found)})
-
-    async def look_later(self, absent: Sequence[Channel]) -> None:
-        """Look once more at answered channels whose internal header was absent."""
-        await asyncio.sleep(LOOK_AGAIN)
-        with self.noting_ends():
-            for start in range(0, len(absent), CHANNELS_PER_READ):
-                some = absent[start : start + CHANNELS_PER_READ]
-                some = [each for each in some if each.name not in self.channels.stuck]
-                try:
-                    present = await self.channels.calls(some, self.config.edge.header)
-                    await self.channels.try_headers(present.values())
-                except AmiTimeout:
-                    for channel in some:  # it is slow, not gone
-                        self.look_at(channel.name)
-                except AmiError:
-                    return  # they are read again when Asterisk is back
-                else:
-                    found = self._readable(present)
-                    await self._take_note(dict.fromkeys(found), found)
-
-    def _readable(self, found: Mapping[str, Call | None]) -> dict[str, Call]:
-        """What Asterisk could say. Where it could not, the channel is looked at again: that is no end."""
-        for name, call in found.items():
-            if call is None:
-                self._unreadable.note(name)
-            else:
-                self._unreadable.forget(name)
-        return {name: call for name, call in found.items() if call is not None}
-
-    async def _take_note(self, asked: Mapping[str, Channel | None], found: Mapping[str, Call | None]) -> None:
+    async def _take_note(self, asked: Asked, found: Mapping[str, Call | None]) -> None:
         """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
         lost: list[TrackedCall] = []
         for name, answered in asked.items():
-            if name in self._ended or name not in found:
+            if self.changes.has_ended(name) or name not in found:
                 continue
             try:
                 lost += await self._bind(name, found[name], answered)
@@ -313,7 +228,7 @@ class CallTracker:
         if tracked is not None:
             self.move(tracked, channel)
         elif answered and self.may_be_late(call):
-            self._background.spawn(self.look_later([answered]))
+            self.changes.look_later(answered)
         elif (tracked := self.track(call, refreshes=0 if answered else UNKNOWN)) is not None:
             if answered:
                 self.driver.begin(tracked, None)

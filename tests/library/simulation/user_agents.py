@@ -24,7 +24,7 @@ from random import Random
 from session_timer import minimum, proxy, session, uac, uas
 from session_timer.config.policy import Policy
 from session_timer.dialog import DialogTimer, Side
-from session_timer.headers import REFRESH_METHODS, HeaderError, option_tags
+from session_timer.headers import REFRESH_METHODS, HeaderError, has_tag
 from session_timer.message import RefreshRequest, RefreshResponse
 from session_timer.session.responses import TIMEOUT, Reaction, reaction
 
@@ -315,9 +315,12 @@ class PathProxy:
         completed = proxy.complete(asked, response, Side.LOCAL)
         if completed.session_expires is None:
             return message
-        tags = option_tags(message.rows("Require")) | {"timer"}
-        return message.having("Session-Expires", str(completed.session_expires)).having(
-            "Require", ", ".join(sorted(tags))
+        message = message.having("Session-Expires", str(completed.session_expires))
+        required = message.rows("Require")
+        return (
+            message
+            if has_tag(required, "timer")
+            else message.having("Require", ", ".join([*required, "timer"]))
         )
 
 
