@@ -118,7 +118,6 @@ class Asked(Action, Generic[Outcome]):  # type: ignore[misc]  # panoramisk has n
         self.timeout = timeout
         self.moved = False
         self.deadline: asyncio.TimerHandle | None = None
-        self.queue: Queue | None = None
 
     @property
     @abstractmethod
@@ -129,19 +128,18 @@ class Asked(Action, Generic[Outcome]):  # type: ignore[misc]  # panoramisk has n
     def take(self, frame: bytes, part: bytes) -> None:
         """An answer or entry has come, for this part where there are several."""
 
-    def expire(self) -> None:
+    def start_deadline(self, queue: Queue) -> None:
+        """Wait for the next answer; `queue` is where it is asked."""
+        self.deadline = asyncio.get_running_loop().call_later(self.timeout, self._expire, queue)
+
+    def _expire(self, queue: Queue) -> None:
         """The deadline is due: over, unless answers are still coming in."""
-        assert self.queue is not None  # noqa: S101  # for the type checker: the deadline was started
-        if self.moved or self.queue.moves_before(self):
+        if self.moved or queue.moves_before(self):
             self.moved = False
-            self.start_deadline(self.queue)
+            self.start_deadline(queue)
         else:
             told = f"no answer to {self.name} within {self.timeout:g} s"
-            self.fail(AmiTimeout(told, self.queue.first_channel()))
-
-    def start_deadline(self, queue: Queue) -> None:
-        self.queue = queue
-        self.deadline = asyncio.get_running_loop().call_later(self.timeout, self.expire)
+            self.fail(AmiTimeout(told, queue.first_channel()))
 
     def bring(self, outcome: Outcome) -> None:
         if not self.future.done():

@@ -291,7 +291,7 @@ class TimerDriver:
                 await self.sender.together(sends)
                 if late := [each.tracked for each in sends if each.may_be_the_last]:
                     self._tasks.spawn(self._expiry.count_media(late))
-                if ends := [each for each in due if isinstance(each.action, Expire)]:
+                if ends := [(each, each.action) for each in due if isinstance(each.action, Expire)]:
                     await self._expiry.together(ends)
                 asks = [each.tracked for each in due if isinstance(each.action, Ask)]
                 due = await self._read(asks, polls)

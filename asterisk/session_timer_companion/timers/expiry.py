@@ -78,17 +78,16 @@ class Expiry:
         self._packets: dict[TrackedCall, tuple[int, float]] = {}
         """How many RTP packets a peer had sent, and when that was read."""
 
-    async def together(self, due: Sequence[PendingAction]) -> None:
-        """End what has expired, if a last look shows nothing new."""
+    async def together(self, due: Sequence[tuple[PendingAction, Expire]]) -> None:
+        """End what has expired, each call with its action, if a last look shows nothing new."""
         hang_up: list[tuple[PendingAction, Expire]] = []
-        for each in due:
-            assert isinstance(each.action, Expire)  # noqa: S101  # for the type checker
+        for each, expired in due:
             if each.tracked.active is not each.before:
                 continue  # a refresh was seen since
-            if each.action.hang_up:
-                hang_up.append((each, each.action))
+            if expired.hang_up:
+                hang_up.append((each, expired))
             else:
-                self._report(each.tracked, each.action)
+                self._report(each.tracked, expired)
         replies = await self._records([each.tracked for each, _ in hang_up])
         ends = [
             self._end(each, expired, reply) for (each, expired), reply in zip(hang_up, replies, strict=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from session_timer import Outcome, Side
+from session_timer.session import Expire
 from session_timer_companion.timers.tracked_call import PendingAction
 from structlog.testing import capture_logs
 
@@ -310,7 +311,7 @@ async def test_with_something_else_at_the_last_look(tmp_path: Path, what: str) -
         expiry = it.tracker.driver._expiry
         end, verdicts = expiry.together, list[float]()
 
-        async def with_something_else(due: Sequence[PendingAction]) -> None:
+        async def with_something_else(due: Sequence[tuple[PendingAction, Expire]]) -> None:
             if due and not verdicts:
                 verdicts.append(it.now)
                 LAST_LOOKS[what](it, call)

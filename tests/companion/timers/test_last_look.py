@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from session_timer.session import Expire
 from session_timer_companion.timers.tracked_call import PendingAction
 
 from tests.companion.fakes.fake_channel import Channel
@@ -20,7 +21,7 @@ def after_the_verdict(it: World, happens: Callable[[], object]) -> None:
     expiry = it.tracker.driver._expiry
     end = expiry.together
 
-    async def late(due: Sequence[PendingAction]) -> None:
+    async def late(due: Sequence[tuple[PendingAction, Expire]]) -> None:
         if due:
             expiry.together = end  # type: ignore[method-assign]
             happens()
