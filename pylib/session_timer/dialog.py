@@ -45,7 +45,7 @@ class Agreement(NamedTuple):
     """The peer knows no session timers: we refresh alone (RFC 4028 7.2), and the wire shows no timer."""
 
     @classmethod
-    def private(cls, interval: int) -> Agreement:
+    def refreshed_alone(cls, interval: int) -> Agreement:
         """We refresh alone every `interval` seconds; the peer has agreed to nothing (RFC 4028 7.2)."""
         return cls(interval, Side.LOCAL, one_sided=True)
 

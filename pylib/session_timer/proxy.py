@@ -22,7 +22,7 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Remembered:
     """What is remembered for the life of the transaction (RFC 4028 8.1)."""
 
     interval: int | None
@@ -34,7 +34,7 @@ class Asked:
 
 def forward(
     request: RefreshRequest, policy: Policy, dialog: DialogTimer | None = None, *, insist: bool = False
-) -> Reject | tuple[Forward, Asked]:
+) -> Reject | tuple[Forward, Remembered]:
     """Call with each INVITE and UPDATE before it is forwarded (RFC 4028 8.1).
 
     `dialog` is what holds so far, None before there is one. Returns what to change and what to remember, or
@@ -42,7 +42,7 @@ def forward(
     """
     asked = request.session_expires
     if not policy.enabled:
-        return Forward(), Asked(None, request.supports_timer)
+        return Forward(), Remembered(None, request.supports_timer)
     refusal = too_small(request, policy, dialog)
     if refusal is not None:
         return refusal
@@ -70,7 +70,7 @@ def forward(
             min_se=min_se if min_se != request.min_se else None,
             require_timer=insist and interval is not None and not request.supports_timer,
         ),
-        Asked(interval, request.supports_timer, asked.refresher if asked else None),
+        Remembered(interval, request.supports_timer, asked.refresher if asked else None),
     )
 
 
@@ -89,7 +89,7 @@ class Complete:
 
 
 def complete(
-    asked: Asked, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
+    asked: Remembered, response: RefreshResponse, sender: Side, dialog: DialogTimer | None = None
 ) -> Complete:
     """Call with each final response before it is forwarded (RFC 4028 8.2).
 

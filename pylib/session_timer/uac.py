@@ -86,12 +86,12 @@ def accept(
         # Only an end that knows timers takes the refreshing on itself: a proxy completes with uac (8.2).
         supports = supports or role is Role.UAS
     elif known.agreement is not None and _goes_on(known.agreement, response, policy):
-        agreement = Agreement.private(known.agreement.interval)
+        agreement = Agreement.refreshed_alone(known.agreement.interval)
         supports = supports or response.requires_timer
     elif response.requires_timer:
         supports = True  # it speaks of timers and sets none: switched off
     elif not supports and policy.one_sided:
-        agreement = Agreement.private(asked.interval if asked else policy.default_expires)
+        agreement = Agreement.refreshed_alone(asked.interval if asked else policy.default_expires)
     return DialogTimer(
         agreement=agreement,
         # The Min-SE of 422 responses from before the dialog is forgotten with it (RFC 4028 7.4).

@@ -36,7 +36,7 @@ def answer(request: RefreshRequest, policy: Policy, dialog: DialogTimer | None =
     known = remember(request, dialog or DialogTimer())
     interval = _interval(request, policy, known.agreement)
     if interval is None:
-        return Accept(known.with_agreement(_private(policy, known)))
+        return Accept(known.with_agreement(_alone(policy, known)))
     role = _refresher(request, policy, known.agreement)
     return Accept(
         dialog=known.with_agreement(Agreement(interval, Side.of(role, sender=Side.REMOTE))),
@@ -84,13 +84,13 @@ def _refresher(request: RefreshRequest, policy: Policy, current: Agreement | Non
     return policy.prefer_refresher
 
 
-def _private(policy: Policy, known: DialogTimer) -> Agreement | None:
+def _alone(policy: Policy, known: DialogTimer) -> Agreement | None:
     """No timer is on the wire: refresh alone where the peer knows none, do nothing where it wants none."""
     if not policy.one_sided:
         return None
     if known.agreement is not None and policy.keep_after_bare_2xx:
         # Some stacks leave the timer out of a hold, and go on counting by what was agreed before.
-        return Agreement.private(known.agreement.interval)
+        return Agreement.refreshed_alone(known.agreement.interval)
     if known.peer_supports:
         return None
-    return Agreement.private(policy.default_expires)
+    return Agreement.refreshed_alone(policy.default_expires)

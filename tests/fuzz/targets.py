@@ -127,7 +127,7 @@ def uac_accept(data: bytes) -> None:
     policy, dialog, known = facts.policy(), facts.dialog(), facts.flag()
     code = facts.one_of((200, 202, 299, 401, 408, 422, 481, 491, 500, 503, 600, 700))
     sender = facts.one_of((Side.LOCAL, Side.REMOTE))
-    asked = proxy.Asked(facts.one_of((None, 90, 1800)), facts.flag())
+    asked = proxy.Remembered(facts.one_of((None, 90, 1800)), facts.flag())
     response = RefreshResponse.read(code, rows(facts.rest()))
     sent = uac.request(policy, dialog if known else None)
     shown = sent.session_expires

@@ -23,7 +23,7 @@ SETTLE = 0.02
 LOOK_AGAIN = 0.5
 """Seconds after which an answered call without internal header is looked at once more."""
 
-Asked = Mapping[str, Channel | None]
+NamedChannels = Mapping[str, Channel | None]
 """Channels by name; one with its `Channel` was answered this moment."""
 
 
@@ -35,7 +35,7 @@ class ChannelChanges:
         channels: AsteriskChannels,
         *,
         header: Callable[[], str],
-        take_note: Callable[[Asked, Mapping[str, Call | None]], Awaitable[None]],
+        take_note: Callable[[NamedChannels, Mapping[str, Call | None]], Awaitable[None]],
         background: BackgroundTasks,
     ) -> None:
         """`header` says what the internal header is called.

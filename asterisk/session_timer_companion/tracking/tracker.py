@@ -26,7 +26,7 @@ from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver
 from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.timers.tracked_call import UNKNOWN, TrackedCall, shared, terms
-from session_timer_companion.tracking.channel_changes import Asked, ChannelChanges
+from session_timer_companion.tracking.channel_changes import ChannelChanges, NamedChannels
 from session_timer_companion.tracking.resync import Resync
 
 EVENTS = ("Newstate", "Rename", "Hangup")
@@ -197,7 +197,7 @@ class CallTracker:
         """The call that this channel carries, as far as we know."""
         return self._by_channel.get(channel)
 
-    async def _take_note(self, asked: Asked, found: Mapping[str, Call | None]) -> None:
+    async def _take_note(self, asked: NamedChannels, found: Mapping[str, Call | None]) -> None:
         """Take note of what is on channels; of those in `asked` with a Channel, as answered this moment."""
         lost: list[TrackedCall] = []
         for name, answered in asked.items():
@@ -260,13 +260,13 @@ class CallTracker:
         edge = None if header is None else self._edges.named(header.edge)
         if header is not None and edge is None:
             self._say_once("edge_unknown", header.edge, call)
-        private = DialogTimer(Agreement.private(policy.default_expires))
+        alone = DialogTimer(Agreement.refreshed_alone(policy.default_expires))
         tracked = TrackedCall(
             channel=call.channel,
             key=call.key,
             terms=terms(edge, policy, peer.name, call.placed_by_us, call.connected),
             # By re-INVITE where there is no edge: Asterisk may swallow an UPDATE, and nobody would know.
-            dialog=shared(private if header is None else header.dialog),
+            dialog=shared(alone if header is None else header.dialog),
             since=self._now(),
             refreshes=refreshes,
             numbers_utf8=call.numbers_utf8,

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from session_timer import DialogTimer, SessionExpires, Side
-from session_timer.proxy import Asked
+from session_timer.proxy import Remembered
 from session_timer.record import key
 from session_timer.uac import TimerHeaders
 
@@ -93,12 +93,12 @@ class Pending:
         return TimerHeaders(self._expires, self.min_se or None)
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Remembered:
         """What we asked for as proxy."""
         expires = self._expires
         if expires is None:
-            return Asked(None, self.uac_supports)
-        return Asked(expires.interval, self.uac_supports, expires.refresher)
+            return Remembered(None, self.uac_supports)
+        return Remembered(expires.interval, self.uac_supports, expires.refresher)
 
     @property
     def _expires(self) -> SessionExpires | None:

@@ -233,7 +233,7 @@ def test_a_refresh_without_timer_ends_it_by_the_letter(make_edge: MakeEdge, *, k
     edge.call("Session-Expires: 1200;refresher=uac", "Supported: timer")
     answer = edge.sure(edge.answer(edge.send(("Supported: timer",), within=True)))
     assert answer.value("Session-Expires") is None
-    assert edge.known().dialog.agreement == (Agreement.private(1200) if keep else None)
+    assert edge.known().dialog.agreement == (Agreement.refreshed_alone(1200) if keep else None)
 
 
 @pytest.mark.requirement("G-08")

@@ -64,7 +64,7 @@ def call() -> Call:
     told = uac.retry_with(RefreshResponse(422, min_se=second.min_se), second_try, 1)
     third_try = uac.request(ALICE, None, told)
     passed = [proxy.forward(as_received(third_try), policy) for policy in (PROXY_1, PROXY_2)]
-    assert passed == [(proxy.Forward(), proxy.Asked(4000, uac_supports=True))] * 2
+    assert passed == [(proxy.Forward(), proxy.Remembered(4000, uac_supports=True))] * 2
     answer = uas.answer(as_received(third_try), BOB)
     assert isinstance(answer, Accept)
     two_xx = response(
@@ -74,7 +74,9 @@ def call() -> Call:
         "Supported: timer",
         "Allow: UPDATE",
     )
-    assert proxy.complete(proxy.Asked(4000, uac_supports=True), two_xx, Side.LOCAL).session_expires is None
+    assert (
+        proxy.complete(proxy.Remembered(4000, uac_supports=True), two_xx, Side.LOCAL).session_expires is None
+    )
     return Call(first, second, (second_try, third_try), answer, uac.accept(third_try, two_xx, ALICE))
 
 

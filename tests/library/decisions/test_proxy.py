@@ -17,7 +17,7 @@ from session_timer import (
     proxy,
 )
 from session_timer.minimum import Reject
-from session_timer.proxy import Asked, Complete, Forward
+from session_timer.proxy import Complete, Forward, Remembered
 
 from tests.library.sip_rows import request, response
 
@@ -27,7 +27,7 @@ TWO_XX = RefreshResponse()
 
 def forwarded(
     *lines: str, policy: Policy = POLICY, insist: bool = False, method: str = "INVITE"
-) -> tuple[Forward, Asked]:
+) -> tuple[Forward, Remembered]:
     decision = proxy.forward(request(*lines, method=method), policy, insist=insist)
     assert not isinstance(decision, Reject)
     return decision
@@ -57,7 +57,7 @@ def test_inserted_without_refresher_and_not_below_min_se(
 def test_inserting_is_an_option() -> None:
     assert forwarded("Supported: timer", policy=Policy(request_timer=False)) == (
         Forward(),
-        Asked(None, uac_supports=True),
+        Remembered(None, uac_supports=True),
     )
 
 
@@ -194,15 +194,15 @@ def test_what_leaves_is_lawful_whatever_came(
     assert forward.min_se is None or (not supports and forward.min_se > (min_se or 0))
     if asked is not None and asked >= max(forward.min_se or min_se or 90, 90):
         assert sent.interval <= asked
-    assert kept == Asked(sent.interval, supports, sent.refresher)
+    assert kept == Remembered(sent.interval, supports, sent.refresher)
 
 
 @pytest.mark.requirement("PRX-8.1-19", "PRX-8.1-21")
 def test_each_transaction_remembers_its_own() -> None:
     _, with_support = forwarded("Supported: timer", "x: 3600", policy=Policy(max_expires=1800))
     _, without = forwarded("x: 600")
-    assert with_support == Asked(1800, uac_supports=True)
-    assert without == Asked(600, uac_supports=False)
+    assert with_support == Remembered(1800, uac_supports=True)
+    assert without == Remembered(600, uac_supports=False)
 
 
 @pytest.mark.requirement("PRX-8.1-22", "PRX-8.1-23")
@@ -224,8 +224,8 @@ def test_insisting_is_off_by_default_and_only_without_support(
 def test_where_timers_are_off_everything_passes() -> None:
     off = Policy(enabled=False, min_se=300)
     decision = proxy.forward(request("Supported: timer", "x: 5", "Min-SE: 7"), off)
-    assert decision == (Forward(), Asked(None, uac_supports=True))
-    assert proxy.complete(Asked(None, uac_supports=True), TWO_XX, Side.REMOTE) == Complete(DialogTimer())
+    assert decision == (Forward(), Remembered(None, uac_supports=True))
+    assert proxy.complete(Remembered(None, uac_supports=True), TWO_XX, Side.REMOTE) == Complete(DialogTimer())
 
 
 @pytest.mark.requirement("PRX-8.2-03", "PRX-8.2-04", "PRX-8.2-05", "PRX-8.2-09", "G-15")
@@ -234,7 +234,7 @@ def test_where_timers_are_off_everything_passes() -> None:
 def test_a_bare_2xx_is_completed_where_we_asked_and_the_uac_supports(
     lines: tuple[str, ...], sender: Side
 ) -> None:
-    """Asked is: inserted, changed, or merely accepted."""
+    """Remembered is: inserted, changed, or merely accepted."""
     _, asked = forwarded("Supported: timer", *lines, policy=Policy(max_expires=1800))
     done = proxy.complete(asked, TWO_XX, sender)
     assert done.session_expires == SessionExpires.of(1800, Role.UAC)
@@ -244,9 +244,9 @@ def test_a_bare_2xx_is_completed_where_we_asked_and_the_uac_supports(
 
 @pytest.mark.requirement("PRX-8.2-02", "SE-4-07")
 @pytest.mark.parametrize("known", [None, DialogTimer(Agreement(1800, Side.LOCAL), min_se=300)])
-@pytest.mark.parametrize("asked", [Asked(1800, uac_supports=False), Asked(None, uac_supports=True)])
+@pytest.mark.parametrize("asked", [Remembered(1800, uac_supports=False), Remembered(None, uac_supports=True)])
 def test_a_bare_2xx_otherwise_passes_and_there_is_no_expiration(
-    asked: Asked, known: DialogTimer | None
+    asked: Remembered, known: DialogTimer | None
 ) -> None:
     done = proxy.complete(asked, TWO_XX, Side.REMOTE, known)
     assert done.session_expires is None
@@ -262,9 +262,9 @@ def test_a_bare_2xx_otherwise_passes_and_there_is_no_expiration(
     ("shown", "role"),
     [("1200;refresher=uac", Role.UAC), ("30;refresher=uas", Role.UAS), ("9999;refresher=uas", Role.UAS)],
 )
-@pytest.mark.parametrize("asked", [Asked(3600, uac_supports=True), Asked(None, uac_supports=False)])
+@pytest.mark.parametrize("asked", [Remembered(3600, uac_supports=True), Remembered(None, uac_supports=False)])
 def test_a_session_expires_of_the_2xx_passes_and_counts(
-    asked: Asked, shown: str, role: Role, sender: Side
+    asked: Remembered, shown: str, role: Role, sender: Side
 ) -> None:
     known = DialogTimer(Agreement(3600, Side.LOCAL))
     done = proxy.complete(asked, response(200, f"Session-Expires: {shown}"), sender, known)
@@ -279,7 +279,7 @@ def test_a_session_expires_of_the_2xx_passes_and_counts(
 )
 def test_without_a_refresher_the_requests_counts_else_uac(named: Role | None, side: Side) -> None:
     done = proxy.complete(
-        Asked(1800, uac_supports=True, refresher=named), response(200, "x: 900"), Side.REMOTE
+        Remembered(1800, uac_supports=True, refresher=named), response(200, "x: 900"), Side.REMOTE
     )
     assert done.dialog.agreement == Agreement(900, side)
 
@@ -289,7 +289,7 @@ def test_without_a_refresher_the_requests_counts_else_uac(named: Role | None, si
 def test_other_answers_pass_untouched_and_change_nothing(code: int) -> None:
     known = DialogTimer(Agreement(1800, Side.LOCAL))
     done = proxy.complete(
-        Asked(1800, uac_supports=True), response(code, "x: 90;refresher=uac"), Side.REMOTE, known
+        Remembered(1800, uac_supports=True), response(code, "x: 90;refresher=uac"), Side.REMOTE, known
     )
     assert done == Complete(known)
 
@@ -297,13 +297,13 @@ def test_other_answers_pass_untouched_and_change_nothing(code: int) -> None:
 @pytest.mark.requirement("PRX-8.2-11", "D-03")
 @pytest.mark.parametrize("lines", [("x: soon",), ("x: 1800, soon",), ("x: 0;refresher=uac",)])
 def test_an_unreadable_session_expires_gets_no_second_one_beside_it(lines: tuple[str, ...]) -> None:
-    done = proxy.complete(Asked(1800, uac_supports=True), response(200, *lines), Side.REMOTE)
+    done = proxy.complete(Remembered(1800, uac_supports=True), response(200, *lines), Side.REMOTE)
     assert done == Complete(DialogTimer())
 
 
 @pytest.mark.requirement("PRX-8.2-10")
 def test_each_fork_has_an_expiration_of_its_own() -> None:
-    asked = Asked(1800, uac_supports=True)
+    asked = Remembered(1800, uac_supports=True)
     answers = (response(200, "x: 600;refresher=uas"), TWO_XX)
     forks = [proxy.complete(asked, answer, Side.REMOTE).dialog.agreement for answer in answers]
     assert forks == [Agreement(600, Side.LOCAL), Agreement(1800, Side.REMOTE)]

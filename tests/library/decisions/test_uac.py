@@ -142,8 +142,8 @@ def test_a_peer_that_breaks_section_9_in_its_own_2xx_is_refreshed_alone(
 @pytest.mark.requirement("UAC-7.2-08", "UAC-7.2-10")
 @pytest.mark.parametrize("line", ["Supported: timer", "Supported: 100rel"])
 def test_what_was_never_agreed_on_the_wire_is_not_switched_off_by_a_bare_2xx(line: str) -> None:
-    alone = DialogTimer(Agreement.private(1800))
-    assert uac.accept(ASKED, response(200, line), POLICY, alone).agreement == Agreement.private(1800)
+    alone = DialogTimer(Agreement.refreshed_alone(1800))
+    assert uac.accept(ASKED, response(200, line), POLICY, alone).agreement == Agreement.refreshed_alone(1800)
 
 
 @pytest.mark.requirement("G-01", "SE-4-05")

@@ -127,7 +127,7 @@ def test_what_runs_already_is_never_too_small_whatever_the_settings_say_by_now()
     assert interval_in(running, asks(200, Role.UAC, method="UPDATE"), grown) == 200
     assert uas.answer(asks(199, Role.UAC, method="UPDATE"), grown, running) == Reject(422, 600)
     assert uas.answer(asks(200, Role.UAC), grown) == Reject(422, 600)
-    alone = DialogTimer(Agreement.private(200))
+    alone = DialogTimer(Agreement.refreshed_alone(200))
     assert uas.answer(asks(200, Role.UAC), grown, alone) == Reject(422, 600)
 
 
@@ -208,7 +208,7 @@ def test_a_peer_that_leaves_the_timer_out_of_a_hold_is_refreshed_alone(refresher
     running = DialogTimer(Agreement(90, refresher), peer_supports=True)
     decision = accepted(asks(None, supports=False), POLICY, running)
     assert decision.session_expires is None
-    assert decision.dialog.agreement == Agreement.private(90)
+    assert decision.dialog.agreement == Agreement.refreshed_alone(90)
 
 
 @pytest.mark.requirement("UAS-9-18", "UAS-9-20")

@@ -127,7 +127,7 @@ def test_it_tells_the_companion_what_a_session_needs() -> None:
 
 
 def test_its_parts_are_these_words() -> None:
-    alone = InternalHeader(Agreement.private(600), peer="a/b&c", edge="x")
+    alone = InternalHeader(Agreement.refreshed_alone(600), peer="a/b&c", edge="x")
     text, _, _ = alone.encode(KEY, CALL).rpartition(";sig=")
     assert text == "600;refresher=local;one-sided;allow=INVITE;edge=x;peer=a%2Fb%26c;v=2"
 

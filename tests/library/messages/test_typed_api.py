@@ -19,7 +19,7 @@ from session_timer.session import Action, Session
 policy = Policy(min_se=300, default_expires=1800)
 request = RefreshRequest.read("INVITE", lambda header: ["timer"] if header == "Supported" else [])
 assert_type(uas.answer(request, policy), minimum.Reject | uas.Accept)
-assert_type(proxy.forward(request, policy), minimum.Reject | tuple[proxy.Forward, proxy.Asked])
+assert_type(proxy.forward(request, policy), minimum.Reject | tuple[proxy.Forward, proxy.Remembered])
 assert_type(uac.accept(uac.request(policy), RefreshResponse(), policy), DialogTimer)
 held = session.begin(DialogTimer(), 0.0, policy)
 assert_type(session.due(held, 1.0), tuple[Session, Action | None])

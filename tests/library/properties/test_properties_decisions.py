@@ -124,7 +124,7 @@ def test_proxy_completes_a_2xx_only_for_a_uac_that_knows_timers_and_was_asked_fo
     response: RefreshResponse,
     sender: Side,
 ) -> None:
-    done = proxy.complete(proxy.Asked(interval, supports), response, sender)
+    done = proxy.complete(proxy.Remembered(interval, supports), response, sender)
     assert done.require_timer == (done.session_expires is not None)
     if response.session_expires is not None:
         assert done.session_expires is None

@@ -289,7 +289,7 @@ class PathProxy:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._asked: dict[tuple[str, str, int], proxy.Asked] = {}
+        self._asked: dict[tuple[str, str, int], proxy.Remembered] = {}
 
     def request(self, message: Message) -> Message:
         """The request as forwarded, or the proxy's own answer to it."""

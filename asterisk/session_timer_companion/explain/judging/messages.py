@@ -232,7 +232,9 @@ class MessageJudge:
         if shown.allows_update is not None:
             answering.allows_update = shown.allows_update
         named = asked.session_expires.refresher if asked.session_expires else None
-        completed = proxy.complete(proxy.Asked(None, asked.supports_timer, named), shown, SIDES[each.side])
+        completed = proxy.complete(
+            proxy.Remembered(None, asked.supports_timer, named), shown, SIDES[each.side]
+        )
         known.agreement = completed.dialog.agreement
         self.agreements[id(one)] = known.agreement
 

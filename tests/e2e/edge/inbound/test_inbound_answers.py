@@ -98,7 +98,11 @@ def test_caller_without_timers_sees_none_and_is_watched_alone(peer: Peer, edge: 
     assert "timer" not in answer.tokens("Require")
     edge.record(call.call_id, interval="1800", refresher="local", one_sided="1")
     assert told(wire.reached_asterisk(call.call_id, "INVITE")) == InternalHeader(
-        Agreement.private(1800), peer_allows_update=True, edge="edge", peer="strict", placed=Side.REMOTE
+        Agreement.refreshed_alone(1800),
+        peer_allows_update=True,
+        edge="edge",
+        peer="strict",
+        placed=Side.REMOTE,
     )
     call.bye()
 
