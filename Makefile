@@ -20,11 +20,21 @@ help: ## this list
 demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown as they happen (sets up what is missing)
 	@$(PYTHON) -m demo.demo
 
+# Every suite but tests/e2e.
+UNIT := tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks tests/bench/judged
+PYTEST_PART := $(PYTHON) -m pytest --cov --cov-report=
+
 .PHONY: test
-test: lint images ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
-	@$(PYTHON) -m pytest --cov --cov-report=term --results=out/results.json
-	@$(LEDGER) --results out/results.json
-	@$(MAKE) test-releases test-pythons TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi}
+test: lint edges ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
+	@rm -f .coverage .coverage.*
+	@tests/side-by-side \
+		unit env COVERAGE_FILE=.coverage.unit $(PYTEST_PART) --results=out/results-unit.json $(UNIT) + \
+		e2e env COVERAGE_FILE=.coverage.e2e $(PYTEST_PART) --results=out/results-e2e.json tests/e2e
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage report
+	@$(LEDGER) --results out/results-unit.json out/results-e2e.json
+	@TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi} tests/side-by-side \
+		kemi docker/test-releases kemi + native docker/test-releases native + pythons docker/test-pythons
 
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict
@@ -34,14 +44,14 @@ lint: .venv/installed ## ruff and mypy --strict
 
 .PHONY: test-unit
 test-unit: .venv/installed ## the tests that need no containers, with coverage
-	@$(PYTHON) -m pytest tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks tests/bench/judged --cov --cov-report=term
+	@$(PYTHON) -m pytest $(UNIT) --cov --cov-report=term
 
 .PHONY: test-e2e
 test-e2e: .venv/installed images ## the tests on the real stack
 	@$(PYTHON) -m pytest tests/e2e
 
 .PHONY: test-releases
-test-releases: engine .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
+test-releases: edges .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
 	@docker/test-releases
 
 .PHONY: test-asterisks
@@ -54,8 +64,7 @@ test-stacks: .venv/installed images ## calls with user agents that nobody here w
 	@docker/test-stacks
 
 .PHONY: test-pythons
-test-pythons: engine .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
-	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images >/dev/null; done
+test-pythons: edges .venv/installed ## the library on Python 3.11, 3.13 and 3.14, those of Debian 12, 13 and testing
 	@docker/test-pythons
 
 .PHONY: deb
@@ -83,8 +92,7 @@ where: .venv/installed ## the code and the tests of a requirement (ID=UAS-9-14),
 	@$(PYTHON) -m tests.conformance.where $(ID)
 
 .PHONY: kemi-api
-kemi-api: .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kamailio)
-	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
+kemi-api: edges .venv/installed ## ask real Kamailios of three releases what KSR has and does (test data of tests/kamailio)
 	@$(PYTHON) -m tests.kamailio.fakes.record
 
 .PHONY: fuzz
@@ -102,6 +110,10 @@ bench-library: .venv/installed ## decisions a second and bytes a session, in pai
 .PHONY: images
 images: engine ## build the images of the stack, or see that they are current
 	@docker/build-images
+
+.PHONY: edges
+edges: engine ## the images of the stack with the edge of each Debian
+	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
 
 .PHONY: up
 up: images ## start the stack and wait until it is healthy; then call sip:1000@127.0.0.1

@@ -2,7 +2,8 @@
 
     python -m tests.conformance.ledger                  run the tests that need no containers, write the page
     python -m tests.conformance.ledger --e2e            the tests on the real stack too
-    python -m tests.conformance.ledger --results FILE   take the outcomes of a `pytest --results FILE`
+    python -m tests.conformance.ledger --results FILE   take the outcomes of a `pytest --results FILE`; a run
+                                                        in parts has several FILEs
     python -m tests.conformance.ledger --pages          run no test: write the page, check names and IDs
 
 Exit status 1: a marker names an ID that does not exist, a row names code that does not exist or none at all,
@@ -142,16 +143,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pages", action="store_true", help="run no test: write the page, check names and IDs"
     )
-    parser.add_argument("--results", type=Path, metavar="FILE", help="outcomes of a pytest run that has been")
+    parser.add_argument(
+        "--results", type=Path, nargs="+", metavar="FILE", help="outcomes of a pytest run that has been"
+    )
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        file = options.results
-        if file is None and not options.pages:
-            file = folder / "ran.json"
+        files = options.results
+        if files is None and not options.pages:
+            files = [file := folder / "ran.json"]
             _pytest(file, *WITHOUT_STACK, *((ON_THE_WIRE,) if options.e2e else ()))
         try:
-            ran = {} if options.pages else results.read(file)
+            ran = {} if options.pages else results.read(*files)
         except (OSError, ValueError) as error:
             print(f"conformance: no results of a test run: {error}", file=sys.stderr)
             return 1

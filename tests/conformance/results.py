@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -68,10 +69,13 @@ class Recorder:
         self._path.write_text(json.dumps(tests, indent=1) + "\n")
 
 
-def read(path: Path) -> dict[str, Outcome]:
-    """The outcomes of one run by test function. Raises `OSError` or `ValueError` if it cannot be read."""
+def read(*paths: Path) -> dict[str, Outcome]:
+    """The outcomes of one run, or of parts of it, by test function.
+
+    Raises `OSError` or `ValueError` if one cannot be read.
+    """
     found: dict[str, Outcome] = {}
-    for case, facts in json.loads(path.read_text()).items():
+    for case, facts in itertools.chain.from_iterable(json.loads(path.read_text()).items() for path in paths):
         test = case.split("[", 1)[0]
         before = found.get(test, Outcome(test, frozenset(), frozenset()))
         found[test] = Outcome(

@@ -251,6 +251,17 @@ def test_the_pages_are_written_without_a_run(repository: Path, capsys: pytest.Ca
     assert (repository / "rfc4028.md").read_text() == written
 
 
+def test_a_run_in_parts_is_one_run(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = json.loads((repository / "ran.json").read_text())
+    parts = [repository / "unit.json", repository / "wire.json"]
+    for part, suites in zip(parts, (("tests/library/",), ("tests/e2e/",)), strict=True):
+        part.write_text(json.dumps({case: facts for case, facts in ran.items() if case.startswith(suites)}))
+    assert ledger.main(["--pages"]) == 1
+    assert ledger.main(["--results", *map(str, parts)]) == 0
+    assert ", 0 missing" in capsys.readouterr().out
+    assert ledger.main(["--results", str(parts[1])]) == 1, "the other part has not run"
+
+
 def test_a_named_test_that_is_gone_is_said(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = repository / "ran.json"
     ran = json.loads(file.read_text())

@@ -32,7 +32,7 @@ def ends(stack: Stack) -> Iterator[dict[str, Future[Verdict]]]:
     subprocess.run([ROOT / "docker" / "build-stacks", *QUICK], check=True, timeout=600)
     played = tuple(case(agent) for agent in QUICK)
     places = hosts(played)
-    with stack.capture(ROOT / "out" / "e2e" / "stacks.pcap") as path:
+    with stack.capture(ROOT / "out" / "e2e" / f"{stack.project}-stacks.pcap") as path:
         stage = Stage(stack, Line(stack, path))
         with ThreadPoolExecutor(len(QUICK)) as pool:
             yield {

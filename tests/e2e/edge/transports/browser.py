@@ -12,7 +12,6 @@ from tests.lab.waiting import wait_until
 from tests.stacks.container import Container
 from tests.stacks.line import Line
 
-KEPT = ROOT / "out" / "e2e" / "browser.pcap"
 HOST = 34
 """The last number of its address: no profile asks for it."""
 INTERVAL = 90
@@ -30,7 +29,8 @@ def browser(lab: EveryTransport) -> None:
     address = lab.stack.address(HOST)
     arguments = ["--local", address, "--edge", lab.stack.edge, "--expires", str(INTERVAL)]
     arguments += ["--refresher", "uac", "--call", "wait", "--hold-after", "1"]
-    with lab.stack.capture(KEPT, EDGE_SERVICE, f"udp port 5060 or tcp port {HTTP}") as path:
+    kept_in = ROOT / "out" / "e2e" / f"{lab.stack.project}-browser.pcap"
+    with lab.stack.capture(kept_in, EDGE_SERVICE, f"udp port 5060 or tcp port {HTTP}") as path:
         line = Line(lab.stack, path)
         image = "session-timer/stack-chromium:trixie"
         started = Container.start(

@@ -96,7 +96,7 @@ def refreshed(lab: EveryTransport, call: Call) -> None:
 def reinvited(lab: EveryTransport, pair: Pair) -> None:
     """A re-INVITE of Asterisk's, which names no interval, gets no 100: tm sends it before it relays."""
     call, _ = called(lab, pair, "uas")
-    kept_in = ROOT / "out" / "e2e" / "reinvited.pcap"
+    kept_in = ROOT / "out" / "e2e" / f"{lab.stack.project}-reinvited.pcap"
     with lab.stack.capture(kept_in, EDGE_SERVICE, "udp port 5060") as path:
         asterisk_orders.reinvite(lab.stack, call)
         request = call.expect("INVITE")
