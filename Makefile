@@ -22,19 +22,18 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 
 # Every suite but tests/e2e.
 UNIT := tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks tests/bench/judged
-PYTEST_PART := $(PYTHON) -m pytest --cov --cov-report=
+# A part of one run: its outcomes go to out/results-PART.json, its coverage to .coverage.PART.
+PART = env COVERAGE_FILE=.coverage.$(1) $(PYTHON) -m pytest --cov --cov-report= --results=out/results-$(1).json
+RELEASES := env TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi} docker/test-releases
 
 .PHONY: test
 test: lint edges ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
 	@rm -f .coverage .coverage.*
-	@tests/side-by-side \
-		unit env COVERAGE_FILE=.coverage.unit $(PYTEST_PART) --results=out/results-unit.json $(UNIT) + \
-		e2e env COVERAGE_FILE=.coverage.e2e $(PYTEST_PART) --results=out/results-e2e.json tests/e2e
+	@tests/side-by-side e2e $(call PART,e2e) tests/e2e \
+		+ unit $(call PART,unit) $(UNIT) then pythons docker/test-pythons then kemi $(RELEASES) kemi then native $(RELEASES) native
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 	@$(LEDGER) --results out/results-unit.json out/results-e2e.json
-	@TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi} tests/side-by-side \
-		kemi docker/test-releases kemi + native docker/test-releases native + pythons docker/test-pythons
 
 .PHONY: lint
 lint: .venv/installed ## ruff and mypy --strict

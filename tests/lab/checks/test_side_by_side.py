@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.lab.stack import ROOT
 from tests.lab.waiting import wait_until
 
@@ -43,10 +45,19 @@ def test_all_that_fail_are_named() -> None:
     assert done.stderr.splitlines()[-1] == "failed: one three"  # bash says before it that one was killed
 
 
+def test_of_one_lane_the_next_begins_when_the_one_before_has_ended_be_it_badly(tmp_path: Path) -> None:
+    met, other, ended = (tmp_path / name for name in ("met", "other", "ended"))
+    first = ("one", "sh", "-c", f"({meeting(met, other)}); touch {ended}; exit 3")
+    lane = (*first, "then", "two", "test", "-e", str(ended), "then", "three", "false")
+    done = run(*lane, "+", "four", "sh", "-c", meeting(other, met))
+    assert (done.returncode, done.stderr) == (1, "failed: one three\n")
+
+
 def test_the_end_reaches_all_as_an_interrupt_and_what_they_say_then_is_shown(tmp_path: Path) -> None:
     here = [tmp_path / "one", tmp_path / "two"]
-    script = "trap 'echo cleaned up; exit 1' INT; touch {}; while :; do sleep 0.1; done"
-    words = ("one", "bash", "-c", script.format(here[0]), "+", "two", "bash", "-c", script.format(here[1]))
+    script = "trap 'echo cleaned up; exit 0' INT; touch {}; while :; do sleep 0.1; done"
+    one, two = (("bash", "-c", script.format(path)) for path in here)
+    words = ("one", *one, "then", "never", "echo", "begun", "+", "two", *two)
     with subprocess.Popen(
         [SIDE_BY_SIDE, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as running:
@@ -57,7 +68,8 @@ def test_the_end_reaches_all_as_an_interrupt_and_what_they_say_then_is_shown(tmp
     assert sorted(out.splitlines()) == ["one: cleaned up", "two: cleaned up"]
 
 
-def test_a_name_without_a_command_is_an_error() -> None:
-    done = run("one")
+@pytest.mark.parametrize("words", [("one",), (), ("one", "true", "then"), ("one", "true", "+", "two")])
+def test_a_name_without_a_command_is_an_error(words: tuple[str, ...]) -> None:
+    done = run(*words)
     assert done.returncode == 2
     assert "a name and a command are needed" in done.stderr
