@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from typing import Any
 
 import pytest
@@ -19,25 +20,25 @@ _ASK = """
 import http.client, json, sys, time
 requests = json.loads({requests!r})
 connection = http.client.HTTPConnection({edge!r}, 5060, timeout=5)
-begun = time.monotonic()
 replies = []
 for method, path, token, body in requests:
     headers = {{"Authorization": token}} if token else {{}}
+    begun = time.monotonic()
     connection.request(method, path, body.encode(), headers)
     reply = connection.getresponse()
-    replies.append((reply.status, reply.read().decode()))
-print(json.dumps({{"seconds": time.monotonic() - begun, "replies": replies}}))
+    replies.append((reply.status, reply.read().decode(), time.monotonic() - begun))
+print(json.dumps(replies))
 """
 
 RIGHT = f"Bearer {KEY.door_token}"
 DOOR = "/session-timer"
 
 
-def ask(stack: Stack, *requests: tuple[str, str, str, str]) -> tuple[list[tuple[int, str]], float]:
-    """Code and body of each reply on one connection, and how many seconds all of it took."""
+def ask(stack: Stack, *requests: tuple[str, str, str, str]) -> tuple[list[tuple[int, str]], list[float]]:
+    """Code and body of each reply on one connection, and how many seconds each took."""
     program = _ASK.format(requests=json.dumps(requests), edge=stack.edge)
     said = json.loads(stack.exec("edge", "python3", "-", given=program))
-    return [(code, text) for code, text in said["replies"]], said["seconds"]
+    return [(code, text) for code, text, _ in said], [seconds for _, _, seconds in said]
 
 
 def told(stack: Stack, **question: object) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def test_a_hundred_questions_on_one_connection(stack: Stack, edge: Kamailio, pee
     replies, seconds = ask(stack, *[question] * 100)
     assert all(code == 200 and key in json.loads(text)["records"] for code, text in replies)
     assert max(len(text) for _, text in replies) < 30_000
-    assert seconds < 2, "20 ms each, on a machine that does other things as well"
+    assert statistics.median(seconds) < 0.02, "TCP holds none back; other things on this machine delay some"
     assert call.bye().status == 200
 
 
