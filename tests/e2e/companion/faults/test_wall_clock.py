@@ -42,7 +42,10 @@ class Elsewhen:
 
     def jump(self, seconds: int) -> None:
         """Its wall clock is so far ahead from now on."""
-        self.clock.write_text(f"{seconds:+d}", encoding="ascii")
+        # In one step: who reads the file while it is empty is ended by libfaketime.
+        coming = self.clock.with_suffix(".coming")
+        coming.write_text(f"{seconds:+d}", encoding="ascii")
+        coming.replace(self.clock)
         now = self.stage.stack.exec(THERE, "date", "+%s")
         assert abs(int(now) - time.time() - seconds) < 10
 
