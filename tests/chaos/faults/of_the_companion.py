@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tests.chaos.faults.fault import Fault, docker, done_to, frozen
 from tests.chaos.world import World
-from tests.lab.parts.companion_once import companion_once
+from tests.lab.parts.companion_once import companion_once, set_clock
 from tests.lab.parts.companion_run import RUN
 from tests.lab.parts.killed_parts import kill, start
 
@@ -76,7 +76,7 @@ def _in_its_place(
 
 @contextmanager
 def _an_hour_ahead(world: World) -> Iterator[None]:
-    (world.folder / "clock").write_text(f"+{HOUR}", encoding="ascii")
+    set_clock(world.folder / "clock", HOUR)
     with _in_its_place(world, image=CLOCK_IMAGE, options=CACHED):
         yield
 
@@ -84,11 +84,11 @@ def _an_hour_ahead(world: World) -> Iterator[None]:
 @contextmanager
 def _clock_jumps(world: World) -> Iterator[None]:
     clock = world.folder / "clock"
-    clock.write_text("+0", encoding="ascii")
+    set_clock(clock, 0)
     with _in_its_place(world, image=CLOCK_IMAGE, options=CACHED):
         for seconds in (HOUR, -HOUR, 24 * HOUR, 0):
             world.wait(4)
-            clock.write_text(f"{seconds:+d}", encoding="ascii")
+            set_clock(clock, seconds)
         yield
 
 

@@ -63,3 +63,13 @@ def companion_once(
     finally:
         companion.close()
         subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True, timeout=60)
+
+
+def set_clock(clock: Path, seconds: int) -> None:
+    """From now on the wall clock of the image session-timer/clock is so far ahead; ``clock`` is its file.
+
+    In one step: libfaketime ends a process that reads the file while it is empty.
+    """
+    coming = clock.with_suffix(".coming")
+    coming.write_text(f"{seconds:+d}", encoding="ascii")
+    coming.replace(clock)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.parts.companion_once import companion_once
+from tests.lab.parts.companion_once import companion_once, set_clock
 from tests.lab.parts.killed_parts import kill, start
 from tests.lab.peers.refreshed_calls import (
     BY_THEM,
@@ -42,10 +42,7 @@ class Elsewhen:
 
     def jump(self, seconds: int) -> None:
         """Its wall clock is so far ahead from now on."""
-        # In one step: who reads the file while it is empty is ended by libfaketime.
-        coming = self.clock.with_suffix(".coming")
-        coming.write_text(f"{seconds:+d}", encoding="ascii")
-        coming.replace(self.clock)
+        set_clock(self.clock, seconds)
         now = self.stage.stack.exec(THERE, "date", "+%s")
         assert abs(int(now) - time.time() - seconds) < 10
 
@@ -55,7 +52,7 @@ def elsewhen(stage: Stage, tmp_path: Path) -> Iterator[Elsewhen]:
     settings = stage.stack.exec("companion", "cat", "/run/session-timer.yaml")
     (tmp_path / "session-timer.yaml").write_text(settings, encoding="utf-8")
     clock = tmp_path / "clock"
-    clock.write_text("+0", encoding="ascii")
+    set_clock(clock, 0)
     kill(stage.stack, "companion")
     try:
         with companion_once(stage.stack, tmp_path, HOST, THERE, "session-timer/clock:trixie") as companion:
