@@ -22,16 +22,18 @@ demo: .venv/installed images ## four calls on real Kamailio and Asterisk, shown 
 
 # Every suite but tests/e2e.
 UNIT := tests/library tests/kamailio tests/companion tests/docs tests/lab tests/demo tests/stacks/judged tests/chaos/checks tests/bench/judged
-# A part of one run. Two go on at a time, and end to end has the first claim on the machine, for it waits in real time.
-# Outcomes go to out/results-PART.json, coverage to .coverage.PART.
+# A part of one run: its outcomes go to out/results-PART.json, its coverage to .coverage.PART.
 PART = env COVERAGE_FILE=.coverage.$(1) $(PYTHON) -m pytest --cov --cov-report= --results=out/results-$(1).json
 RELEASES := env TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi} docker/test-releases
 
+# The unit tests give way to what runs beside them and waits in real time. All of tests/e2e, where many calls at short
+# intervals stand, has the machine for itself.
 .PHONY: test
 test: lint edges ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
 	@rm -f .coverage .coverage.*
-	@tests/side-by-side e2e $(call PART,e2e) tests/e2e \
-		+ unit nice $(call PART,unit) $(UNIT) then pythons docker/test-pythons then kemi $(RELEASES) kemi then native $(RELEASES) native
+	@tests/side-by-side unit nice $(call PART,unit) $(UNIT) then pythons docker/test-pythons \
+		+ kemi $(RELEASES) kemi then native $(RELEASES) native
+	@$(call PART,e2e) tests/e2e
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 	@$(LEDGER) --results out/results-unit.json out/results-e2e.json
