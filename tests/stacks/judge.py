@@ -9,6 +9,8 @@ from tests.lab.observed import ObservedCall, Refresh
 from tests.lab.sip import SipMessage
 from tests.stacks.scenarios import Case
 
+LATEST = 2 / 3
+"""The part of an interval by which some refresh, and before which nobody is late."""
 EARLIEST = 0.4
 """The part of an interval before which nobody refreshes: the RFC's half, less a spread."""
 
@@ -49,6 +51,7 @@ def judge(call: ObservedCall, case: Case) -> Verdict:
     if scenario.refused_first:
         complaints += _refusal(call, scenario.interval)
     complaints += _agreement(call, case)
+    complaints += _early_probes(call)
     complaints += [
         f"our internal header in {each.message.start_line!r}"
         for each in call.outside
@@ -133,6 +136,36 @@ def _waits(call: ObservedCall, refreshes: list[Refresh]) -> list[float]:
         for before, each in zip(answers, refreshes, strict=False)
         if before is not None
     ]
+
+
+def _early_probes(call: ObservedCall) -> list[str]:
+    """Refreshes of ours while the agent was the refresher and in time, whoever had the role before."""
+    found = []
+    made = next(each for each in call.invites if call.response(each) is call.established)
+    last, theirs = call.established, _is_agents(call, made, call.established)
+    assert last is not None
+    interval = last.message.interval
+    for each in call.refreshes:
+        ours = each.request.source.address == call.edge
+        wait = each.request.time - last.time
+        if ours and theirs and interval is not None and wait < LATEST * interval:
+            found.append(
+                f"we sent {each.request.message.method} to the refresher {wait:.1f} s after the last 2xx, "
+                f"before {LATEST * interval:.0f} s were over"
+            )
+        if each.answered and each.response is not None:
+            last = each.response
+            interval = last.message.interval or interval
+            theirs = _is_agents(call, each.request, last, before=theirs)
+    return found
+
+
+def _is_agents(call: ObservedCall, request: Packet, answer: Packet | None, *, before: bool = False) -> bool:
+    """Whether this 2xx makes the agent the refresher; where it names nobody that stays as ``before``."""
+    role = answer.message.refresher if answer is not None else None
+    if role is None:
+        return before
+    return (role == "uac") == (request.source.address != call.edge)
 
 
 def _intruders(call: ObservedCall, case: Case) -> list[str]:

@@ -39,7 +39,7 @@ def made(agreed: str = AGREED, *, status: str = "200 OK") -> list[Packet]:
 
 
 def refreshed(
-    at: float, number: int, *, ours: bool = False, said: str = "", answered: str = ""
+    at: float, number: int, *, ours: bool = False, said: str = "", answered: str = "", agreed: str = AGREED
 ) -> list[Packet]:
     """A refresh and its 2xx; with what is ``said`` and ``answered`` of direction it has SDP."""
     method = "INVITE" if said else "UPDATE"
@@ -48,7 +48,7 @@ def refreshed(
     source, other = (EDGE, AGENT) if ours else (AGENT, EDGE)
     return [
         packet(at, source, wire.request(method, cseq, *IN_DIALOG, body=body)),
-        packet(at + 0.1, other, wire.response("200 OK", method, cseq, AGREED, *IN_DIALOG, body=back)),
+        packet(at + 0.1, other, wire.response("200 OK", method, cseq, agreed, *IN_DIALOG, body=back)),
     ]
 
 
@@ -112,8 +112,9 @@ def test_a_refresh_by_the_other_method() -> None:
 
 
 def test_where_an_agent_moves_the_role_either_side_keeps_the_call() -> None:
-    handed_over = [*refreshed(45, 2), *refreshed(90, 1000, ours=True), *refreshed(135, 1001, ours=True)]
     agreed = "Session-Expires: 90;refresher=uas"
+    ours = (*refreshed(90, 1000, ours=True), *refreshed(135, 1001, ours=True))
+    handed_over = [*refreshed(45, 2, agreed=agreed), *ours]
     called = [
         packet(0.0, EDGE, wire.request("INVITE", "CSeq: 1 INVITE")),
         packet(0.1, AGENT, wire.response("200 OK", "INVITE", "CSeq: 1 INVITE", agreed)),
@@ -148,7 +149,7 @@ def test_a_refusal_that_was_due_first() -> None:
 def test_a_hold_that_stays_and_one_that_does_not() -> None:
     case = scenario("on-hold")
     start = made("Session-Expires: 90;refresher=uas")
-    hold = refreshed(10, 2, said="sendonly", answered="recvonly")
+    hold = refreshed(10, 2, said="sendonly", answered="recvonly", agreed="Session-Expires: 90;refresher=uas")
     kept = [
         *refreshed(45, 1000, ours=True, said="recvonly", answered="sendonly"),
         *refreshed(90, 1001, ours=True, said="recvonly", answered="sendonly"),
@@ -165,14 +166,34 @@ def test_a_hold_that_stays_and_one_that_does_not() -> None:
 
 def test_a_killed_agent_is_asked_and_then_its_call_is_ended() -> None:
     case = scenario("killed-refresher")
-    asked = [packet(49, EDGE, wire.request("UPDATE", "CSeq: 1000 UPDATE", *IN_DIALOG))]
+    asked = [packet(62, EDGE, wire.request("UPDATE", "CSeq: 1000 UPDATE", *IN_DIALOG))]
 
-    verdict = judge(seen(made(), asked, ended(60)), case)
+    verdict = judge(seen(made(), asked, ended(79)), case)
     assert verdict.complaints == ()
-    assert verdict.seen == "UPDATE unanswered, BYE 60 s after the last 2xx"
+    assert verdict.seen == "UPDATE unanswered, BYE 79 s after the last 2xx"
     assert any("nothing was asked" in each for each in judge(seen(made(), ended(60)), case).complaints)
     assert any("later than" in each for each in judge(seen(made(), asked, ended(95)), case).complaints)
     assert any("no BYE" in each for each in judge(seen(made(), asked), case).complaints)
+
+
+@pytest.mark.parametrize(("at", "wrong"), [(59, True), (61, False)])
+def test_nobody_is_probed_while_it_is_in_time(at: float, wrong: bool) -> None:
+    """Not before it is killed either, and not where the role moves."""
+    asked = [packet(at, EDGE, wire.request("UPDATE", "CSeq: 1000 UPDATE", *IN_DIALOG))]
+    killed = judge(seen(made(), asked, ended(80)), scenario("killed-refresher"))
+    assert any("to the refresher" in each for each in killed.complaints) is wrong
+
+    refused = [
+        packet(0.0, AGENT, wire.request("INVITE", "CSeq: 1 INVITE")),
+        packet(0.05, EDGE, wire.response("422 Small", "INVITE", "CSeq: 1 INVITE", "Min-SE: 90")),
+        packet(0.1, AGENT, wire.request("INVITE", "CSeq: 2 INVITE")),
+        packet(0.1, EDGE, wire.response("200 OK", "INVITE", "CSeq: 2 INVITE", AGREED)),
+    ]
+    # Ours names `uac`, and so us, until the agent's own names it again.
+    ours, theirs = refreshed(at, 1000, ours=True), refreshed(at + 40, 3)
+    again = refreshed(at + 40 + at, 1001, ours=True)
+    moved = judge(seen(refused, ours, theirs, again, ended(at * 2 + 60)), scenario("refused-at-60", "sofia"))
+    assert len([each for each in moved.complaints if "to the refresher" in each]) == (2 if wrong else 0)
 
 
 def test_of_a_browser_that_is_killed_only_what_asterisk_does_is_left() -> None:
