@@ -15,6 +15,7 @@ from session_timer_companion.control.actions import OperatorActions
 from session_timer_companion.control.operator import Operator
 from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
+from session_timer_companion.edge.host import Host
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import History
 from session_timer_companion.events.hooks import Hooks
@@ -169,7 +170,7 @@ def edge_clients(configuration: Configuration) -> list[EdgeClient]:
     if key is None:
         return []
     return [
-        EdgeClient(place.name, Door(place.door, key, wait, place.ca_file), place.stand_ins)
+        EdgeClient(place.name, Door(place.door, key, wait, place.ca_file), place.stand_ins, Host(place.door))
         for place in configuration.edges
     ]
 

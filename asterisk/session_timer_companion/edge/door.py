@@ -7,6 +7,7 @@ connection that was idle for long just when we write to it. Names of hosts are r
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import ssl
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import aiohttp
 from session_timer import SharedKey
 
+from session_timer_companion.edge.presence import DoorSeen
 from session_timer_companion.printable import system_reason
 
 PATH = "/session-timer"
@@ -32,7 +34,15 @@ _RESOLVED_FOR = 10
 
 
 class DoorError(Exception):
-    """The door cannot be read: why, for a person."""
+    """The door cannot be read: why, for a person, and what that shows of the edge."""
+
+    def __init__(self, reason: str, seen: DoorSeen = DoorSeen.WRONG) -> None:
+        super().__init__(reason)
+        self.seen = seen
+
+
+_SHOWS = {errno.ECONNREFUSED: DoorSeen.REFUSED, errno.EHOSTUNREACH: DoorSeen.UNREACHABLE}
+"""That our own network has no way out (ENETUNREACH) shows nothing of an edge."""
 
 
 class Door:
@@ -88,7 +98,9 @@ class Door:
         except TimeoutError:
             raise DoorError(f"no reply within {self._seconds:g} s") from None
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            raise DoorError(system_reason(error)) from None
+            number = error.errno if isinstance(error, OSError) else None
+            seen = DoorSeen.WRONG if number is None else _SHOWS.get(number, DoorSeen.WRONG)
+            raise DoorError(system_reason(error), seen) from None
 
 
 def _data(status: int, text: bytes) -> dict[str, Any]:

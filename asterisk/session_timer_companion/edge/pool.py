@@ -31,6 +31,11 @@ class EdgePool:
         """Whether `speaker` may say something of a call that came through `edge`."""
         return edge is speaker or (edge is not None and speaker.name in edge.stand_ins)
 
+    def is_down(self, edge: EdgeClient) -> bool:
+        """Whether what is sent through this edge goes nowhere: it is known to be down, nobody stands in."""
+        stand_ins = [self._edges.get(name) for name in edge.stand_ins]
+        return edge.is_down and not any(other is not None and other.up for other in stand_ins)
+
     async def records(self, edge: EdgeClient | None, keys: Sequence[str]) -> list[RecordReply]:
         """Ask `edge` for records; where it cannot be reached, its stand-ins, which may hold a `Copy`.
 

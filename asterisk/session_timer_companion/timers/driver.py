@@ -83,6 +83,7 @@ class TimerDriver:
             log=log,
             look_at=look_at,
             may_send=lambda tracked: self.leading and not holds.why(tracked.key),
+            is_down=edges.is_down,
             spawn=self._tasks.spawn,
         )
         self.evidence = Evidence(
@@ -197,6 +198,19 @@ class TimerDriver:
         for tracked in self.sender.held.pop(edge, ()):
             if not tracked.gone and not tracked.busy and tracked.active is not None:
                 tracked.active = replace(tracked.active, wake=self._now())
+                self.schedule(tracked)
+
+    def look_at_held(self, edge: EdgeClient) -> None:
+        """This edge does not reply: what was held back past its time leaves unless it is known to be down."""
+        if self._edges.is_down(edge):
+            return
+        now = self._now()
+        for tracked in self.sender.held.get(edge, ()):
+            active = tracked.active
+            if tracked.gone or tracked.busy or active is None or active.wake is None or active.latest is None:
+                continue
+            if active.wake > max(now, active.latest):
+                tracked.active = replace(active, wake=max(now, active.latest))
                 self.schedule(tracked)
 
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:

@@ -1,8 +1,8 @@
 """Makes Asterisk send refreshes, and keeps apart what was sent and what was not.
 
 If Asterisk did not send a refresh, the peer's silence means nothing. The session keeps its state and the
-refresh is tried again. Nothing is sent through an edge that is known to be down while there is time: Asterisk
-would end the call for it.
+refresh is tried again. Nothing is sent through an edge that is known to be down, because Asterisk would end
+the call for it. Where only its door is silent, that holds while there is time.
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ class LearnedPeers:
         return news
 
 
+OUTAGE = 300.0
+"""Seconds past its last moment for which a refresh is held back while its edge is known to be down, or one
+session interval where that is longer. The design bears an outage of five minutes. Without an end a mistake of
+ours about an edge would keep every call without a refresh for ever."""
+
+STALE = 0.5
+"""Seconds after which what was seen of an edge is looked at again before anything is sent."""
+
 GLARE = 491
 """What a peer answers that has a request of its own under way (RFC 3261 14.2)."""
 
@@ -110,11 +118,13 @@ class RefreshSender:
         log: CallLog,
         look_at: Callable[[str], None],
         may_send: Callable[[TrackedCall], bool],
+        is_down: Callable[[EdgeClient], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         """`look_at` finds out, later, what became of a channel; `spawn` runs something in the background.
 
-        `may_send` says whether a refresh may be sent for this call at the moment.
+        `may_send` says whether a refresh may be sent for this call at the moment, `is_down` whether what is
+        sent through an edge goes nowhere.
         """
         self.held: dict[EdgeClient, set[TrackedCall]] = {}
         """Calls whose refresh is held back because their edge is down."""
@@ -125,6 +135,7 @@ class RefreshSender:
         self._log = log
         self._look_at = look_at
         self._may_send = may_send
+        self._is_down = is_down
         self._spawn = spawn
         self._now = asyncio.get_running_loop().time
         self._digits: dict[TrackedCall, str] = {}
@@ -146,6 +157,11 @@ class RefreshSender:
         """Send the refreshes that are due."""
         now = self._now()
         ready = await self._prepared([each for each in due if self._is_to_be_sent(each, now)])
+        if self._now() - now > STALE:  # Asterisk is slow, and an edge may have died meanwhile
+            edges = {each.tracked.edge for each, _, _ in ready if each.tracked.edge is not None}
+            await asyncio.gather(*[edge.look() for edge in edges])
+        now = self._now()
+        ready = [each for each in ready if not self._is_held(each.each, now)]
         if not ready:
             return
         try:
@@ -166,6 +182,7 @@ class RefreshSender:
                 self._not_sent(each, method, refusals[0])
                 continue
             self._breaker.carried_out()
+            self.forget(tracked)
             tracked.hindrance = UNHINDERED
             # Where a refresh of the peer came in between, nobody waits for what came of ours.
             if tracked.active is not None and tracked.active.sent is not None:
@@ -176,7 +193,7 @@ class RefreshSender:
             log("refresh_sent", call=tracked, method=method.name)
 
     def forget(self, tracked: TrackedCall) -> None:
-        """The call is over."""
+        """Nothing of this call is held back any more."""
         if tracked.edge is not None and tracked.edge in self.held:
             self.held[tracked.edge].discard(tracked)
 
@@ -193,18 +210,29 @@ class RefreshSender:
         if tracked.unasked and self._learned.ignores_unasked(tracked.far):
             tracked.since, tracked.active = now, None
             return False
-        latest = before.latest
-        edge = tracked.edge
-        if edge is not None and edge.up is False and latest is not None and now < latest:
-            each.take_back(latest)
-            self.held.setdefault(edge, set()).add(tracked)
-            if tracked.hindrance.reason != edge.reason:
-                tracked.hindrance = replace(tracked.hindrance, reason=edge.reason)
-                self._log.info("refresh_held", call=tracked, edge=edge.name, reason=edge.reason)
+        if self._is_held(each, now):
             return False
         if not self._breaker.admits(now):
-            each.take_back(orders.next_try(8, now, latest))
+            each.take_back(orders.next_try(8, now, before.latest))
             return False
+        return True
+
+    def _is_held(self, each: PendingAction, now: float) -> bool:
+        """Whether this refresh is held back because its edge is away; if so, until when is noted."""
+        tracked, latest = each.tracked, each.before.latest
+        edge = tracked.edge
+        if edge is None or edge.up is not False or latest is None:
+            return False
+        until = latest
+        if now >= latest and self._is_down(edge):
+            until = latest + max(each.before.interval, OUTAGE)
+        if now >= until:
+            return False
+        each.take_back(until)
+        self.held.setdefault(edge, set()).add(tracked)
+        if tracked.hindrance.reason != edge.reason:
+            tracked.hindrance = replace(tracked.hindrance, reason=edge.reason)
+            self._log.info("refresh_held", call=tracked, edge=edge.name, reason=edge.reason)
         return True
 
     @staticmethod

@@ -82,6 +82,8 @@ class ChangesReader:
         found = await edge.changes()
         now = asyncio.get_running_loop().time()
         if not isinstance(found, Changes):
+            for tracker in self._trackers():
+                tracker.driver.look_at_held(edge)
             self._note(edge, up=False, reason=found.reason)
             return
         self._make_up_for_a_pause(edge)

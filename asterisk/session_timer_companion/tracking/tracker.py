@@ -231,6 +231,8 @@ class CallTracker:
             self.changes.look_later(answered)
         elif (tracked := self.track(call, refreshes=0 if answered else UNKNOWN)) is not None:
             if answered:
+                if tracked.edge is not None:
+                    tracked.edge.serves()
                 self.driver.begin(tracked, None)
             else:
                 await self.settle(tracked.edge, [tracked])

@@ -1,10 +1,13 @@
-"""The edge restarts alone and its table is lost: live calls go on, and each has its record again."""
+"""The edge restarts alone and its table is lost, or it stays away: live calls go on, with their records."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tests.lab.parts.killed_parts import restart_edge
+from tests.lab.parts.killed_parts import kill, restart_edge, start_edge
+from tests.lab.peers.live_peer import LivePeer
 from tests.lab.peers.refreshed_calls import (
     BY_REINVITE,
     BY_THEM,
@@ -15,6 +18,7 @@ from tests.lab.peers.refreshed_calls import (
     received,
 )
 from tests.lab.together import Stage
+from tests.lab.waiting import wait_until
 
 THEIRS = "30;refresher=uac"
 
@@ -47,4 +51,30 @@ def test_live_calls_have_their_records_again(stage: Stage) -> None:
         )
     for call in calls:
         assert call.bye().status == 200
+    assert stage.companion.metric("session_timer_faults_total") == 0
+
+
+@pytest.mark.requirement("REF-10-02")
+def test_nothing_is_sent_while_the_edge_is_away_for_longer_than_a_session(stage: Stage) -> None:
+    """Asterisk repeats what it is told to send for 32 seconds, and then ends the call."""
+    began = time.monotonic()
+    calls = (received(stage, BY_UPDATE)[0], received(stage, BY_REINVITE, allow=NO_UPDATE)[0])
+    for call in calls:
+        stage.companion.session(call.call_id)
+    kill(stage.stack, "edge")
+    wait_until(
+        lambda: time.monotonic() > began + INTERVAL + 2, INTERVAL + 5, "the session interval to be over"
+    )
+    standing = stage.companion.sessions()
+    assert [standing[call.call_id]["state"] for call in calls] == ["ours", "ours"], "no refresh is under way"
+    assert stage.companion.metric("session_timer_held") == len(calls)
+    start_edge(stage)
+    peers = [LivePeer(call) for call in calls]
+    for peer in peers:
+        peer.begin()
+    for peer in peers:
+        peer.is_refreshed(INTERVAL / 2)
+        stage.companion.session(peer.call.call_id, lambda seen: seen["due"] > 0)
+        peer.end()
+        assert peer.call.bye().status == 200
     assert stage.companion.metric("session_timer_faults_total") == 0
