@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Collection
 
 import structlog
 
@@ -20,7 +21,7 @@ from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.events.call_log import History
 from session_timer_companion.events.hooks import Hooks
 from session_timer_companion.metrics import Metrics
-from session_timer_companion.timers.brake import HangUpBrake
+from session_timer_companion.timers.brake import MINUTE, HangUpBrake
 from session_timer_companion.timers.expiry import HangUpRules
 from session_timer_companion.tracking.edge_changes import ChangesReader
 from session_timer_companion.tracking.leadership import Leadership
@@ -56,6 +57,7 @@ class Companion:
             lambda: self.configuration.settings.brake.allowed(
                 sum(len(each.by_key) for each in self.trackers)
             ),
+            self._refreshed,
             self.metrics,
             structlog.get_logger(__name__),
         )
@@ -146,11 +148,20 @@ class Companion:
             told += "; paused by an operator"
         if self.brake.on:
             told += "; the brake is on, no call is hung up"
-        elif self.brake.peer:
-            told += f"; the brake is on for calls with {self.brake.peer}"
+        elif self.brake.peers:
+            told += f"; the brake is on for calls with {', '.join(self.brake.peers)}"
         if not all(tracker.driver.leading for tracker in self.trackers):
             told += "; standing by"
         return f"{told}; waiting for Asterisk {away}" if away else told
+
+    def _refreshed(self, apart_from: Collection[str]) -> int:
+        """How many calls with other peers than these have been refreshed within the last minute."""
+        since = asyncio.get_running_loop().time() - MINUTE
+        return sum(
+            tracked.refreshes > 0 and tracked.since > since and tracked.far not in apart_from
+            for tracker in self.trackers
+            for tracked in tracker.by_key.values()
+        )
 
     async def aclose(self) -> None:
         await self.changes.aclose()

@@ -60,7 +60,8 @@ SENTENCES = {
     "record_was_refused": "The edge's table was full, and has room again: a refresh leaves a trace.",
     "refresh_asked_for": "An operator has asked for this refresh.",
     "refresh_confirmed": "The record shows the 2xx to our refresh.",
-    "refresh_held": "The edge is down. The refresh is held back while there is time.",
+    "refresh_held": "The edge does not reply. The refresh is held back while there is time, or until a dead "
+    "edge is back.",
     "refresh_not_sent": "Asterisk could not be made to send the refresh. It is tried again.",
     "refresh_outlived": "The call has outlived its refresh, so the peer has answered it.",
     "refresh_refused": "The peer has refused our refresh.",

@@ -37,9 +37,13 @@ A fault costs live calls:
 - **Where an edge is dead for long, and nobody stands in.** A refresh that leaves Asterisk in the two or three
   seconds before the companion knows that the edge is dead is repeated by Asterisk for 32 seconds. If no edge
   takes it until then, Asterisk ends the call.
-- **Where an edge, or only its door, is dead as a session ends.** The companion cannot tell one from the
-  other. Without a refresh the peer would hang up, so one leaves at the last moment. An edge that is away for
-  longer than 32 seconds and what is left of the session costs that call.
+- **Where nothing shows that a silent edge is dead.** A firewall drops what nobody listens for there, or the
+  companion was started while the edge was away: a refresh then leaves at the last moment, because the door
+  alone may be silent and the peer would hang up without
+  ([how they are told apart](companion.md#when-the-edge-does-not-reply)). An edge that is away for longer than
+  32 seconds and what is left of the session costs that call.
+- **Where an edge that is known to be dead is away for longer than five minutes and a session has ended.**
+  Until then nothing is sent through it.
 - **Where the machine is too small for the takeover**:
   [what replication does not do](../how-to/failover.md#what-replication-does-not-do).
 - **Where peers have no patience.** *Without* below counts live calls that went longer than their interval
@@ -72,13 +76,7 @@ The columns:
 
 SEEN = ("Live lost", "Dead standing", "Whole after", "Past", "Without")
 
-WHY = {
-    (
-        "edge killed",
-        "AMI slow",
-    ): "The edge was away for 44 seconds. The calls that we refresh had an interval of "
-    "12 seconds, the profile's own, since an earlier round had lost the table."
-}
+WHY: dict[tuple[str, ...], str] = {}
 """Why calls were lost where these were played together, for as long as a run shows that."""
 
 

@@ -19,7 +19,8 @@ from session_timer.clock import ClockReading, learn_clock
 
 from session_timer_companion.edge.door import MOST_KEYS, Door, DoorError
 from session_timer_companion.edge.host import Host
-from session_timer_companion.edge.presence import DoorSeen, Presence
+from session_timer_companion.edge.presence import DoorSeen
+from session_timer_companion.edge.watch import Watch
 
 
 class Clocks:
@@ -67,9 +68,6 @@ REFUSED_RECORDS = "lost_records"
 
 ROOM = 5.0
 """Seconds without a record that was refused, after which the table is taken to have room again."""
-
-LOOK_EACH = 60.0
-"""Seconds between two looks at the host of an edge that replies."""
 
 JUMP = 2.0
 """Seconds. By more than this our clock falls behind an edge's only where our host stood still."""
@@ -177,11 +175,7 @@ class EdgeClient:
         self.paused = 0.0
         """Seconds that our host has stood still by this edge's clock, and nobody has made up for yet."""
         self._door = door
-        self._host = host
-        self._looking: asyncio.Task[None] | None = None
-        self._looked = -LOOK_EACH
-        """When its host was looked at last while it replied."""
-        self._presence = Presence()
+        self._watch = Watch(host)
         self.clocks = Clocks()
         self._wanted: dict[str, asyncio.Future[RecordReply]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -189,12 +183,12 @@ class EdgeClient:
     @property
     def is_down(self) -> bool:
         """Whether it is known to be down; one whose door is merely silent may serve SIP all the same."""
-        return self.up is False and self._presence.is_down(asyncio.get_running_loop().time())
+        return self.up is False and self._watch.is_down
 
     def serves(self) -> None:
         """A call has just been answered that came through it."""
         if self.up is False:
-            self._presence = self._presence.served(asyncio.get_running_loop().time())
+            self._watch.served()
 
     async def look(self) -> None:
         """Find out whether it replies at this moment: `up`."""
@@ -259,10 +253,10 @@ class EdgeClient:
 
     async def close(self) -> None:
         """Let go of the connections; what is under way counts as unanswered."""
-        under_way = [task for task in (self._asking, self._looking) if task is not None]
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._watch.close()
         await self._door.close()
 
     async def _ask_for_all(self) -> None:
@@ -317,29 +311,14 @@ class EdgeClient:
         except DoorError as error:
             self.up, self.reason = False, str(error)
             self.losses += 1
-            self._note(error.seen, loop.time())
+            self._watch.asked(error.seen)
             raise
         self.up, self.reason = True, ""
-        self._note(DoorSeen.REPLIED, loop.time())
-        self._learn(reply, loop.time())
+        now = loop.time()
+        if now >= self._watch.due:
+            self._watch.asked(DoorSeen.REPLIED)
+        self._learn(reply, now)
         return reply
-
-    def _note(self, seen: DoorSeen, now: float) -> None:
-        """Take note of what came of a question, and look at the host: at once where that may tell more."""
-        if seen is not self._presence.door:
-            self._presence = self._presence.asked(seen, now)
-        pause = LOOK_EACH if seen is DoorSeen.REPLIED else 0.0
-        free = self._looking is None or self._looking.done()
-        if self._host is not None and free and now >= self._looked + pause:
-            self._looking = asyncio.create_task(self._look_at(self._host, self._presence.door))
-
-    async def _look_at(self, host: Host, door: DoorSeen | None) -> None:
-        seen = await host.look()
-        # A look that began while the door replied, and ended when it did not, is one of neither.
-        if (door is DoorSeen.REPLIED) == (self._presence.door is DoorSeen.REPLIED):
-            self._presence = self._presence.looked(seen)
-            if door is DoorSeen.REPLIED:
-                self._looked = asyncio.get_running_loop().time()
 
     def _is_ours(self, reply: Mapping[str, Any]) -> None:
         """Raises `DoorError` where another edge answers than the one of this name."""
