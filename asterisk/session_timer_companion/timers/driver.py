@@ -196,22 +196,25 @@ class TimerDriver:
     def release(self, edge: EdgeClient) -> None:
         """This edge replies again: what was held back for it is due now."""
         for tracked in self.sender.held.pop(edge, ()):
-            if not tracked.gone and not tracked.busy and tracked.active is not None:
-                tracked.active = replace(tracked.active, wake=self._now())
-                self.schedule(tracked)
+            self._let_leave(tracked)
 
     def look_at_held(self, edge: EdgeClient) -> None:
         """This edge does not reply: what was held back past its time leaves unless it is known to be down."""
         if self._edges.is_down(edge):
             return
-        now = self._now()
         for tracked in self.sender.held.get(edge, ()):
             active = tracked.active
-            if tracked.gone or tracked.busy or active is None or active.wake is None or active.latest is None:
-                continue
-            if active.wake > max(now, active.latest):
-                tracked.active = replace(active, wake=max(now, active.latest))
-                self.schedule(tracked)
+            if active is not None and active.latest is not None and (active.wake or 0.0) > active.latest:
+                self._let_leave(tracked)
+
+    def _let_leave(self, tracked: TrackedCall) -> None:
+        """Its refresh is due now, with time for two forms: that it is late is not its peer's doing."""
+        now, active = self._now(), tracked.active
+        if tracked.gone or tracked.busy or active is None:
+            return
+        late = 0.0 if active.latest is None else max(0.0, now - active.latest)
+        tracked.active = replace(active, since=active.since + late, wake=now)
+        self.schedule(tracked)
 
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""
