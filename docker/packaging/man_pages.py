@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 from session_timer_companion import __version__
-from session_timer_companion.cli import DEFAULT_CONFIG, main
+from session_timer_companion.cli import main
+from session_timer_companion.terminal.asking import DEFAULT_CONFIG
 
 NAME = "session-timer"
 SECTION = 1

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from demo.operator import COMMANDS, filled
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ValidationError
@@ -114,6 +115,12 @@ def test_what_a_page_writes_under_companion_is_valid(path: Path) -> None:
         except ValidationError as error:
             found = problems_of(error, CompanionSettings)
             assert [each for each in found if "is no program that can be run" not in each.reason] == []
+
+
+def test_the_list_of_commands_cuts_no_sentence_short() -> None:
+    listed = CliRunner().invoke(main, ["--help"], terminal_width=80).output.split("Commands:\n", 1)[1]
+    assert len(listed.splitlines()) == len(main.commands)
+    assert "..." not in listed
 
 
 def families(registry: CollectorRegistry) -> dict[str, tuple[str, set[str]]]:
