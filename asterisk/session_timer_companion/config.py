@@ -27,6 +27,7 @@ from session_timer_companion.section import (
     overlay,
     problems_of,
     read_file,
+    with_variables,
 )
 
 
@@ -154,8 +155,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
     data = read_file(path)
     problems: list[Problem] = []
     shared = Config()
-    if isinstance(data, dict):
-        overlay(data, environment, problems)
+    variables = overlay(data, environment, problems) if isinstance(data, dict) else {}
     try:
         shared = validate(data, source)
     except ConfigError as error:
@@ -172,7 +172,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Configurat
         key = _key(shared, settings, path, environment, problems)
         edges = _edges(shared, settings, problems)
     if problems or settings is None:
-        raise ConfigError(source, tuple(problems))
+        raise ConfigError(source, with_variables(problems, variables))
     # The section has been read; kept as it came, it would show its passwords.
     return Configuration(replace(shared, companion={}), settings, holders, key, edges, guard)
 

@@ -58,8 +58,12 @@ def read_file(path: Path) -> object:
     return {} if data is None else data
 
 
-def overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> None:
-    """Call with the file's data before it is validated: sets in place what the environment overrides."""
+def overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
+    """Call with the file's data before it is validated: sets in place what the environment overrides.
+
+    Returns the variable that has set a place, by that place: for `with_variables`.
+    """
+    variables: dict[str, str] = {}
     for variable in sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX)):
         steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
         if not isinstance(data.get("companion"), dict):
@@ -68,8 +72,28 @@ def overlay(data: dict[str, Any], environment: Mapping[str, str], problems: list
             value = parse(environment[variable], variable)
         except ConfigError:
             value = environment[variable]
-        if not _set(data["companion"], steps, value):
+        if _set(data["companion"], steps, value):
+            variables[place_of(tuple(int(step) if step.isdecimal() else step for step in steps))] = variable
+        else:
             problems.append(Problem(f"${variable}", "names no place in the companion section"))
+    return variables
+
+
+def with_variables(problems: Iterable[Problem], variables: Mapping[str, str]) -> tuple[Problem, ...]:
+    """The same problems; each names the variables that have set what is wrong, or a part of it."""
+    told = []
+    for problem in problems:
+        set_by = [f"${name}" for place, name in variables.items() if _within(problem.path, place)]
+        note = f" (set by {', '.join(set_by)})" if set_by else ""
+        told.append(Problem(problem.path, problem.reason + note))
+    return tuple(told)
+
+
+def _within(one: str, other: str) -> bool:
+    """Whether one of two places is the other or in it."""
+    shorter, longer = sorted((one, other), key=len)
+    rest = longer.removeprefix(shorter)
+    return shorter != "companion" and longer.startswith(shorter) and rest[:1] in ("", ".", "[")
 
 
 def _set(inside: object, steps: list[str], value: object) -> bool:

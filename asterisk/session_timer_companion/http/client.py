@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 """Seconds for one answer; a refresh by hand may take more than half of them."""
 
+_ELSEWHERE = "another program has that port. See companion.http.port, or name its address with --url"
+
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, not where we do
 
 
@@ -70,7 +72,7 @@ class Client:
         """`pause` or `resume` everything; whether that changed anything."""
         told = self._json("POST", f"/{action}")
         if not isinstance(told, dict) or "changed" not in told:
-            raise ClientError(f"{self.url} answers, but is no companion")
+            raise ClientError(f"{self.url} answers, but is no companion: {_ELSEWHERE}")
         return bool(told["changed"])
 
     def refresh_peer(self, peer: str, rate: float) -> Iterator[RefreshReport]:
@@ -90,7 +92,7 @@ class Client:
         """What the companion says of itself and of what it depends on."""
         report = self._json("GET", "/readyz", accept=(200, 503))
         if not isinstance(report, dict) or "asterisk" not in report:
-            raise ClientError(f"{self.url} answers, but is no companion")
+            raise ClientError(f"{self.url} answers, but is no companion: {_ELSEWHERE}")
         return report
 
     def metrics(self) -> str:
@@ -101,14 +103,14 @@ class Client:
         told = self._json(method, path)
         if isinstance(told, list) and all(isinstance(each, dict) and "call_id" in each for each in told):
             return told
-        raise ClientError(f"{self.url} answers, but is no companion")
+        raise ClientError(f"{self.url} answers, but is no companion: {_ELSEWHERE}")
 
     def _json(self, method: str, path: str, accept: tuple[int, ...] = (200,)) -> object:
         body = self._ask(method, path, accept)
         try:
             return json.loads(body)
         except ValueError:
-            raise ClientError(f"{self.url}{path} does not answer in JSON: is this the companion?") from None
+            raise ClientError(f"{self.url}{path} does not answer in JSON: {_ELSEWHERE}") from None
 
     def _ask(self, method: str, path: str, accept: tuple[int, ...] = (200,)) -> bytes:
         with self._response(method, path, accept) as answer:
@@ -157,6 +159,8 @@ class Client:
             )
         if status == 404 and said.startswith((NO_CALL, NO_PROFILE)):
             return NotFoundError(said)
+        if said.startswith("<"):  # a page for a browser: the companion has none for errors
+            return ClientError(f"{self.url} answers {status}, but is no companion: {_ELSEWHERE}")
         return ClientError(f"{self.url}{path} answers {status}: {said[:200]}")
 
 

@@ -22,6 +22,7 @@ from session_timer_companion.section import (
     overlay,
     problems_of,
     read_file,
+    with_variables,
 )
 
 SHORTEST_TOKEN = 16
@@ -121,12 +122,14 @@ def http_settings(path: Path, environment: Mapping[str, str] | None = None) -> t
     data = read_file(path)
     problems: list[Problem] = []
     section: object = None
+    variables: dict[str, str] = {}
     if isinstance(data, dict):
-        overlay(data, environment, problems)
+        variables = overlay(data, environment, problems)
         section = data.get("companion")
     given = section.get("http") if isinstance(section, dict) else None
     try:
         settings = Http.model_validate(given or {})
         return settings, http_token(settings, path, environment, [])
     except ValidationError as error:
-        raise ConfigError(str(path), tuple(problems_of(error, Http, ("http",)))) from None
+        found = with_variables(problems_of(error, Http, ("http",)), variables)
+        raise ConfigError(str(path), found) from None

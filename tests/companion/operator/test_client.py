@@ -63,7 +63,7 @@ def test_an_error_page_of_another_program_is_one_line() -> None:
         for question in (Client(url).sessions, lambda: Client(url).session("x")):
             with pytest.raises(ClientError) as caught:
                 question()
-            assert "answers 404: <html>" in str(caught.value)
+            assert "answers 404, but is no companion: another program has that port" in str(caught.value)
             assert str(caught.value).isprintable()
 
 

@@ -21,8 +21,8 @@ MODULES = sorted(
 )
 
 PUBLIC = {
-    "clock", "config", "config.file", "config.model", "config.policy", "config.validation", "dialog",
-    "evidence", "headers", "internal_header", "message", "minimum", "proxy", "record", "session",
+    "clock", "config", "config.file", "config.model", "config.policy", "config.reader", "config.validation",
+    "dialog", "evidence", "headers", "internal_header", "message", "minimum", "proxy", "record", "session",
     "session.responses", "session.model", "session.steps", "session.transitions", "shared_key", "uac", "uas",
 }  # fmt: skip
 
