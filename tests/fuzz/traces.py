@@ -26,7 +26,7 @@ def trace(data_: bytes) -> None:
     for call in calls:
         assert "\x1b" not in "".join(line.plain for line in report.lines(1, call))
         json.dumps(data.call(call))
-        svg(call.draw())
+        svg(call.ladder())
     list(report.about_file(notes, len(calls)))
 
 

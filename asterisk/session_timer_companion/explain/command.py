@@ -21,9 +21,10 @@ from rich.text import Text
 from session_timer_companion.explain.anonymous import Pseudonyms, written
 from session_timer_companion.explain.drawing.ladder import merge
 from session_timer_companion.explain.drawing.svg import svg
-from session_timer_companion.explain.judging.calls import Calls
+from session_timer_companion.explain.gathering.calls import Calls
+from session_timer_companion.explain.gathering.legs import Legs
+from session_timer_companion.explain.judging import relayed
 from session_timer_companion.explain.judging.judge import Settings, judge
-from session_timer_companion.explain.judging.legs import Legs
 from session_timer_companion.explain.judging.verdict import Explained
 from session_timer_companion.explain.reading.trace import Notes, Seen, TraceError, read
 from session_timer_companion.explain.telling import data, page, report
@@ -109,11 +110,15 @@ class _Waiting:
 
 def _together(legs: list[Explained]) -> list[Explained]:
     """Legs in the order in which they began; the last one draws them all."""
-    *before, last = sorted(legs, key=lambda one: one.begin)
+    legs = [relayed.without(one, legs) for one in sorted(legs, key=lambda one: one.begin)]
+    *before, last = legs
     if not before:
         return legs
     title = f"All {len(legs)} legs"
-    return [*before, replace(last, draw_legs=lambda: merge(title, [(one.begin, one.draw()) for one in legs]))]
+    return [
+        *before,
+        replace(last, draw_legs=lambda: merge(title, [(one.begin, one.ladder()) for one in legs])),
+    ]
 
 
 def run(trace: Path, wishes: Wishes) -> int:
@@ -170,7 +175,7 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
     if wishes.svg is not None:
         wishes.svg.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9._@-]", "_", call.call_id)[:80].lstrip(".")
-        (wishes.svg / f"{told.calls:04}-{name}.svg").write_text(svg(call.draw()))
+        (wishes.svg / f"{told.calls:04}-{name}.svg").write_text(svg(call.ladder()))
         if call.draw_legs is not None:
             (wishes.svg / f"{told.calls:04}-all-legs.svg").write_text(svg(call.draw_legs()))
     if html is not None:

@@ -352,4 +352,4 @@ def test_what_cut_the_call_comes_before_what_did_no_harm(tmp_path: Path) -> None
 
     output = run(written(tmp_path / "a.pcap", script.direct())).output
 
-    assert "198.18.81.42 broke a rule: no-refresh, and 1 more" in output
+    assert "A rule was broken: 198.18.81.42 had to refresh the call and did not. And 1 more." in output

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from session_timer_companion.explain.command import explained
-from session_timer_companion.explain.judging import calls
+from session_timer_companion.explain.gathering import calls
 from session_timer_companion.explain.judging.judge import Settings
 from session_timer_companion.explain.reading.sip import Endpoint, Message, NotSipError
 from session_timer_companion.explain.reading.trace import Notes, Seen, TraceError, read
@@ -50,7 +50,7 @@ def survives(data: bytes) -> None:
             refusal = ""
     assert "\n" not in refusal
     for call in found:
-        call.draw()
+        call.ladder()
 
 
 @pytest.mark.parametrize("name", SEEDS)

@@ -13,7 +13,20 @@ from session_timer_companion.explain.judging.rules import Level, Rule
 from tests.companion.explain import scenario
 from tests.companion.explain.asking import one, only, rules
 from tests.companion.explain.faults import FAULTS, PROXY_FAULTS, Fault, answer_bare, behind
-from tests.companion.explain.scenario import CARRIER, PBX, PROXY, Line, lawful
+from tests.companion.explain.scenario import (
+    ALLOW,
+    CARRIER,
+    PBX,
+    PROXY,
+    SUPPORTED,
+    Line,
+    Script,
+    bye,
+    exchange,
+    lawful,
+    refresh,
+    setup,
+)
 
 
 @pytest.mark.parametrize("name", scenario.LAWFUL)
@@ -131,6 +144,7 @@ def test_levels() -> None:
     assert {rule for rule in Rule if rule.level is Level.CAUSE} == {
         Rule.NEEDLESS_422,
         Rule.REFRESH_REFUSED,
+        Rule.REFRESH_IGNORED,
         Rule.PEER_GONE,
         Rule.SWITCHED_OFF,
         Rule.CALL_REFUSED_422,
@@ -180,3 +194,44 @@ def test_a_422_to_what_a_proxy_asked_for_is_no_fault(asked: str | None) -> None:
         return line.with_rows(Session_Expires="1800") if line.name == "first" else line
 
     assert rules(script.through(behind=reduced)) == []
+
+
+silent = lawful().without("one", "one-ok", "two", "two-ok", "bye", "bye-ok")
+
+
+def test_headers_in_every_lawful_spelling() -> None:
+    asked = {"x": "001800 ;\r\n  Refresher=UAC", "k": "100rel,\r\n\t TIMER", "Allow": ALLOW}
+    answer = {"sEssion-eXpires": "1800 ; refresher = uac", "REQUIRE": "Timer", "k": "timer", "Allow": ALLOW}
+    script = Script((*setup(asked, answer), *refresh("one", 903, 2), *bye(1000)))
+
+    call = one(script.direct())
+
+    assert call.verdicts == ()
+    assert [agreed.interval for agreed in call.dialogs[0].agreed] == [1800, 1800]
+
+
+def test_noise_within_the_dialog_changes_nothing() -> None:
+    noise = [
+        line
+        for count, method in enumerate(("INFO", "OPTIONS", "NOTIFY", "MESSAGE", "SUBSCRIBE") * 4)
+        for line in exchange(f"noise-{count}", 20 + 60 * count, 0, method, 2 + count, {}, {})
+    ]
+    script = silent.plus(*noise, *refresh("one", 1500, 22), *bye(1600, cseq=23))
+
+    assert rules(script.direct()) == []
+
+
+@pytest.mark.requirement("UAC-7.4-10")
+def test_the_refresher_may_change_during_the_call() -> None:
+    """The callee refreshes once as uac, and has the role from there."""
+    asked = {"Session-Expires": "1800;refresher=uac", **SUPPORTED}
+    answer = {**asked, "Require": "timer"}
+    script = silent.plus(
+        *refresh("one", 903, 2),
+        *exchange("theirs", 1000, 1, "UPDATE", 1, asked, answer),
+        *exchange("theirs-2", 1900, 1, "UPDATE", 2, asked, answer),
+    )
+
+    assert rules(script.plus(*bye(2500, cseq=3)).direct()) == []
+    verdict = only(script.plus(*bye(1900.02 + 1768, cseq=3)).direct())
+    assert (verdict.rule, verdict.by.address) == (Rule.NO_REFRESH, PBX)

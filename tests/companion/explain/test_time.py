@@ -98,7 +98,7 @@ def test_a_refresh_after_the_end_of_the_interval() -> None:
 
 @pytest.mark.requirement("REF-10-07")
 def test_a_dead_call_that_nobody_ends() -> None:
-    script = silent.plus(*bye(4000))
+    script = silent.plus(*bye(4000, cseq=2))
 
     assert sorted(rule.value for rule in rules(script.direct())) == ["dead-call-kept", "no-refresh"]
 
@@ -129,7 +129,7 @@ def test_a_peer_that_no_longer_knows_the_call() -> None:
         refused("481 Call/Transaction Does Not Exist").change("bye", at(903.1)).change("bye-ok", at(903.2))
     )
     script = script.change("bye", lambda line: replace(line, by=0)).change(
-        "bye-ok", lambda line: replace(line, by=1)
+        "bye-ok", lambda line: replace(line, by=1, status="481 Call/Transaction Does Not Exist")
     )
 
     assert only(script.direct()).rule is Rule.PEER_GONE
@@ -218,6 +218,8 @@ def test_a_lost_ack_is_told_from_a_timer() -> None:
 @pytest.mark.parametrize("seconds", SUSPECTS)
 def test_a_cut_without_a_timer_has_the_suspect_of_its_minute(seconds: int) -> None:
     script = Script((*setup({}, {}), *bye(3 + seconds + 1, by=1)))
+    if seconds == 32:
+        script = script.without("ack")
 
     call = one(script.direct())
 

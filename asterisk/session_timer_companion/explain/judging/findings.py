@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from session_timer_companion.explain.judging.calls import Sighted
-from session_timer_companion.explain.judging.hops import CALLER, Hop, Transaction
+from session_timer_companion.explain.gathering.calls import Sighted
+from session_timer_companion.explain.gathering.hops import CALLER, Hop, Transaction
 from session_timer_companion.explain.judging.rules import Rule
 from session_timer_companion.explain.judging.verdict import Party, Verdict
 from session_timer_companion.explain.reading.sip import Message

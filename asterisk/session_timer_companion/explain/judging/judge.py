@@ -10,10 +10,8 @@ from functools import partial
 from session_timer import Agreement, Policy
 
 from session_timer_companion.explain.drawing import ladder
-from session_timer_companion.explain.judging import ending, proxies
-from session_timer_companion.explain.judging.calls import Call, Sighted
-from session_timer_companion.explain.judging.findings import Findings, title
-from session_timer_companion.explain.judging.hops import (
+from session_timer_companion.explain.gathering.calls import Call, Sighted
+from session_timer_companion.explain.gathering.hops import (
     CALLEE,
     CALLER,
     REFRESHES,
@@ -24,9 +22,12 @@ from session_timer_companion.explain.judging.hops import (
     hops,
     names,
 )
+from session_timer_companion.explain.judging import ending, proxies, relayed
+from session_timer_companion.explain.judging.findings import Findings, title
 from session_timer_companion.explain.judging.messages import SIDES, MessageJudge
+from session_timer_companion.explain.judging.periods import Period, Sight, periods
 from session_timer_companion.explain.judging.rules import Rule
-from session_timer_companion.explain.judging.timeline import Period, Sight, TimelineJudge
+from session_timer_companion.explain.judging.timeline import TimelineJudge
 from session_timer_companion.explain.judging.verdict import (
     Agreed,
     Explained,
@@ -59,7 +60,7 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
     """All there is to say of one call."""
     found = hops(call)
     findings = Findings(_ours(call, settings), tuple(_columns(found, names(call))))
-    timed = notes.timed and not call.jumped
+    timed = notes.timed and not call.jumped and not call.cut
     copied = any(one.transport == "HEP" for one in call.messages)
     end = notes.last_copy if copied else notes.last
     sight = Sight(max(end or 0.0, call.last), timed, settings.floor)
@@ -74,11 +75,12 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         others = [other for other in found if other is not hop]
         timeline = TimelineJudge(dialog, messages.agreements, findings, sight, others, passed_by)
         timeline.judge()
-        shown.append(_shown(dialog, timeline.periods(), findings, settings.floor))
+        shown.append(_shown(dialog, periods(dialog, messages.agreements), findings, settings.floor))
         if timed:
             ending.no_ack(hop, dialog, findings, seen_elsewhere=_acked_elsewhere(dialog, hop, found))
     proxies.judge(found, findings)
     _drop_followers(findings)
+    relayed.drop(findings, found)
     by_tags: dict[frozenset[str | None], list[Dialog]] = {}
     for _, dialog, _ in every:
         by_tags.setdefault(frozenset(dialog.tags), []).append(dialog)
@@ -90,24 +92,31 @@ def judge(call: Call, notes: Notes, settings: Settings) -> Explained:
         dialogs=tuple(shown),
         ending=ending.ending(call, found, [dialog for _, dialog, _ in every], findings, timed=timed),
         verdicts=findings.verdicts(),
-        draw=partial(_ladder, call, found, shown, findings.verdicts()),
+        draw=partial(_ladder, call, found, shown),
         whole=_begins(call) and all(any(one.answer for one in known) for known in by_tags.values()),
         one_way=_is_one_way(call),
         jumped=call.jumped,
+        cut=call.cut,
     )
 
 
+_UNTOLD = frozenset({Rule.NO_REFRESHER, Rule.UAC_CANNOT_REFRESH})
 _FAILED = frozenset({Rule.REFRESH_UNANSWERED, Rule.PEER_GONE, Rule.REFRESH_REFUSED, Rule.UPDATE_REFUSED})
 
 
 def _drop_followers(findings: Findings) -> None:
     """A refresh that was sent and failed is the fault; that it did not come through elsewhere follows."""
     failed = [verdict for verdict in findings.verdicts() if verdict.rule in _FAILED]
+    # Who was not told to refresh, or cannot, is not to be asked why it did not.
+    untold = {verdict.message for verdict in findings.verdicts() if verdict.rule in _UNTOLD}
     findings.found = {
         key: verdict
         for key, verdict in findings.found.items()
-        if verdict.rule is not Rule.NO_REFRESH
-        or not any(one.at <= verdict.at and one.side != verdict.side for one in failed)
+        if verdict.rule not in (Rule.NO_REFRESH, Rule.LATE_REFRESH)
+        or not (
+            verdict.message in untold
+            or any(one.at <= verdict.at and one.side != verdict.side for one in failed)
+        )
     }
 
 

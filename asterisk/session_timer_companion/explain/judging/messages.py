@@ -14,9 +14,9 @@ from session_timer import (
     proxy,
 )
 
-from session_timer_companion.explain.judging.calls import Sighted
+from session_timer_companion.explain.gathering.calls import Sighted
+from session_timer_companion.explain.gathering.hops import REFRESHES, Hop, Transaction, further
 from session_timer_companion.explain.judging.findings import Findings, Place
-from session_timer_companion.explain.judging.hops import REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.responses import Backdrop, ResponseJudge
 from session_timer_companion.explain.judging.rules import Rule
 
@@ -61,13 +61,28 @@ class MessageJudge:
     """By the identity of each 2xx: what it brought into force."""
 
     def judge(self) -> None:
-        """Every transaction of the hop."""
+        """Every transaction of the hop, message by message: an answer counts from when it came."""
         caller = Shown()
+        refreshes = [each for each in self.hop.transactions if each.method in REFRESHES]
         for each in self.hop.transactions:
             self._elsewhere(each)
-            if each.method in REFRESHES:
-                self._refresh(each, caller)
+        moments: list[tuple[float, Transaction, Sighted | None]]
+        moments = [(each.request.time, each, None) for each in refreshes]
+        moments += [(one.time, each, one) for each in refreshes for one in each.responses]
+        asked: dict[int, RefreshRequest | None] = {}
+        for _, each, one in sorted(moments, key=lambda moment: moment[0]):
+            if one is None:
+                asked[id(each)] = self._asked(each, caller)
+            elif (request := asked.get(id(each))) is not None:
+                self._response(each, request, one, self._known(each), caller)
         self._failed()
+
+    def _known(self, each: Transaction) -> Known | None:
+        """The dialog that a request is within."""
+        message = each.request.message
+        if each.initial:
+            return None
+        return self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
 
     def _failed(self) -> None:
         """The call came to nothing: because of the timer?"""
@@ -88,15 +103,12 @@ class MessageJudge:
         elif final.message.status == 420 and "timer" in last.request.message.tokens("Require"):
             self._report(Rule.TIMER_REQUIRED, last, last.request, "Require: timer", "Supported: timer alone")
 
-    def _refresh(self, each: Transaction, caller: Shown) -> None:
-        message = each.request.message
-        known = None
-        if not each.initial:
-            known = self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
+    def _asked(self, each: Transaction, caller: Shown) -> RefreshRequest | None:
+        known = self._known(each)
         sender = known.sides[each.side] if known is not None else caller
         asked = self._request(each, known, sender)
         if asked is None:
-            return
+            return None
         sender.supports = sender.supports or asked.supports_timer
         sender.asked = sender.asked or asked.supports_timer
         if asked.allows_update is not None:
@@ -104,8 +116,7 @@ class MessageJudge:
         if known is not None and asked.min_se:
             other = known.sides[1 - each.side]
             other.min_se = max(other.min_se, asked.min_se)
-        for response in each.responses:
-            self._response(each, asked, response, known, caller)
+        return asked
 
     def _request(self, each: Transaction, known: Known | None, sender: Shown) -> RefreshRequest | None:
         request, report = each.request, self._report
@@ -251,7 +262,7 @@ class MessageJudge:
             )
         elif told < self.floor:
             self._report(Rule.MIN_SE_BELOW_90, each, one, f"Min-SE: {told}", f"Min-SE: {self.floor} or more")
-        elif self._came_from_further(each, one):
+        elif self._came_from_further(each):
             pass  # a proxy may have asked for less than came here: judged where it was answered
         elif wanted is None or wanted.interval >= told:
             asked_for = "no Session-Expires" if wanted is None else f"Session-Expires: {wanted}"
@@ -276,11 +287,10 @@ class MessageJudge:
             sender = known.sides[each.side]
             sender.min_se = max(sender.min_se, told)
 
-    def _came_from_further(self, each: Transaction, one: Sighted) -> bool:
-        further = [other for hop in self.others if (other := passed_on(each, hop)) is not None]
+    def _came_from_further(self, each: Transaction) -> bool:
         return any(
-            response.message.status == 422 and response.time <= one.time
-            for other in further
+            response.message.status == 422
+            for other in further(each, self.hop, self.others)
             for response in other.responses
         )
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from session_timer import HeaderError, RefreshRequest, RefreshResponse
 from session_timer.headers import SessionExpires
 
-from session_timer_companion.explain.judging.calls import Sighted
+from session_timer_companion.explain.gathering.calls import Sighted
+from session_timer_companion.explain.gathering.hops import CALLER, REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.findings import Findings, Moment, Place
-from session_timer_companion.explain.judging.hops import CALLER, REFRESHES, Hop, Transaction, passed_on
 from session_timer_companion.explain.judging.rules import Rule
 
 

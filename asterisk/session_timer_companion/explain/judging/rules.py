@@ -142,7 +142,7 @@ _RULES: dict[Rule, _Facts] = {
     Rule.REFRESH_REFUSED: _cause("RFC 4028 section 10", "REF-10-05"),
     Rule.NOT_RETRIED: _unwise("RFC 4028 section 10", "REF-10-05"),
     Rule.GAVE_UP_EARLY: _broken("RFC 4028 section 10", "REF-10-07", "REF-10-08"),
-    Rule.REFRESH_IGNORED: _broken("RFC 4028 section 2", "DEF-2-03"),
+    Rule.REFRESH_IGNORED: _cause("RFC 4028 section 2", "DEF-2-03"),
     Rule.DEAD_CALL_KEPT: _unwise("RFC 4028 section 10", "REF-10-07"),
     Rule.PEER_GONE: _cause("RFC 4028 section 10", "REF-10-04"),
     Rule.SWITCHED_OFF: _cause("RFC 4028 section 7.2 and 9", "UAC-7.2-10", "UAS-9-19"),

@@ -108,18 +108,28 @@ class Explained:
     dialogs: tuple[ExplainedDialog, ...]
     ending: Ending
     verdicts: tuple[Verdict, ...]
-    draw: Callable[[], Ladder] = field(repr=False, compare=False)
-    """Draws the call: most of many calls nobody looks at."""
+    draw: Callable[[tuple[Verdict, ...]], Ladder] = field(repr=False, compare=False)
+    """Draws the call with these verdicts: most of many calls nobody looks at."""
     whole: bool = True
     """False: it began before the capture, or its answer is not in it: what was agreed first is not known."""
     one_way: bool = False
     """Only one direction was captured."""
     jumped: bool = False
     """The clock jumped, or nothing was captured for a while: times were not judged."""
+    cut: bool = False
+    """Some of its messages were captured in part: times were not judged."""
     draw_legs: Callable[[], Ladder] | None = field(default=None, repr=False, compare=False)
     """Of the last leg of a call with several: draws all of them in one picture."""
     partners: tuple[str, ...] = ()
     """Call-IDs of the legs that belong to the same call."""
+
+    def reached(self) -> frozenset[str]:
+        """The addresses of all its ends."""
+        return frozenset(end.address for dialog in self.dialogs for end in dialog.ends)
+
+    def ladder(self) -> Ladder:
+        """The call as it is drawn."""
+        return self.draw(self.verdicts)
 
     @property
     def broken(self) -> bool:

@@ -9,22 +9,27 @@ from __future__ import annotations
 import socket
 import struct
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+from session_timer_companion.explain.reading import tunnels
 from session_timer_companion.explain.reading.sip import Endpoint
 
 ETHERNET, RAW, RAW_OLD, RAW_BSD = 1, 101, 12, 14
 NULL, LOOP, COOKED, COOKED_2, IPV4, IPV6 = 0, 108, 113, 276, 228, 229
 _UDP, _TCP = 17, 6
-_VLANS = frozenset({0x8100, 0x88A8, 0x9100})
-_IPV4, _IPV6 = 0x0800, 0x86DD
+_CARRIED = frozenset({_UDP, _TCP, *tunnels.TUNNELS})
+_DEEPEST = 4
+"""Packets within packets, at most."""
 # Link type -> where the two octets of the protocol stand, and where the payload begins.
 _LINKS = {ETHERNET: (12, 14), COOKED: (14, 16), COOKED_2: (0, 20)}
 _BARE = frozenset({RAW, RAW_OLD, RAW_BSD, IPV4, IPV6})
 _MOST_FRAGMENTED = 512
 _MOST_PARTS = 64
 _FRAGMENT_LIFETIME = 30.0
+_FRAGMENTS_TOGETHER = 1.0
+"""Seconds: what is missing of a datagram after that was not captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Datagram:
     source: Endpoint
     destination: Endpoint
     payload: bytes
+    cut: bool = False
+    """Its end was not captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,17 @@ class Segment:
     payload: bytes
 
 
+@dataclass(slots=True)
+class _Fragments:
+    """Of one datagram."""
+
+    first: float
+    protocol: int
+    source: str
+    target: str
+    parts: dict[int, tuple[bool, bytes]] = field(default_factory=dict)
+
+
 def is_link_known(link: int) -> bool:
     """Whether frames of this link type can be read."""
     return link in _LINKS or link in _BARE or link in (NULL, LOOP)
@@ -67,13 +85,34 @@ class Packets:
         self._dpkt: Any = dpkt
         # What dpkt raises at a packet that is not what it seems, by its source.
         self._malformed = (dpkt.Error, struct.error, LookupError, ValueError, TypeError, AttributeError)
-        self._fragments: OrderedDict[tuple[bytes, bytes, int], tuple[float, dict[int, tuple[bool, bytes]]]]
-        self._fragments = OrderedDict()
+        self._fragments: OrderedDict[tuple[bytes, bytes, int], _Fragments] = OrderedDict()
 
     def read(self, time: float, link: int, frame: bytes) -> Datagram | Segment | None:
         """What the frame carries or completes; None if nothing of interest, or nothing that can be read."""
-        data = _network_layer(link, frame)
-        if not data:
+        return self._network(time, _network_layer(link, frame), 0)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a datagram lacks fragments."""
+        return bool(self._fragments)
+
+    def overdue(self, now: float | None) -> Iterator[Datagram]:
+        """Datagrams whose other fragments did not come until ``now``, as far as they go; None: ever.
+
+        A capture filter by port lets the first fragment through and drops the others, which have none.
+        """
+        for key, held in list(self._fragments.items()):
+            if now is not None and now - held.first <= _FRAGMENTS_TOGETHER:
+                break
+            del self._fragments[key]
+            beginning = held.parts.get(0, (True, b""))[1]
+            if held.protocol == _UDP and b"SIP/2.0" in beginning:
+                found = self._udp(held.first, held.source, held.target, beginning, _DEEPEST)
+                if isinstance(found, Datagram):
+                    yield found
+
+    def _network(self, time: float, data: bytes, depth: int) -> Datagram | Segment | None:
+        if not data or depth > _DEEPEST:
             return None
         version = data[0] >> 4
         if version == 4:
@@ -81,12 +120,12 @@ class Packets:
             if data[0] == 0x45 and data[9:10] == b"\x11" and not data[6] & 0x3F and not data[7]:
                 if len(data) > 28 and _may_be_sip(data):
                     ends = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
-                    return self._udp(time, *ends, data[20:])
+                    return self._udp(time, *ends, data[20:], depth)
                 return None
-            return self._ipv4(time, data)
-        return self._ipv6(time, data) if version == 6 else None
+            return self._ipv4(time, data, depth)
+        return self._ipv6(time, data, depth) if version == 6 else None
 
-    def _ipv4(self, time: float, data: bytes) -> Datagram | Segment | None:
+    def _ipv4(self, time: float, data: bytes, depth: int) -> Datagram | Segment | None:
         try:
             packet = self._dpkt.ip.IP(data)
             # Captures of an interface that computes lengths itself say 0 (TSO); dpkt then takes it all.
@@ -94,16 +133,17 @@ class Packets:
             source, target = socket.inet_ntoa(packet.src), socket.inet_ntoa(packet.dst)
         except self._malformed:
             return None
-        if packet.p not in (_UDP, _TCP):
+        if packet.p not in _CARRIED:
             return None
         if more or offset:
-            whole = self._joined(time, (packet.src, packet.dst, packet.id), offset * 8, (more, payload))
+            known = _Fragments(time, int(packet.p), source, target)
+            whole = self._joined(known, (packet.src, packet.dst, packet.id), offset * 8, (more, payload))
             if whole is None:
                 return None
             payload = whole
-        return self._transport(time, packet.p, source, target, payload)
+        return self._transport(time, packet.p, source, target, payload, depth)
 
-    def _ipv6(self, time: float, data: bytes) -> Datagram | Segment | None:
+    def _ipv6(self, time: float, data: bytes, depth: int) -> Datagram | Segment | None:
         try:
             packet = self._dpkt.ip6.IP6(data)
             source = socket.inet_ntop(socket.AF_INET6, packet.src)
@@ -116,26 +156,35 @@ class Packets:
                 key = (packet.src, packet.dst, int(fragment.id))
         except self._malformed:
             return None
-        if protocol not in (_UDP, _TCP):
+        if protocol not in _CARRIED:
             return None
         if fragment is not None and (more or offset):
-            whole = self._joined(time, key, offset, (more, payload))
+            whole = self._joined(_Fragments(time, protocol, source, target), key, offset, (more, payload))
             if whole is None:
                 return None
             payload = whole
-        return self._transport(time, protocol, source, target, payload)
+        return self._transport(time, protocol, source, target, payload, depth)
 
-    def _transport(
-        self, time: float, protocol: int, source: str, target: str, payload: bytes
+    def _transport(  # noqa: PLR0913, PLR0917 - what a packet's head says
+        self, time: float, protocol: int, source: str, target: str, payload: bytes, depth: int
     ) -> Datagram | Segment | None:
-        return (self._udp if protocol == _UDP else self._tcp)(time, source, target, payload)
+        if protocol == _UDP:
+            return self._udp(time, source, target, payload, depth)
+        if protocol == _TCP:
+            return self._tcp(time, source, target, payload)
+        return self._network(time, tunnels.in_ip(protocol, payload), depth + 1)
 
-    def _udp(self, time: float, source: str, target: str, data: bytes) -> Datagram | None:
+    def _udp(
+        self, time: float, source: str, target: str, data: bytes, depth: int
+    ) -> Datagram | Segment | None:
         if len(data) < 8:
             return None
         from_port, to_port, length, _ = struct.unpack("!HHHH", data[:8])
         payload = data[8 : length if length >= 8 else len(data)]
-        return Datagram(time, Endpoint(source, from_port), Endpoint(target, to_port), payload)
+        if to_port in tunnels.PORTS and (inner := tunnels.in_udp(to_port, payload)):
+            return self._network(time, inner, depth + 1)
+        cut = length > len(data)
+        return Datagram(time, Endpoint(source, from_port), Endpoint(target, to_port), payload, cut)
 
     def _tcp(self, time: float, source: str, target: str, data: bytes) -> Segment | None:
         if len(data) < 20:
@@ -152,16 +201,16 @@ class Packets:
         )
 
     def _joined(
-        self, time: float, key: tuple[bytes, bytes, int], offset: int, part: tuple[bool, bytes]
+        self, now: _Fragments, key: tuple[bytes, bytes, int], offset: int, part: tuple[bool, bytes]
     ) -> bytes | None:
         """The whole payload if this part completes it (RFC 791 section 3.2), else None."""
-        first, parts = self._fragments.pop(key, (time, {}))
-        if time - first > _FRAGMENT_LIFETIME or len(parts) >= _MOST_PARTS:
-            first, parts = time, {}
-        parts[offset] = part
-        whole = _whole(parts)
+        held = self._fragments.pop(key, now)
+        if now.first - held.first > _FRAGMENT_LIFETIME or len(held.parts) >= _MOST_PARTS:
+            held = now
+        held.parts[offset] = part
+        whole = _whole(held.parts)
         if whole is None:
-            self._fragments[key] = (first, parts)
+            self._fragments[key] = held
             while len(self._fragments) > _MOST_FRAGMENTED:
                 self._fragments.popitem(last=False)
         return whole
@@ -182,10 +231,7 @@ def _network_layer(link: int, frame: bytes) -> bytes:
     if place is None:
         return b""
     at, start = place
-    protocol = int.from_bytes(frame[at : at + 2])
-    while protocol in _VLANS:
-        protocol, start = int.from_bytes(frame[start + 2 : start + 4]), start + 4
-    return frame[start:] if protocol in (_IPV4, _IPV6) else b""
+    return tunnels.below_ip(int.from_bytes(frame[at : at + 2]), frame[start:])
 
 
 def _whole(parts: dict[int, tuple[bool, bytes]]) -> bytes | None:

@@ -149,6 +149,11 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     return (data, b"") if end is None else (data[: end.start()], data[end.end() :])
 
 
+def has_whole_head(data: bytes) -> bool:
+    """Whether the blank line that ends the head is there."""
+    return _HEAD_END.search(data) is not None
+
+
 def begins_message(data: bytes) -> bool:
     """Whether a SIP message begins here: its whole first line must be there."""
     return bool(_REQUEST.match(data) or _RESPONSE.match(data))

@@ -56,6 +56,8 @@ class Streams:
         self._directions: OrderedDict[_Key, _Direction] = OrderedDict()
         self.encrypted: set[frozenset[Endpoint]] = set()
         """The two ends of each connection that carries TLS, the first of them."""
+        self.lost = 0
+        """Gaps: what lies in them was not captured."""
 
     def read(self, segment: Segment) -> Iterator[Chunk]:
         """The messages that this segment completes."""
@@ -85,6 +87,7 @@ class Streams:
             if len(direction.ahead) <= _MOST_AHEAD and ahead <= _MOST_HELD:
                 return
             # What lies between was never captured: the stream goes on behind it.
+            self.lost += direction.kind in _TAKING
             base = following
             following = min(direction.ahead, key=lambda at: (at - base) & 0xFFFFFFFF)
             direction.held, direction.parts, payload = b"", [], direction.ahead.pop(following)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from session_timer_companion.explain.reading import hep, text
 from session_timer_companion.explain.reading.frames import Damage, frames, is_capture
-from session_timer_companion.explain.reading.packets import Packets, Segment, is_link_known
-from session_timer_companion.explain.reading.sip import Endpoint, Message, NotSipError
-from session_timer_companion.explain.reading.streams import Streams
+from session_timer_companion.explain.reading.packets import Datagram, Packets, Segment, is_link_known
+from session_timer_companion.explain.reading.sip import Endpoint, Message, NotSipError, has_whole_head
+from session_timer_companion.explain.reading.streams import Chunk, Streams
 
 _HEAD = 65_536
 _BUFFER = 1 << 20
@@ -22,6 +22,10 @@ _EVERY = 4096
 _JUMP_BACK = 1.0
 _HOLE = 30.0
 """Seconds without any packet, in a capture that else has them all the time, before a hole is noted."""
+
+
+CAPTURE = "tcpdump -i any -s 0 -w calls.pcap 'port 5060 or (ip[6:2] & 0x1fff != 0)'"
+"""The command that captures what this program reads: also fragments, which name no port but the first."""
 
 
 class TraceError(Exception):
@@ -37,6 +41,8 @@ class Seen:
     destination: Endpoint
     message: Message
     transport: str = "UDP"
+    cut: bool = False
+    """The capture has only the beginning of its head: what else it says is not known."""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,10 @@ class Notes:
     """Where the clock went back, or nothing was captured: time before, time after."""
     encrypted: list[tuple[Endpoint, Endpoint]] = field(default_factory=list)
     """The two ends of connections that carry TLS."""
+    cut: int = 0
+    """Messages whose head was captured in part."""
+    lost: int = 0
+    """Gaps in TCP connections."""
     unread_links: set[int] = field(default_factory=set)
 
 
@@ -98,7 +108,8 @@ def messages(path: str, raw: BinaryIO, notes: Notes, progress: Progress | None =
         if not shows_sip and not notes.messages:
             raise TraceError(
                 f"{path}: this is no capture (pcap, pcapng), no log of Asterisk's 'pjsip set logger on' and "
-                "no text saved by sngrep. Capture with: tcpdump -i any -s 0 -w calls.pcap 'port 5060'"
+                f"no text saved by sngrep. editcap (Wireshark) turns other captures into pcap. Capture with: "
+                f"{CAPTURE}"
             )
     if file.broken:
         notes.damage.reason = "the gzip file was cut off or is damaged"
@@ -184,42 +195,47 @@ def _capture(path: str, file: _File, notes: Notes, tell: Callable[[], None]) -> 
         if not is_link_known(frame.link):
             notes.unread_links.add(frame.link)
             continue
+        if packets.waiting:
+            yield from _noted(packets.overdue(frame.time), notes)
         carried = packets.read(frame.time, frame.link, frame.data)
-        if carried is None:
-            continue
         if isinstance(carried, Segment):
-            chunks = [
-                (one.time, one.source, one.destination, one.payload, one.transport)
-                for one in streams.read(carried)
-            ]
-        else:
-            chunks = [(carried.time, carried.source, carried.destination, carried.payload, "UDP")]
-        for time, source, target, payload, transport in chunks:
-            seen = _seen(time, source, target, payload, transport)
-            if seen is not None:
-                notes.messages += 1
-                if seen.transport == "HEP":
-                    notes.last_copy = max(seen.time, notes.last_copy or seen.time)
-                yield seen
+            yield from _noted(streams.read(carried), notes)
+            notes.lost = streams.lost
+        elif carried is not None:
+            yield from _noted((carried,), notes)
+    yield from _noted(packets.overdue(None), notes)
     notes.encrypted = [(min(ends, key=str), max(ends, key=str)) for ends in streams.encrypted]
     tell()
 
 
-def _seen(time: float, source: Endpoint, target: Endpoint, payload: bytes, transport: str) -> Seen | None:
+def _noted(carried: Iterable[Datagram | Chunk], notes: Notes) -> Iterator[Seen]:
+    """The SIP messages among what was carried, counted."""
+    for one in carried:
+        seen = _seen(one, notes)
+        if seen is not None:
+            notes.messages += 1
+            if seen.transport == "HEP":
+                notes.last_copy = max(seen.time, notes.last_copy or seen.time)
+            yield seen
+
+
+def _seen(carried: Datagram | Chunk, notes: Notes) -> Seen | None:
+    transport = carried.transport if isinstance(carried, Chunk) else "UDP"
+    time, source, target, payload = carried.time, carried.source, carried.destination, carried.payload
+    cut = isinstance(carried, Datagram) and carried.cut
     copy = hep.read(payload, time) if payload[:4] == b"HEP3" else None
     if copy is not None:
-        time, source, target, payload, transport = (
-            copy.time,
-            copy.source,
-            copy.destination,
-            copy.payload,
-            "HEP",
-        )
+        time, source, target = copy.time, copy.source, copy.destination
+        payload, transport = copy.payload, "HEP"
     try:
         message = Message.parse(payload)
     except NotSipError:
         return None
-    return Seen(time, source, target, message, transport) if message.call_id else None
+    if cut:
+        cut = not has_whole_head(payload)
+        notes.cut += cut
+        message = replace(message, body=b"")
+    return Seen(time, source, target, message, transport, cut) if message.call_id else None
 
 
 def _text(file: _File, notes: Notes, tell: Callable[[], None]) -> Iterator[Seen]:

@@ -17,7 +17,7 @@ from session_timer_companion.explain.judging.verdict import (
     Refreshed,
     Verdict,
 )
-from session_timer_companion.explain.reading.trace import Notes
+from session_timer_companion.explain.reading.trace import CAPTURE, Notes
 from session_timer_companion.explain.telling import sentences
 from session_timer_companion.printable import printable
 
@@ -49,6 +49,8 @@ def lines(number: int, call: Explained, *, timed: bool = True, drawn: bool = Tru
     who = f"   {call.caller or '?'} \u2192 {call.callee or '?'}" if call.caller or call.callee else ""
     title = f"Call {number}   {call.call_id}{who}   {moment(call.begin, timed=timed)}"
     yield Text(printable(title), "bold")
+    yield Text(printable(f"  {conclusion(call)}"), "bold red" if call.broken else "green")
+    yield Text()
     yield from map(Text, map(printable, remarks(call, timed=timed)))
     for dialog in call.dialogs:
         yield from map(Text, map(printable, _dialog(call, dialog)))
@@ -56,11 +58,9 @@ def lines(number: int, call: Explained, *, timed: bool = True, drawn: bool = Tru
     for verdict in call.verdicts:
         yield Text()
         yield from _verdict(call, verdict, timed=timed)
-    yield Text()
-    yield Text(printable(f"  {conclusion(call)}"), "bold red" if call.broken else "green")
     if drawn:
         yield Text()
-        ladder = call.draw()
+        ladder = call.ladder()
         yield from TerminalLadder(ladder.columns).whole(ladder)
     if drawn and call.draw_legs is not None:
         ladder = call.draw_legs()
@@ -87,6 +87,8 @@ def remarks(call: Explained, *, timed: bool = True) -> Iterator[str]:
         yield "  Only one direction was captured: what the other side said is not known, and not judged."
     if call.jumped:
         yield "  The clock jumped during the call, or nothing was captured: times were not judged."
+    if call.cut:
+        yield "  Some of its messages were captured in part, and are left out: times were not judged."
     if not timed:
         yield "  The text has no times: only what the messages say was judged, not when they came."
     for partner in call.partners:
@@ -134,17 +136,22 @@ def conclusion(call: Explained) -> str:
         broken = [verdict for verdict in call.verdicts if verdict.level is Level.BROKEN]
         # What cut the call comes before what did no harm.
         broken.sort(key=lambda verdict: verdict.rule not in CUTS)
-        return f"{broken[0].by.address} broke a rule: {broken[0].rule.value}" + (
-            f", and {len(broken) - 1} more" if len(broken) > 1 else ""
-        )
-    why = next((verdict for verdict in call.verdicts if verdict.level is Level.CAUSE), None)
-    if why is not None:
-        return f"Nobody broke a rule. {sentences.what(why)}"
+        more = f" And {len(broken) - 1} more." if len(broken) > 1 else ""
+        return f"A rule was broken: {sentences.what(broken[0])}{more}"
+    others = sorted(
+        call.verdicts, key=lambda verdict: (verdict.level is not Level.CAUSE, verdict.rule not in CUTS)
+    )
+    if others and (others[0].level is Level.CAUSE or others[0].rule in CUTS):
+        return f"Nobody broke a rule. {sentences.what(others[0])}"
     if call.ending.suspect is not None:
         return (
-            "No session timer cut this call: what was seen of it was kept. A call that ends after "
-            f"{clock(call.ending.lasted or 0)} suggests {call.ending.suspect}."
+            "No session timer cut this call, as far as was captured. If nobody meant to hang up after "
+            f"{clock(call.ending.lasted or 0)}, the usual suspect is {call.ending.suspect}."
         )
+    if not call.dialogs and call.ending.how == "open":
+        return "The capture has no answer to this call: there is no session timer to judge."
+    if call.one_way or call.jumped or call.cut or not call.whole:
+        return "No fault was found in what could be judged."
     return "No fault was found in its session timer."
 
 
@@ -172,9 +179,14 @@ def about_file(notes: Notes, calls: int) -> Iterator[str]:
         yield f"The clock {word} by {clock(abs(after - before))} at {moment(before)}."
     if len(notes.jumps) > 3:
         yield f"And {len(notes.jumps) - 3} more times."
+    if notes.cut:
+        yield (
+            f"Captured in part: {notes.cut} message{'s' * (notes.cut > 1)}, without -s 0 or by a filter that "
+            f"takes the first fragment alone. Capture with: {CAPTURE}"
+        )
     if notes.unread_links:
         numbers = ", ".join(map(str, sorted(notes.unread_links)))
-        yield f"Packets of link type {numbers} cannot be read; capture with tcpdump -i any."
+        yield f"Packets of link type {numbers} cannot be read. Capture with: {CAPTURE}"
     if notes.encrypted:
         one, other = notes.encrypted[0]
         count = len(notes.encrypted)

@@ -262,8 +262,8 @@ WORDS: dict[Rule, Words] = {
         own=_EDGE,
     ),
     Rule.REFRESH_REFUSED: Words(
-        "{who} refused a refresh, and the session ran on unrefreshed",
-        "answer a refresh that changes nothing with 200",
+        "{who} refused an INVITE or UPDATE within the call, and the call ended over it",
+        "answer an INVITE or UPDATE within the call with 200 where it changes nothing",
         asterisk="the offer is compared with allow= of the endpoint: keep the codecs that were agreed",
         around="use_update: true, where it allows UPDATE: that has no SDP to refuse",
         around_update="use_update: false",
@@ -282,8 +282,8 @@ WORDS: dict[Rule, Words] = {
         own=_EDGE,
     ),
     Rule.REFRESH_IGNORED: Words(
-        "{who} answered a refresh and hung up as if there had been none",
-        "count the session interval from the last 2xx, to UPDATE as well as to INVITE",
+        "{who} answered a refresh and hung up as if there had been none; or a leg behind it was cut then",
+        "count the session interval from the last 2xx, also to UPDATE; or say what ended the call",
         around="use_update: false: try whether it counts re-INVITEs",
         own=_EDGE,
     ),
@@ -347,7 +347,7 @@ def changes(verdict: Verdict, call_id: str, when: str) -> list[tuple[str, str]]:
         found += [("if that is your Asterisk", words.asterisk)]
     found.append((
         "to whoever runs it",
-        f"\u201cCall-ID {call_id}, {when}, {verdict.message}: {verdict.stood}. Due by "
+        f"\u201cCall-ID {call_id}, {when}: {what(verdict)} {verdict.message}: {verdict.stood}. Due by "
         f"{verdict.rule.section}: {verdict.due}. Please {words.carrier}.\u201d",
     ))  # fmt: skip
     if "asterisk" not in software and "fpbx" not in software:

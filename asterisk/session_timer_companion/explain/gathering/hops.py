@@ -7,9 +7,10 @@ past a proxy that did not ask to stay: it then belongs to the hop with which it 
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
-from session_timer_companion.explain.judging.calls import Call, Sighted
+from session_timer_companion.explain.gathering.calls import Call, Sighted
 
 REFRESHES = frozenset({"INVITE", "UPDATE"})
 CALLER, CALLEE = 0, 1
@@ -170,6 +171,12 @@ def passed_on(each: Transaction, to: Hop) -> Transaction | None:
     return None
 
 
+def further(each: Transaction, hop: Hop, others: Iterable[Hop]) -> list[Transaction]:
+    """The same request on the hops behind the one who received it on this hop."""
+    behind = [other for other in others if other.ends[each.side] == hop.ends[1 - each.side]]
+    return [found for other in behind if (found := passed_on(each, other)) is not None]
+
+
 def dialogs(hop: Hop) -> list[Dialog]:
     """The dialogs of a hop: one for each 2xx to the INVITE, and one that began before the capture."""
     found: dict[frozenset[str | None], Dialog] = {}
@@ -187,16 +194,39 @@ def dialogs(hop: Hop) -> list[Dialog]:
         tags = pair if each.side == CALLER else (pair[1], pair[0])
         dialog = found.get(frozenset(tags))
         if dialog is None:
-            if each.method not in ("INVITE", "BYE") and _is_early(hop, tags):
+            if _is_early(hop, tags, each.method, found):
                 continue
             dialog = found[frozenset(tags)] = Dialog(hop, tags, None)
         dialog.inner.append(each)
     return list(found.values())
 
 
-def _is_early(hop: Hop, tags: tuple[str | None, str | None]) -> bool:
-    """Whether a request within these tags belongs to an INVITE of this hop that had no 2xx."""
-    return any(
-        each.method == "INVITE" and each.initial and each.request.message.from_tag in tags
-        for each in hop.transactions
+def _is_early(
+    hop: Hop, tags: tuple[str | None, str | None], method: str, answered: Container[frozenset[str | None]]
+) -> bool:
+    """Whether a request within these tags belongs to a branch of an INVITE of this hop that had no 2xx.
+
+    A BYE may end such a branch (RFC 3261 section 15), but then another one was answered: else it is the end
+    of a call whose answer is not in the capture.
+    """
+    asked = [each for each in hop.transactions if each.method == "INVITE" and each.initial]
+    of = [each for each in asked if each.request.message.from_tag in tags]
+    if (
+        not of
+        or method == "INVITE"
+        or any({a.message.from_tag, a.message.to_tag} == set(tags) for a in hop.acks)
+    ):
+        return False
+    if method != "BYE":
+        return True
+    rang = any(
+        one.message.to_tag in tags and (one.message.status or 0) < 200
+        for each in of
+        for one in each.responses
     )
+    other = any(
+        frozenset((one.message.from_tag, one.message.to_tag)) in answered
+        for each in of
+        for one in each.responses
+    )
+    return rang and other

@@ -12,8 +12,12 @@ from session_timer_companion.explain.reading.sip import Endpoint, Message
 from session_timer_companion.explain.reading.trace import Notes, Seen
 
 _CALL_METHODS = frozenset(
-    {"INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "REFER", "MESSAGE", "OPTIONS"}
-)
+    {
+        "INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK",
+        "INFO", "REFER", "MESSAGE", "OPTIONS", "NOTIFY", "SUBSCRIBE", "PUBLISH",
+    }
+)  # fmt: skip
+_OUTSIDE_TOO = frozenset({"OPTIONS", "MESSAGE", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "PUBLISH"})
 _LINGER = 40.0
 """Seconds after its end in which a call may still be repeated: Timers F and H are 32 (RFC 3261 17)."""
 MOST_MESSAGES = 4000
@@ -55,10 +59,16 @@ class Call:
     over: float | None = None
     """When it ended, as far as was seen."""
     left_out: int = 0
+    cut: bool = False
+    """Of some of its messages the capture has only the beginning."""
     jumps: int = 0
-    """How many jumps of the clock the file had before the call."""
+    """How many jumps of the clock, and gaps, the file had before the call."""
     jumped: bool = False
     places: dict[tuple[Endpoint, Endpoint, int], int] = field(default_factory=dict)
+    asked: set[tuple[object, ...]] = field(default_factory=set)
+    """Its initial INVITEs that have no final answer yet, by their transactions."""
+    stands: set[frozenset[str | None]] = field(default_factory=set)
+    """Its dialogs that were answered and have not ended, by their tags."""
 
 
 class Calls:
@@ -74,10 +84,13 @@ class Calls:
         message = seen.message
         if message.method in _CALL_METHODS:
             call = self._open.get(message.call_id)
+            if call is not None and call.over is not None and seen.time - call.last > _LINGER:
+                yield self._closed(self._open.pop(message.call_id))
+                call = None  # another call under the same Call-ID
             if call is None:
-                if message.method in ("OPTIONS", "MESSAGE", "INFO", "REFER"):
+                if message.method in _OUTSIDE_TOO:
                     return  # outside of a call, or of one that shows nothing of itself
-                call = Call(message.call_id, jumps=len(self._notes.jumps))
+                call = Call(message.call_id, jumps=self._gaps)
                 self._open[message.call_id] = call
             self._open.move_to_end(message.call_id)
             _take(call, seen)
@@ -102,15 +115,26 @@ class Calls:
         while len(self._open) > MOST_CALLS:
             yield self._closed(self._open.popitem(last=False)[1])
 
+    @property
+    def _gaps(self) -> int:
+        return len(self._notes.jumps) + self._notes.lost
+
     def _closed(self, call: Call) -> Call:
-        call.jumped = len(self._notes.jumps) != call.jumps
+        call.jumped = self._gaps != call.jumps
         call.places.clear()
+        call.asked.clear()
+        call.stands.clear()
+        if not call.jumped:
+            call.messages.sort(key=lambda one: one.time)
         return call
 
 
 def _take(call: Call, seen: Seen) -> None:
     message = seen.message
     call.last = seen.time
+    if seen.cut:
+        call.cut = True
+        return
     place = (seen.source, seen.destination, hash(message))
     at = call.places.get(place)
     if at is not None:
@@ -122,12 +146,31 @@ def _take(call: Call, seen: Seen) -> None:
         return
     call.places[place] = len(call.messages)
     call.messages.append(Sighted(seen.source, seen.destination, _slim(message), [seen.time], seen.transport))
-    ended = message.method == "BYE" and (message.status or 0) >= 200
-    refused = message.method == "INVITE" and (message.status or 0) >= 300
-    if ended or (refused and not _established(call)):
+    if _is_over(call, seen):
         call.over = seen.time
     elif message.is_request and message.method == "INVITE":
         call.over = None  # tried again, after a challenge or a 422
+
+
+def _is_over(call: Call, seen: Seen) -> bool:
+    """Whether this message ends the call: its last dialog, or the last branch of an INVITE that failed."""
+    message, code = seen.message, seen.message.status or 0
+    tags = frozenset((message.from_tag, message.to_tag))
+    if message.method == "BYE" and code >= 200:
+        call.stands.discard(tags)
+        return not call.stands and not call.asked
+    if message.method != "INVITE":
+        return False
+    ends = {(seen.source.address, seen.source.port), (seen.destination.address, seen.destination.port)}
+    transaction = (frozenset(ends), message.branch, message.cseq)
+    if message.is_request and message.to_tag is None:
+        call.asked.add(transaction)
+    if code < 200:
+        return False
+    call.asked.discard(transaction)
+    if code < 300:
+        call.stands.add(tags)
+    return code >= 300 and not call.asked and not _established(call)
 
 
 def _established(call: Call) -> bool:
