@@ -108,16 +108,20 @@ class Stack:
 
     def logs(self, service: str, since: str | None = None) -> str:
         """What a service has written; ``since`` is a time in RFC 3339."""
+        return "".join(self.log_lines(service, since))
+
+    def log_lines(self, service: str, since: str | None = None) -> Iterator[str]:
+        """The same line by line, each with its end, for a log that is too large to hold."""
         window = [] if since is None else ["--since", since]
-        done = subprocess.run(
+        with subprocess.Popen(
             ["docker", "logs", *window, self.container(service)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
-        )
-        return done.stdout
+        ) as written:
+            assert written.stdout is not None
+            yield from written.stdout
 
     @contextmanager
     def capture(self, path: Path, service: str = "edge", packets: str = "udp") -> Iterator[Path]:
