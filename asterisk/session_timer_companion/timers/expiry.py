@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from session_timer import Outcome
 from session_timer.session import SELF_ENDING, Expire, Reason
@@ -24,7 +25,7 @@ from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import orders
 from session_timer_companion.timers.brake import HangUpBrake
 from session_timer_companion.timers.evidence import Evidence, why_not
-from session_timer_companion.timers.tracked_call import RETRY, UNHINDERED, PendingAction, TrackedCall
+from session_timer_companion.timers.tracked_call import UNHINDERED, Hindrance, PendingAction, TrackedCall
 
 MEDIA_GAP = 2.0
 """Seconds between two counts of the peer's RTP packets, at least."""
@@ -46,6 +47,22 @@ class HangUpRules:
     brake: HangUpBrake
     cdr_field: str
     """The CDR variable that gets the reason; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A call that was to be hung up is not, for now."""
+
+    reason: str
+    wait: float | None = None
+    """Seconds until it is looked at again; None: longer each time, and its channel is looked at too."""
+
+
+class Ended(Enum):
+    """What was done with a call whose session has expired."""
+
+    HUNG_UP = auto()
+    KEPT_FOR_MEDIA = auto()
 
 
 class Expiry:
@@ -107,29 +124,41 @@ class Expiry:
 
     async def _end(self, each: PendingAction, expired: Expire, reply: RecordReply) -> None:
         tracked = each.tracked
-        hindrance, wait = await self._hung_up(each, expired, reply)
-        if hindrance:
-            if tracked.gone or tracked.active is not each.before:
-                return
-            wake = self._now() + wait
-            if wait == RETRY:
-                refusals = tracked.hindrance.refusals + 1
-                tracked.hindrance = replace(tracked.hindrance, refusals=refusals)
-                wake = orders.next_try(refusals, self._now(), None)
-                self._look_at(tracked.channel)
-            tracked.active = replace(each.before, wake=wake)
-            if tracked.attempt is not None:
-                tracked.attempt.judged = True
-            log = self._log.debug if tracked.hindrance.reason == hindrance else self._log.warning
-            tracked.hindrance = replace(tracked.hindrance, reason=hindrance)
-            log("hangup_put_off", call=tracked, reason=hindrance)
+        outcome = await self._tried(each, expired, reply)
+        if isinstance(outcome, PutOff):
+            self._put_off(each, outcome)
+        elif outcome is Ended.KEPT_FOR_MEDIA:
+            self._keep(tracked, expired)
+        else:
+            self._hung_up(each, expired)
+
+    def _put_off(self, each: PendingAction, outcome: PutOff) -> None:
+        """Look again later, unless the call has moved on meanwhile. The same reason is logged once."""
+        tracked, known = each.tracked, each.tracked.hindrance
+        if tracked.gone or tracked.active is not each.before:
             return
-        if tracked.active is not each.before:
-            return  # kept for its media
-        # Asterisk has only told the channel, and one that is held up in an application may stand on. A call
-        # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
-        tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
-        tracked.hindrance = UNHINDERED
+        now, refusals = self._now(), known.refusals
+        if outcome.wait is None:
+            refusals += 1
+            wake = orders.next_try(refusals, now, None)
+            self._look_at(tracked.channel)
+        else:
+            wake = now + outcome.wait
+        tracked.active = replace(each.before, wake=wake)
+        if tracked.attempt is not None:
+            tracked.attempt.judged = True
+        tracked.hindrance = Hindrance(outcome.reason, refusals)
+        log = self._log.debug if known.reason == outcome.reason else self._log.warning
+        log("hangup_put_off", call=tracked, reason=outcome.reason)
+
+    def _hung_up(self, each: PendingAction, expired: Expire) -> None:
+        """Asterisk has carried it out."""
+        tracked = each.tracked
+        if tracked.active is each.before:
+            # It has only told the channel, and one that is held up in an application may stand on. A call
+            # that is not gone when even an unanswered BYE is over is judged, and hung up, anew.
+            tracked.active = replace(each.before, wake=self._now() + SELF_ENDING)
+            tracked.hindrance = UNHINDERED
         self._evidence.close_attempt(tracked, RefreshOutcome.UNANSWERED, "the call was hung up for it")
         self._ended(tracked, expired, "hung_up")
         self._log.error(
@@ -141,39 +170,35 @@ class Expiry:
             because=expired.reason.text,
         )
 
-    async def _hung_up(self, each: PendingAction, expired: Expire, reply: RecordReply) -> tuple[str, float]:
-        """Hang up, if everything still is what the verdict stands on.
-
-        Else what is against it, and in how many seconds to look again.
-        """
+    async def _tried(self, each: PendingAction, expired: Expire, reply: RecordReply) -> PutOff | Ended:
+        """Hang up, if everything still is what the verdict stands on."""
         tracked = each.tracked
         reason = self._not_shown(each, expired, reply)
         if reason:
-            return reason, RETRY
+            return PutOff(reason)
         try:
             if tracked.policy.media_is_evidence and expired.reason is not Reason.REFUSED:
                 flowing = await self._flowing(tracked)
                 if flowing is None:
-                    return "whether media of the peer comes is being counted", MEDIA_GAP
+                    return PutOff("whether media of the peer comes is being counted", MEDIA_GAP)
                 if flowing:
-                    self._keep(tracked, expired)
-                    return "", 0.0
+                    return Ended.KEPT_FOR_MEDIA
             if not await self._channels.has_dialog(tracked.channel, tracked.key):
-                return "the channel has another call, or none", RETRY
+                return PutOff("the channel has another call, or none")
             if tracked.gone or tracked.active is not each.before or not self._ready():
-                return "the call has moved on", RETRY
+                return PutOff("the call has moved on")
             if held := self._holds.why(tracked.key):
-                return held, BRAKED
+                return PutOff(held, BRAKED)
             if braked := self._rules.brake.stops(self._now(), tracked.far):
-                return braked, BRAKED
+                return PutOff(braked, BRAKED)
             hang_up = refresh_actions.hang_up(tracked.channel, expired.reason, self._rules.cdr_field)
             *_, last = await self._channels.carry_out(hang_up)
         except AmiError as error:
-            return str(error), RETRY
+            return PutOff(str(error))
         if last.ok:
-            return "", 0.0
+            return Ended.HUNG_UP
         self._rules.brake.not_done()
-        return last.reason or "Asterisk refused", RETRY
+        return PutOff(last.reason or "Asterisk refused")
 
     def _not_shown(self, each: PendingAction, expired: Expire, reply: RecordReply) -> str:
         """Why the record does not show any more what the verdict stands on; empty if it does."""

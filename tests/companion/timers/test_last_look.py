@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from session_timer.session import Expire
+from session_timer_companion.ami.client import AmiMessage
+from session_timer_companion.channels.refresh_actions import Action
 from session_timer_companion.timers.tracked_call import PendingAction
 
 from tests.companion.fakes.fake_channel import Channel
@@ -72,3 +74,27 @@ async def test_an_edge_that_falls_silent_after_the_verdict_leaves_it_open(tmp_pa
         assert it.alive(call)
         it.edge.silent = False
         await it.until(lambda: not it.alive(call))
+
+
+@pytest.mark.requirement("REF-10-07")
+@in_virtual_time
+async def test_a_hang_up_is_told_though_a_refresh_shows_meanwhile(tmp_path: Path) -> None:
+    async with world(tmp_path, peer=silence()) as it:
+        call = it.call("call-1", THEIRS)
+        await it.until(lambda: it.is_tracked(call))
+        tracked, channels = it.tracker.by_key[key(call)], it.tracker.channels
+        carry_out = channels.carry_out
+
+        async def and_a_refresh(actions: Sequence[Action]) -> list[AmiMessage]:
+            replies = await carry_out(actions)
+            if any(name == "Hangup" for name, _ in actions):
+                tracked.active = None  # as a refresh that the edge lists leaves it
+            return replies
+
+        channels.carry_out = and_a_refresh  # type: ignore[method-assign]
+        await it.until(lambda: not it.alive(call))
+        assert it.companion is not None
+        history = it.companion.operator.history
+        await it.until(lambda: bool(history.ended_as(call.call_id)))
+        (ended,) = history.ended_as(call.call_id)
+        assert "hung_up" in [each.fact.event for each in history.decoded(ended.events)]
