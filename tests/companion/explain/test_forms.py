@@ -350,3 +350,16 @@ def test_two_ends_on_one_host_are_told_apart_by_their_ports(tmp_path: Path) -> N
     (call,) = judged(tmp_path / "a.pcap")
 
     assert {party.address for party in call.dialogs[0].ends} == {"127.0.0.1:5060", "127.0.0.1:5070"}
+
+
+def test_calls_of_a_load_test_on_one_host_are_not_legs_of_each_other(tmp_path: Path) -> None:
+    """Each leaves the port of its generator and not the one that the call before it reached."""
+    calls = [
+        scenario.Script((scenario.setup()[0],), call_id=f"load-{count}", caller=scenario.PBX)
+        for count in range(3)
+    ]
+    frames = [(sent.time, writers.udp(sent, 5061, 5060)) for call in calls for sent in call.direct()]
+    path = tmp_path / "calls.pcap"
+    path.write_bytes(writers.pcap(frames))
+
+    assert [call.partners for call in judged(path)] == [(), (), ()]

@@ -316,6 +316,19 @@ def test_a_call_id_that_is_used_again_is_another_call() -> None:
     assert [len(call.dialogs[0].agreed) for call in calls] == [3, 3]
 
 
+def test_another_try_after_a_minute_is_the_same_call() -> None:
+    """A person types the password that a 407 asked for."""
+    refused = (
+        setup()[0],
+        Line("407", 0.1, 1, "INVITE", 1, "407 Proxy Authentication Required"),
+        Line("407-ack", 0.2, 0, "ACK", 1),
+    )
+
+    (call,) = each(Script((*refused, *setup(cseq=2, at=60), *bye(100, cseq=3))).direct())
+
+    assert call.ending.lasted == pytest.approx(37)
+
+
 def test_a_422_that_came_from_further_on_is_judged_there_by_any_clock() -> None:
     """The hop behind the proxy was captured by another host, whose clock is ahead."""
     sent = after_422().through(behind=lambda line: line.with_rows(Session_Expires="1800"))

@@ -84,9 +84,9 @@ class Calls:
         message = seen.message
         if message.method in _CALL_METHODS:
             call = self._open.get(message.call_id)
-            if call is not None and call.over is not None and seen.time - call.last > _LINGER:
+            if call is not None and _begins_another(call, seen):
                 yield self._closed(self._open.pop(message.call_id))
-                call = None  # another call under the same Call-ID
+                call = None
             if call is None:
                 if message.method in _OUTSIDE_TOO:
                     return  # outside of a call, or of one that shows nothing of itself
@@ -150,6 +150,16 @@ def _take(call: Call, seen: Seen) -> None:
         call.over = seen.time
     elif message.is_request and message.method == "INVITE":
         call.over = None  # tried again, after a challenge or a 422
+
+
+def _begins_another(call: Call, seen: Seen) -> bool:
+    """Whether a Call-ID is used again: its INVITE does not count on, as another try of the same call does."""
+    message = seen.message
+    initial = message.is_request and message.method == "INVITE" and message.to_tag is None
+    if call.over is None or seen.time - call.last <= _LINGER or not initial:
+        return False
+    tried = [one.message.cseq for one in call.messages if one.message.method == "INVITE"]
+    return message.cseq <= max(tried, default=message.cseq)
 
 
 def _is_over(call: Call, seen: Seen) -> bool:

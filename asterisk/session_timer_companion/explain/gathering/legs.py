@@ -11,6 +11,7 @@ import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from session_timer_companion.explain.reading.sip import Endpoint
 from session_timer_companion.explain.reading.trace import Seen
 
 NAMING = ("X-Call-ID", "X-CID", "X-Original-Call-ID", "X-Orig-Call-ID", "X-Parent-Call-ID", "P-Call-ID")
@@ -20,12 +21,16 @@ _SETUP = 10.0
 _SAME_DIGITS = 6
 _MOST = 20_000
 _MOST_RECENT = 500
+_MOST_LEGS = 16
+"""Of one call: what looks like more is the load of a test, or a scanner."""
 
 
 @dataclass(slots=True)
 class _Leg:
     time: float
-    reached: set[str]
+    left: str
+    """The address it came from."""
+    reached: set[Endpoint]
     called: str
     calling: str
     group: set[str] = field(default_factory=set)
@@ -44,17 +49,18 @@ class Legs:
             return
         known = self._legs.get(message.call_id)
         if known is not None:
-            known.reached.add(seen.destination.address)
+            known.reached.add(seen.destination)
             return
         leg = _Leg(
             seen.time,
-            {seen.destination.address},
+            seen.source.address,
+            {seen.destination},
             _number(message.user("to")),
             _number(message.user("from")),
             {message.call_id},
         )
         before = self._before(seen, leg)
-        if before is not None:
+        if before is not None and len(before.group) < _MOST_LEGS:
             before.group.add(message.call_id)
             leg.group = before.group
         self._legs[message.call_id] = leg
@@ -77,10 +83,18 @@ class Legs:
         like = [
             other
             for other in itertools.islice(recent, _MOST_RECENT)
-            if seen.source.address in other.reached and _same(leg, other)
+            if _leaves(seen.source, other) and _same(leg, other)
         ]
         # Of several calls to one number the first that has no next leg yet.
         return next((other for other in reversed(like) if len(other.group) == 1), like[0] if like else None)
+
+
+def _leaves(source: Endpoint, other: _Leg) -> bool:
+    """Whether who sends from there is whom the other leg reached; on one host the port tells."""
+    return any(
+        end.address == source.address and (end.address != other.left or end.port == source.port)
+        for end in other.reached
+    )
 
 
 def _number(user: str) -> str:
