@@ -84,9 +84,9 @@ def keep(path: Path, rounds: Iterable[Round], seed: int) -> None:
     """Write what a run has shown so far, over what earlier ones have shown of the same faults."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = [each.told() for each in rounds]
-    fresh = {tuple(each["faults"]) for each in new}
+    fresh = {frozenset(each["faults"]) for each in new}
     before = json.loads(path.read_text(encoding="utf-8"))["rounds"] if path.exists() else []
-    kept = [each for each in before if tuple(each["faults"]) not in fresh]
+    kept = [each for each in before if frozenset(each["faults"]) not in fresh]
     path.write_text(json.dumps({"seed": seed, "rounds": [*kept, *new]}, indent=1) + "\n", encoding="utf-8")
 
 

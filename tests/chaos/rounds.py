@@ -96,7 +96,7 @@ def play(world: World, faults: Sequence[Fault]) -> Round:
     crowd.die(world.load.dead)
     began = time.monotonic()
     with ExitStack() as under_way:
-        for fault in faults:
+        for fault in sorted(faults, key=lambda each: not each.begins_first):
             under_way.enter_context(fault.made(world))
         world.wait(max(fault.lasts for fault in faults))
     ended = time.monotonic()

@@ -42,6 +42,8 @@ class Fault:
     ends_calls: bool = False
     """The calls end with it, whatever we do: only what stays behind is judged."""
     scene: Scene = Scene.ONE_EDGE
+    begins_first: bool = False
+    """It waits until a companion has its calls, so it begins before what would keep that from them."""
 
 
 def done_to(*parts: str) -> frozenset[str]:

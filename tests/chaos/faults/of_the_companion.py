@@ -154,6 +154,7 @@ FAULTS = (
         "of two companions the leader dies by kill -9 and is away for 20 seconds, then the other one dies",
         done_to("companion"),
         _leader_killed,
+        begins_first=True,
         lasts=20,
         recovery=15,
         why="the lead passes within ten seconds",
@@ -163,6 +164,7 @@ FAULTS = (
         "the wall clock of the companion's host is an hour ahead of all others",
         done_to("companion"),
         _an_hour_ahead,
+        begins_first=True,
         lasts=30,
     ),
     Fault(
@@ -170,6 +172,7 @@ FAULTS = (
         "the companion's wall clock jumps by an hour to and fro, then by a day, every 4 seconds",
         done_to("companion"),
         _clock_jumps,
+        begins_first=True,
         lasts=20,
     ),
     Fault(
@@ -177,6 +180,7 @@ FAULTS = (
         "there is no room for the companion's log for 20 seconds",
         done_to("companion"),
         _disk_full,
+        begins_first=True,
         lasts=20,
     ),
     Fault(
@@ -184,6 +188,7 @@ FAULTS = (
         "whoever reads the companion's log by a pipe stands still for 30 seconds",
         done_to("companion"),
         _reader_stalled,
+        begins_first=True,
         lasts=30,
     ),
     Fault(
