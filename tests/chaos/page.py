@@ -110,7 +110,8 @@ def written(kept: Mapping[str, Any]) -> str:
     alone = {each["faults"][0]: each for each in kept["rounds"] if len(each["faults"]) == 1}
     if missing := [fault.name for fault in FAULTS if fault.name not in alone]:
         raise ValueError(f"not played: {', '.join(missing)}")
-    together = [each for each in kept["rounds"] if len(each["faults"]) > 1]
+    more = [each for each in kept["rounds"] if len(each["faults"]) > 1]
+    together = sorted(more, key=lambda each: len(each["faults"]))
     calls = sorted({_calls(each) for each in kept["rounds"]})
     parts = [
         HEAD,
