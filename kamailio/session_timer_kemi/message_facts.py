@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
-from session_timer import LARGEST_INTERVAL, Record
+from session_timer import LARGEST_INTERVAL, HeaderError, Record, Side, dialog_oddities
 from session_timer.record import key
 
 from . import ksr
@@ -60,6 +60,23 @@ def read_2xx(*, of_asterisk: bool) -> Rows | None:
     return None if cseq is None else Rows(*values)
 
 
+class Form(NamedTuple):
+    """How To and Contact of a message within a dialog are written."""
+
+    oddities: tuple[str, ...] = ()
+    """What the grammar forbids although its meaning is certain, for the log."""
+    uncertain: HeaderError | None = None
+    """Why its dialog is not certain."""
+
+    @classmethod
+    def read(cls) -> Form:
+        """Of the message that is being routed."""
+        try:
+            return cls(dialog_oddities(*ksr.pvs("$hdr(To)", "$hdr(Contact)")))
+        except HeaderError as error:
+            return cls(uncertain=error)
+
+
 def cseq(number: str) -> int:
     """The number in CSeq, as far as a record holds it (RFC 3261 8.1.1.5: less than 2**31)."""
     # Of a number that is far too large Python reads 4300 digits at most: that is no fault of ours.
@@ -87,11 +104,15 @@ class Request(NamedTuple):
 
     Of one that cannot be read the response tells.
     """
+    form: Form
+    """Of a request of the peer's within a dialog."""
 
     @classmethod
     def read(cls, method: str) -> Request:
         """The one that is being routed."""
         call_id, from_tag, to_tag, number, source, from_domain, peer_name = ksr.pvs(*_OF_REQUESTS)
+        record = Records().read(key(call_id, from_tag, to_tag), log=False) if to_tag else None
+        ours = record is not None and record.sender(from_tag) is Side.LOCAL
         return cls(
             method=method,
             call_id=call_id,
@@ -102,7 +123,8 @@ class Request(NamedTuple):
             from_domain=from_domain,
             peer_name=peer_name,
             rows=Rows.read(),
-            record=Records().read(key(call_id, from_tag, to_tag), log=False) if to_tag else None,
+            record=record,
+            form=Form.read() if to_tag and not ours else Form(),
         )
 
     @property

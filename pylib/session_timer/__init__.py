@@ -31,7 +31,7 @@ from .headers import (
     parse_min_se,
 )
 from .internal_header import InternalHeader
-from .message import RefreshRequest, RefreshResponse, Rows
+from .message import RefreshRequest, RefreshResponse, Rows, dialog_oddities
 from .record import Asked, Outcome, Record, RecordError
 from .shared_key import SharedKey
 
@@ -63,6 +63,7 @@ __all__ = [
     "SessionExpires",
     "SharedKey",
     "Side",
+    "dialog_oddities",
     "evidence",
     "internal_header",
     "is_door_address",

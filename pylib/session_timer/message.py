@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .headers import (
     ABSOLUTE_MINIMUM,
+    LONGEST_VALUE,
     REFRESH_METHODS,
     TIMER,
     HeaderError,
@@ -20,6 +22,27 @@ from .headers import (
 
 Rows = Callable[[str], Sequence[str]]
 """All values of the header with this long name, in order; empty if the message has none."""
+
+
+_TAG = re.compile(r";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
+
+
+def dialog_oddities(to: str, contact: str) -> tuple[str, ...]:
+    """Call with To and Contact of an INVITE or UPDATE within a dialog, or of its 2xx; empty where absent.
+
+    Returns what the grammar forbids in them although its meaning is certain, for the log: the same tag
+    twice (RFC 3261 7.3.1), or no Contact, with which the target stays what it was (12.2). Raises
+    `HeaderError` where To has tags that differ: whose dialog that is each parser decides for itself.
+    """
+    found = []
+    tags = _TAG.findall(to.rpartition(">")[2])
+    if len(tags) > 1:
+        if len(set(tags)) > 1:
+            raise HeaderError("To", to[:LONGEST_VALUE], "has tags that differ")
+        found.append(f"To: the tag {tags[0]!r} stands there {len(tags)} times, read once")
+    if not contact:
+        found.append("no Contact: the target stays what it was")
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

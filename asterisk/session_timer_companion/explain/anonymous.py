@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from session_timer_companion.explain.reading.sip import Endpoint, Message
+from session_timer_companion.explain.reading.sip import Endpoint, Message, tags_of
 from session_timer_companion.explain.reading.trace import Seen
 
 # Headers whose values are lists of words from the standards; any other word in them is left out.
@@ -128,11 +128,9 @@ def _row(  # noqa: C901, PLR0912 - one case for each header that is kept
         case "record-route" | "route" | "contact":
             yield f"{name.title()}: <sip:{names.word('place', value.partition(';')[0])}.invalid>"
         case "from" | "to":
-            tag = message.from_tag if name == "from" else message.to_tag
             user = names.word("user", message.user(name))
-            yield f"{name.title()}: <sip:{user}@example.invalid>" + (
-                f";tag={names.word('tag', tag)}" if tag else ""
-            )
+            tags = (f";tag={names.word('tag', tag)}" for tag in tags_of(value))  # some write it twice
+            yield f"{name.title()}: <sip:{user}@example.invalid>{''.join(tags)}"
         case "call-id":
             yield f"Call-ID: {names.word('call', value)}"
         case "cseq":
@@ -159,7 +157,8 @@ def _timer(value: str) -> str:
     number, refresher = _TIMER.fullmatch(value), _REFRESHER.search(value)
     if number is None:
         return "unreadable"
-    return number[1] + (f";refresher={refresher[1].lower()}" if refresher else "")
+    end = ";" if value.rstrip().endswith(";") else ""  # forbidden, and told
+    return number[1] + (f";refresher={refresher[1].lower()}" if refresher else "") + end
 
 
 def _body(body: bytes, names: Pseudonyms) -> str:

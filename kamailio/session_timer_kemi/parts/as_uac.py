@@ -65,4 +65,16 @@ def complete(rows: Rows, decided: str, peer: Peer, known: DialogTimer | None) ->
     """The peer's 2xx, of whose request this was `decided`: hide the timer from Asterisk."""
     response = RefreshResponse.read(200, rows.of, peer.policy.floor)
     dialog = uac.accept(Pending.decode(decided).sent, response, peer.policy, known)
-    return Completed(without_timer(rows), dialog, response.defects)
+    return Completed(without_timer(rows), dialog, (*response.defects, *_bare(response, dialog, known)))
+
+
+def _bare(response: RefreshResponse, dialog: DialogTimer, known: DialogTimer | None) -> tuple[str, ...]:
+    """That a peer which knows timers leaves the one of this call out, and yet it goes on.
+
+    Where we refresh one-sided already there is nothing that it could leave out.
+    """
+    running = None if known is None else known.agreement
+    said = response.session_expires is not None or response.malformed is not None
+    if said or running is None or running.one_sided or dialog.agreement is None:
+        return ()
+    return (f"no Session-Expires: the timer goes on one-sided, {dialog.agreement.interval} s",)

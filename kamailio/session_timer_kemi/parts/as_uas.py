@@ -43,11 +43,8 @@ def screen(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Re
     policy = peer.policy
     try:
         refusal = too_small(RefreshRequest.read(method, rows.of, policy.floor), policy, known)
-    except HeaderError as malformed:
-        if policy.mode is not Mode.ANCHOR:
-            return None
-        reason = f"Malformed {malformed.header}"
-        return Refusal(400, reason, "", f"400 sent, {malformed}")
+    except HeaderError as error:
+        return None if policy.mode is not Mode.ANCHOR else malformed(error)
     if refusal is None:
         return None
     return Refusal(
@@ -56,6 +53,11 @@ def screen(rows: Rows, method: str, peer: Peer, known: DialogTimer | None) -> Re
         row=f"Min-SE: {refusal.min_se}\r\n",
         log=f"peer={peer.name} 422 sent, Min-SE {refusal.min_se}",
     )
+
+
+def malformed(error: HeaderError) -> Refusal:
+    """A request is refused because of a header whose meaning is not certain."""
+    return Refusal(400, f"Malformed {error.header}", "", f"400 sent, {error}")
 
 
 def refuse(refusal: Refusal, call_id: str) -> None:

@@ -26,7 +26,7 @@ MOST_BYTES = 30_000
 """Of a reply. Kamailio queues at most tcp_conn_wq_max, 32 KB by default, for a reader that is slow."""
 
 STATISTICS = (
-    "negotiations", "without", "422_sent", "422_received", "422_retried", "malformed", "ambiguous",
+    "negotiations", "without", "422_sent", "422_received", "422_retried", "malformed", "defects", "ambiguous",
     "refreshed_local", "refreshed_remote", "refused_local", "refused_remote", "timed_out", "unroutable",
     "unreadable_records", "lost_records", "expired", "faults",
 )  # fmt: skip

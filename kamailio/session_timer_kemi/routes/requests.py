@@ -10,7 +10,7 @@ from session_timer.record import key
 from .. import ksr
 from ..memory.branch_memory import PEER_NAME, Branch, Found, Part, Pending, Waiting
 from ..message_facts import LONGEST_REMEMBERED, REFRESHES, Request, Rows
-from ..parts import as_proxy, as_uac, as_uas
+from ..parts import as_proxy, as_uac, as_uas, defects
 from ..parts.header_edits import Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
@@ -79,6 +79,8 @@ class Requests:
             return False
         known = None if record is None else record.dialog
         refusal = as_uas.screen(request.rows, request.method, peer, known)
+        if request.form.uncertain is not None and peer.policy.mode is Mode.ANCHOR:
+            refusal = as_uas.malformed(request.form.uncertain)
         if refusal is not None:
             if record is not None and peer.policy.mode is Mode.ANCHOR:
                 self._heard(request, refusal.code)
@@ -132,10 +134,11 @@ class Requests:
                 decided=relayed.decided,
             )
         )
-        for oddity in relayed.oddities:
-            ksr.warn(
-                f"session timer: {request.call_id}: peer={handling.peer.name} defect in a request: {oddity}"
-            )
+        oddities = relayed.oddities
+        if relayed.pending.part is not Part.UAC:
+            oddities += request.form.oddities
+        if oddities:
+            defects.tell(f"session timer: {request.call_id}: peer={handling.peer.name}", "request", oddities)
         relayed.edits.make()
         if relayed.pending.part is Part.UAS:
             if handling.told is not None:

@@ -15,8 +15,8 @@ from session_timer.record import key
 from .. import ksr
 from ..memory.branch_memory import Branch, Found, Part, Waiting
 from ..memory.records import UNCONFIRMED_LIFETIME, lifetime, lifetime_until_expiry
-from ..message_facts import REFRESHES, Rows, cseq, read_2xx
-from ..parts import as_proxy, as_uac, as_uas
+from ..message_facts import REFRESHES, Form, Rows, cseq, read_2xx
+from ..parts import as_proxy, as_uac, as_uas, defects
 from ..this_edge import ThisEdge
 from . import retry_422
 
@@ -145,9 +145,14 @@ class Responses:
 
     def _accepted(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
         """A 2xx passes: it is completed, and the record follows from it."""
-        rows = read_2xx(of_asterisk=waiting.pending.part is Part.UAS)
-        if rows is None:
-            # Nothing in it can be read, hidden or added.
+        of_asterisk = waiting.pending.part is Part.UAS
+        rows = read_2xx(of_asterisk=of_asterisk)
+        form = Form() if of_asterisk else Form.read()
+        if form.uncertain is not None:
+            call = f"session timer: {waiting.call_id}: peer={waiting.pending.peer}"
+            defects.tell(call, str(code), [str(form.uncertain)])
+        if rows is None or form.uncertain is not None:
+            # Nothing in it can be read, hidden or added, or its dialog is not certain.
             self._forget(waiting, to_tag)
             return
         dialog = key(waiting.call_id, waiting.from_tag, to_tag)
@@ -155,7 +160,7 @@ class Responses:
         records.lock(dialog)
         try:
             transaction = self._transaction(code, dialog, waiting, to_tag)
-            timer = self._complete(code, rows, transaction)
+            timer = self._complete(code, rows, form, transaction)
             standing, earlier = self._standing(branch, transaction)
             if standing is Standing.OVER:
                 ksr.info(f"session timer: {waiting.call_id}: answered {code} when its record had gone")
@@ -248,7 +253,7 @@ class Responses:
             return Standing.LOST, earlier
         return (Standing.BEGINS if earlier < MOST_FORKS else Standing.ONE_FORK_TOO_MANY), earlier
 
-    def _complete(self, code: int, rows: Rows, transaction: Transaction) -> DialogTimer:
+    def _complete(self, code: int, rows: Rows, form: Form, transaction: Transaction) -> DialogTimer:
         """Make of a 2xx what its receiver is to see; returns what it brings into force."""
         waiting, record = transaction.waiting, transaction.record
         known = None if record is None else record.dialog
@@ -270,8 +275,8 @@ class Responses:
                 placed=_placed(waiting, record),
             )
             self._edge.tell(told, waiting.call_id, transaction.to_tag)
-        for defect in completed.defects:
-            ksr.warn(f"{transaction.call} defect in a {code}: {defect}")
+        if found := (*completed.defects, *form.oddities):
+            defects.tell(transaction.call, str(code), found)
         if part is Part.UAS and known is not None:
             # Decided on when the request came: a 422 of the peer's may have been on the way since.
             return dialog.with_min_se(known.min_se)

@@ -14,6 +14,7 @@ from session_timer.headers import LONGEST_VALUE
 from .. import ksr
 from ..memory import branch_memory
 from ..memory.branch_memory import Aim, Branch, Pending, Refused
+from ..parts import defects
 from ..this_edge import ThisEdge
 
 MENDED_BY_THE_CALLER = ("401", "407", "415", "420", "484")
@@ -75,8 +76,10 @@ def _next_try(refused: Refused) -> Pending | None:
     )
     min_se = uac.retry_with(response, pending.sent, pending.retries)
     ksr.count("session_timer_422_received")
+    call = f"session timer: {waiting.call_id}: peer={pending.peer}"
+    if response.defects:
+        defects.tell(call, "422", response.defects)
     if min_se is None:
-        call = f"session timer: {waiting.call_id}: peer={pending.peer}"
         ksr.info(f"{call} 422 not retried, Min-SE {refused.min_se!r}")
         return None
     return replace(pending, min_se=min_se, retries=pending.retries + 1)

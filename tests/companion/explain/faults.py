@@ -91,6 +91,41 @@ FAULTS = [
         "seconds",
     ),
     Fault(
+        Rule.MALFORMED,
+        PBX,
+        lawful().change("one-ok", lambda line: replace(line, behind_to=";tag=another")),
+        ";tag=another",
+        "one tag in To",
+    ),
+    Fault(
+        Rule.AGAINST_GRAMMAR,
+        CARRIER,
+        lawful().rows("invite", Session_Expires="1800;"),
+        "ends in a semicolon",
+        "grammar",
+    ),
+    Fault(
+        Rule.AGAINST_GRAMMAR,
+        PBX,
+        lawful().rows("one-ok", Session_Expires="1800;refresher=uac;"),
+        "ends in a semicolon",
+        "grammar",
+    ),
+    Fault(
+        Rule.AGAINST_GRAMMAR,
+        PBX,
+        lawful().change("one-ok", lambda line: replace(line, behind_to=";tag=callee")),
+        "'callee' stands there 2 times",
+        "grammar",
+    ),
+    Fault(
+        Rule.AGAINST_GRAMMAR,
+        PBX,
+        lawful().change("one-ok", lambda line: replace(line, contact=False)),
+        "no Contact",
+        "grammar",
+    ),
+    Fault(
         Rule.BELOW_90,
         CARRIER,
         lawful()

@@ -29,6 +29,9 @@ class Line:
     tag: str = "callee"
     """The callee's tag; empty in an initial request."""
     branch: str = ""
+    contact: bool = True
+    behind_to: str = ""
+    """What stands behind To's tag."""
     times: tuple[float, ...] = ()
     """Seconds after ``at`` at which it is sent again."""
 
@@ -134,10 +137,14 @@ class Script:
             f"Via: SIP/2.0/UDP {self.caller}:5060;branch=z9hG4bK{branch}{hop}",
             *below,
             f"From: {local if asked_by == 0 else remote}",
-            f"To: {remote if asked_by == 0 else local}",
+            f"To: {remote if asked_by == 0 else local}{line.behind_to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {line.cseq} {line.method}",
-            f"Contact: <sip:{self.numbers[line.by]}@{(self.caller, self.callee)[line.by]}:5060>",
+            *(
+                [f"Contact: <sip:{self.numbers[line.by]}@{(self.caller, self.callee)[line.by]}:5060>"]
+                if line.contact
+                else []
+            ),
             *(f"{name}: {value}" for name, value in (*line.rows, *self.more_rows)),
         ]
         if line.body:

@@ -126,6 +126,7 @@ class Edge:
         tags: tuple[str, str] | None = None,
         forks: int = 1,
         cseq: int | None = None,
+        contact: bool = True,
     ) -> Transaction:
         """A request reaches the edge: from the peer, or `from_us`, which is from Asterisk.
 
@@ -141,6 +142,7 @@ class Edge:
             f"To: <{uri}>" + (f";tag={to_tag}" if to_tag else ""),
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq or self.cseq} {method}",
+            *((f"Contact: <sip:100@{hosts[0]}>",) if contact else ()),
         )
         message = Message(f"{method} {uri} SIP/2.0", (*ids, *rows), source or hosts[0], uri)
         return self.ksr.receive_request(self._script(forks), message)
@@ -154,6 +156,7 @@ class Edge:
         to_tag: str = "",
         branch: int | None = None,
         source: str | None = None,
+        contact: bool = True,
     ) -> Sent | None:
         """The request is answered; returns what the sender gets, None where the edge tries once more."""
         request = transaction.request
@@ -164,6 +167,8 @@ class Edge:
             to += f";tag={to_tag or receiver}"
             rows = (*self.record_route, *rows) if code < 300 else rows
         ids = tuple(f"{name}: {request.value(name)}" for name in ("From", "Call-ID", "CSeq"))
+        if contact:
+            ids = (*ids, f"Contact: <sip:100@{self.peer if from_us else ASTERISK}>")
         message = Message(
             f"SIP/2.0 {code} Told",
             (*ids, f"To: {to}", *rows),

@@ -21,7 +21,7 @@ from tests.kamailio.fakes.edge import (
     MakeEdge,
 )
 
-OUR_IDS = ("From", "To", "Call-ID", "CSeq", "Record-Route")
+OUR_IDS = ("From", "To", "Call-ID", "CSeq", "Contact", "Contact", "Record-Route")
 
 TIMER_ROWS = (
     "x : 5;refresher=nobody",

@@ -133,6 +133,8 @@ class Call:
     """Where our messages go; None: to the edge."""
     before: str = ""
     """What stands in front of our messages."""
+    written: Callable[[list[str]], list[str]] = list
+    """How this user agent writes its rows, of which it is given the lawful ones."""
 
     def send(
         self,
@@ -295,7 +297,7 @@ class Call:
         return message.status == what and (cseq is None or message.cseq[0] == cseq)
 
     def _put(self, head: Sequence[str], body: str) -> None:
-        rows = [*head]
+        rows = self.written([*head])
         if body:
             rows.append("Content-Type: application/sdp")
         text = self.before + "\r\n".join((*rows, f"Content-Length: {len(body)}", "", body))

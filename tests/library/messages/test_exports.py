@@ -33,8 +33,8 @@ def test_the_package_offers_exactly_these_names() -> None:
         "Agreement", "Asked", "Config", "ConfigError", "DialogTimer", "EdgeSettings", "ExpiryAction",
         "HeaderError", "InternalHeader", "Mode", "Outcome", "Peer", "Policy", "Problem", "Record",
         "RecordError", "RefreshRequest", "RefreshResponse", "Role", "Rows", "SessionExpires", "SharedKey",
-        "Side", "evidence", "internal_header", "is_door_address", "minimum", "parse_min_se",
-        "proxy", "record", "session", "uac",
+        "Side", "dialog_oddities", "evidence", "internal_header", "is_door_address", "minimum",
+        "parse_min_se", "proxy", "record", "session", "uac",
         "uas", "validate",
     }  # fmt: skip
     assert all(hasattr(session_timer, name) for name in session_timer.__all__)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from session_timer import REFRESH_METHODS, HeaderError, RefreshRequest, RefreshResponse, Role
+from session_timer import (
+    REFRESH_METHODS,
+    HeaderError,
+    RefreshRequest,
+    RefreshResponse,
+    Role,
+    dialog_oddities,
+)
 
 from tests.library.sip_rows import request, response, rows
 
@@ -151,3 +158,27 @@ def test_a_good_answer_has_no_defect() -> None:
 )
 def test_retry_after_with_parameters_and_comments(value: str, seconds: int | None) -> None:
     assert response(503, f"Retry-After: {value}").retry_after == seconds
+
+
+@pytest.mark.requirement("S61-7.3.1-02", "D-03")
+def test_a_tag_that_stands_twice_and_no_contact_are_clear_and_told() -> None:
+    contact = "<sip:carrier@198.18.0.42>"
+    assert dialog_oddities('"a;tag=b" <sip:a@b;tag=c>;tag=d', contact) == ()
+    assert dialog_oddities("<sip:a@b>", contact) == ()
+    assert dialog_oddities("sip:a@b;tag=d ; TAG = d", contact) == (
+        "To: the tag 'd' stands there 2 times, read once",
+    )
+    assert dialog_oddities("<sip:a@b>;tag=d", "") == ("no Contact: the target stays what it was",)
+
+
+@pytest.mark.requirement("S61-7.3.1-02", "D-03")
+def test_two_tags_that_differ_name_no_certain_dialog() -> None:
+    with pytest.raises(HeaderError, match="tags that differ"):
+        dialog_oddities("<sip:a@b>;tag=d;tag=D", "<sip:carrier@198.18.0.42>")
+
+
+@pytest.mark.requirement("UAC-7.1-01", "SE-4-02")
+def test_an_empty_list_of_tags_names_none() -> None:
+    """RFC 3261 25.1 allows an empty Supported, and an empty Allow."""
+    read = request("Supported:", "Session-Expires: 1800", "Allow:")
+    assert (read.supports_timer, read.allows_update, read.oddities) == (False, False, ())

@@ -11,6 +11,7 @@ from session_timer import (
     RefreshResponse,
     Role,
     Side,
+    dialog_oddities,
     proxy,
 )
 
@@ -131,6 +132,7 @@ class MessageJudge:
                 f"a value by the grammar: {error.reason}",
             )
             return None
+        self._oddities(each, request, asked.oddities, within=known is not None)
         expires, least = asked.session_expires, asked.min_se or 0
         if asked.min_se is not None and asked.min_se < self.floor:
             report(
@@ -228,6 +230,7 @@ class MessageJudge:
         if not 200 <= code < 300:
             return
         shown = RefreshResponse.read(code, message.rows, floor=0)
+        self._oddities(each, one, shown.oddities, within=True)
         if known is None:
             known = self.dialogs.setdefault(frozenset((message.from_tag, message.to_tag)), Known())
             known.sides = (Shown(caller.supports, caller.asked, caller.allows_update), known.sides[1])
@@ -293,6 +296,16 @@ class MessageJudge:
             for other in further(each, self.hop, self.others)
             for response in other.responses
         )
+
+    def _oddities(self, each: Transaction, one: Sighted, said: tuple[str, ...], *, within: bool) -> None:
+        """What the grammar forbids although its meaning is certain, and a dialog that is not certain."""
+        try:
+            of_dialog = dialog_oddities(one.message.header("To") or "", one.message.header("Contact") or "")
+        except HeaderError as error:
+            self._report(Rule.MALFORMED, each, one, f"{error.header}: {error.value}", "one tag in To")
+            return
+        for oddity in (*said, *(of_dialog if within else ())):
+            self._report(Rule.AGAINST_GRAMMAR, each, one, oddity, "what the grammar allows")
 
     def _elsewhere(self, each: Transaction) -> None:
         for one in (each.request, *each.responses):

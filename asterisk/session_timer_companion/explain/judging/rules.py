@@ -41,6 +41,7 @@ class Rule(Enum):
 
     # What a request says.
     MALFORMED = "malformed"
+    AGAINST_GRAMMAR = "against-grammar"
     BELOW_90 = "below-90"
     MIN_SE_BELOW_90 = "min-se-below-90"
     BELOW_MIN_SE = "below-min-se"
@@ -105,6 +106,9 @@ class Rule(Enum):
 
 _RULES: dict[Rule, _Facts] = {
     Rule.MALFORMED: _broken("RFC 4028 section 4", "SE-4-02", "S61-7.3.1-02"),
+    Rule.AGAINST_GRAMMAR: _broken(
+        "RFC 3261 sections 7.3.1 and 25.1", "SE-4-02", "S61-7.3.1-02", "UPD-5.1-03"
+    ),
     Rule.BELOW_90: _broken("RFC 4028 section 4", "SE-4-03"),
     Rule.MIN_SE_BELOW_90: _broken("RFC 4028 section 5", "MSE-5-02"),
     Rule.BELOW_MIN_SE: _broken("RFC 4028 section 7.1", "UAC-7.1-09"),

@@ -159,7 +159,11 @@ def begins_message(data: bytes) -> bool:
     return bool(_REQUEST.match(data) or _RESPONSE.match(data))
 
 
-def _tag(value: str) -> str | None:
+def tags_of(value: str) -> list[str]:
+    """The tags in a value of From or To, of which there should be one at most."""
     # Parameters of the URI stand inside <>, those of the header behind it.
-    found = _TAG.search(value.rpartition(">")[2])
-    return found[1] if found else None
+    return _TAG.findall(value.rpartition(">")[2])
+
+
+def _tag(value: str) -> str | None:
+    return next(iter(tags_of(value)), None)

@@ -42,6 +42,11 @@ WORDS: dict[Rule, Words] = {
         "send one Session-Expires, in whole seconds",
         own=_EDGE,
     ),
+    Rule.AGAINST_GRAMMAR: Words(
+        "{who} wrote what the grammar forbids; the meaning is certain, but not every program reads it",
+        "write the header as RFC 3261 and RFC 4028 have it",
+        own=_EDGE,
+    ),
     Rule.BELOW_90: Words(
         "{who} named an interval below the 90 seconds that are the least",
         "use an interval of 1800 seconds, and never less than 90",
