@@ -38,19 +38,15 @@ def with_empty_supported(rows: list[str]) -> list[str]:
     return ["Supported:" if row.startswith("Supported:") else row for row in rows]
 
 
-FORMS = pytest.mark.parametrize(
-    ("written", "said"),
-    [
-        (with_semicolon, "ends in a semicolon"),
-        (with_tag_twice, "stands there 2 times, read once"),
-        (without_contact, "no Contact"),
-    ],
-)
+READ_IN_REQUESTS = [
+    (with_semicolon, "ends in a semicolon"),
+    (with_tag_twice, "stands there 2 times, read once"),
+]
 
 
 @pytest.mark.smoke
 @pytest.mark.requirement("SE-4-02", "S61-7.3.1-02", "S61-12.2-01", "D-03")
-@FORMS
+@pytest.mark.parametrize(("written", "said"), READ_IN_REQUESTS)
 def test_in_a_refresh_of_the_peer(
     peer: Peer, edge: Kamailio, stack: Stack, written: Written, said: str
 ) -> None:
@@ -70,7 +66,7 @@ def test_in_a_refresh_of_the_peer(
 
 @pytest.mark.smoke
 @pytest.mark.requirement("SE-4-02", "S61-7.3.1-02", "S61-12.2-01", "D-03")
-@FORMS
+@pytest.mark.parametrize(("written", "said"), [*READ_IN_REQUESTS, (without_contact, "no Contact")])
 def test_in_a_2xx_of_the_peer(peer: Peer, edge: Kamailio, stack: Stack, written: Written, said: str) -> None:
     call = peer(41).call()
     call.dial("Supported: timer", "Session-Expires: 1800;refresher=uas")
@@ -86,6 +82,20 @@ def test_in_a_2xx_of_the_peer(peer: Peer, edge: Kamailio, stack: Stack, written:
     (line,) = [each for each in stack.logs("edge").splitlines() if call.call_id in each and "defect" in each]
     assert "defect in a 200: " in line
     assert said in line
+
+
+@pytest.mark.smoke
+@pytest.mark.requirement("S61-12.2-01")
+def test_asterisk_itself_refuses_a_refresh_without_contact(peer: Peer, edge: Kamailio) -> None:
+    call = peer(41).call()
+    call.dial(*REFRESHED)
+    counted = edge.counter("defects")
+    call.written = without_contact
+    assert call.ask("UPDATE", *REFRESHED).start_line == "SIP/2.0 400 Missing Contact header"
+    edge.record(call.call_id, refreshes="0", refresher="remote")
+    assert edge.counter("defects") == counted + 1
+    call.written = list
+    assert call.bye().status == 200
 
 
 @pytest.mark.smoke
