@@ -96,7 +96,7 @@ def test_a_bare_2xx_of_a_peer_that_knows_timers_is_told_once(edge: Edge) -> None
     edge.call(from_us=True, answer=("Require: timer", *TIMER))
     for _ in range(2):
         edge.answer(edge.send(method="UPDATE", from_us=True, within=True), 200, ("Supported: timer",))
-    assert edge.known().dialog.agreement == Agreement.private(1800)
+    assert edge.known().dialog.agreement == Agreement.refreshed_alone(1800)
     assert told(edge) == ["200: no Session-Expires: the timer goes on one-sided, 1800 s"]
     assert edge.count("defects") == 1
 
