@@ -191,8 +191,8 @@ class Call:
         self.latest = got
         return got.message
 
-    def final(self, cseq: int, timeout: float = 8) -> SipMessage:
-        """The final answer to our request."""
+    def final(self, cseq: int, timeout: float = 15) -> SipMessage:
+        """The final answer to our request; many calls that begin at once wait for one another."""
         got = self.agent.sockets.receive(
             lambda each: (
                 self._is_ours(each, None, cseq)
