@@ -76,10 +76,6 @@ The columns:
 
 SEEN = ("Live lost", "Dead standing", "Whole after", "Past", "Without")
 
-LEFT_OVER = (
-    "The round before was broken off because it could not be played, and its calls were left to this one, "
-    "those that had died among them."
-)
 WHY = {
     (
         "disk full",
@@ -87,8 +83,6 @@ WHY = {
     ): "A fifth of the packets was lost each way. There is time for two forms of a "
     "refresh in 30 seconds, and both may be lost by chance. That this was the cause is inferred: the log was "
     "lost with the disk.",
-    ("edge's table lost", "companion frozen"): LEFT_OVER,
-    ("disk full", "reordering and duplicates"): LEFT_OVER,
     ("Asterisk restarted", "edge's memory full"): "It is the record of a short call; why it stayed is not "
     "known.",
 }
