@@ -220,7 +220,6 @@ def test_who_cannot_refresh_is_not_asked_why_it_did_not() -> None:
     assert (verdict.rule, verdict.by.address) == (Rule.UAC_CANNOT_REFRESH, PBX)
 
 
-@pytest.mark.requirement("S61-13.2.2.4-01")
 @pytest.mark.parametrize("by", [0, 1])
 def test_an_ack_that_was_seen_was_not_lost(by: int) -> None:
     """A person hung up after 32 seconds."""
@@ -229,7 +228,6 @@ def test_an_ack_that_was_seen_was_not_lost(by: int) -> None:
     assert call.ending.suspect is None
 
 
-@pytest.mark.requirement("S61-13.2.2.4-01")
 def test_an_ack_that_did_not_arrive_is_the_suspect() -> None:
     """It was sent, and the answer is repeated all the same."""
     script = Script((*setup({}, {}), *bye(35, by=1))).change("ok", lambda line: replace(line, times=_TIMEOUT))
