@@ -52,6 +52,7 @@ def call(number: int) -> Iterator[Message]:
         "$(hdr(Session-Expires)[*])": "1800;refresher=uac",
         "$(hdr(Supported)[*])": "timer",
         "$(hdr(Allow)[*])": "INVITE, UPDATE",
+        "$hdr(Contact)": f"<sip:carrier@{PEER}>",
     }
     tag = {"$tt": f"to{number}"}
     for method, cseq in (("INVITE", "1"), ("UPDATE", "2")):
