@@ -48,6 +48,21 @@ def silence() -> Peer:
     return lambda _world, _channel, _refresh: None
 
 
+TIMER_F = 32.0
+"""Seconds after which Asterisk ends a call whose refresh got no response."""
+
+
+def into_nothing(it: World, channel: Channel) -> int:
+    """The edge is dead: this refresh is never answered, and Asterisk then ends the call."""
+
+    def end() -> None:
+        if it.alive(channel):
+            it.asterisk.hangup(channel)
+
+    asyncio.get_running_loop().call_later(TIMER_F, end)
+    return SWALLOWED
+
+
 def swallowed_updates(_world: World, _channel: Channel, refresh: Refresh) -> int | None:
     """As with an endpoint that has no `send_pai`: the tag changes, nothing leaves; an offer is answered."""
     return 200 if refresh.sdp else SWALLOWED
@@ -263,10 +278,12 @@ async def world(path: Path, *, start: bool = True, **settings: object) -> AsyncI
 
 
 __all__ = [
+    "TIMER_F",
     "Agreement",
     "Side",
     "World",
     "answers",
+    "into_nothing",
     "key",
     "silence",
     "swallowed_updates",

@@ -13,10 +13,7 @@ from session_timer_companion.timers.refresh import OUTAGE
 from tests.companion.fakes.fake_channel import Channel, Refresh
 from tests.companion.fakes.fake_edge import FakeEdge
 from tests.companion.fakes.virtual_time import in_virtual_time
-from tests.companion.fakes.world import Agreement, Side, World, world
-
-TIMER_F = 32.0
-"""Seconds after which Asterisk ends a call whose refresh got no response."""
+from tests.companion.fakes.world import TIMER_F, Agreement, Side, World, into_nothing, world
 
 NOTICED = 5.0
 """Seconds within which a change is noticed: a round of questions, and what one of them takes."""
@@ -31,15 +28,7 @@ class Dead:
     sip = False
 
     def peer(self, it: World, channel: Channel, _refresh: Refresh) -> int | None:
-        if not self.sip:
-            return 200
-
-        def end() -> None:
-            if it.alive(channel):
-                it.asterisk.hangup(channel)
-
-        asyncio.get_running_loop().call_later(TIMER_F, end)
-        return -1
+        return into_nothing(it, channel) if self.sip else 200
 
 
 @pytest.mark.parametrize("side", list(Side))

@@ -50,9 +50,8 @@ class AttemptJudge:
         code = final.message.status or 0
         if each.method == "UPDATE" and reaction(code) is Reaction.OTHER_METHOD:
             self._not_allowed(each, final)
-        elif (
-            code not in _ASKS_AGAIN
-        ):  # what to do is in the answer: whether it was done shows in what follows
+        # Where the answer says what to do, what follows shows whether it was done.
+        elif code not in _ASKS_AGAIN:
             self._refused(each, final, period)
 
     def _not_allowed(self, each: Transaction, final: Sighted) -> None:
