@@ -77,14 +77,14 @@ The columns:
 SEEN = ("Live lost", "Dead standing", "Whole after", "Past", "Without")
 
 WHY = {
-    (
-        "disk full",
-        "packet loss",
-    ): "A fifth of the packets was lost each way. There is time for two forms of a "
-    "refresh in 30 seconds, and both may be lost by chance. That this was the cause is inferred: the log was "
-    "lost with the disk.",
-    ("Asterisk restarted", "edge's memory full"): "It is the record of a short call; why it stayed is not "
-    "known.",
+    frozenset(
+        {"disk full", "packet loss"}
+    ): "A fifth of the packets was lost each way. There is time for two "
+    "forms of a refresh in 30 seconds, and both may be lost by chance. That this was the cause is inferred: "
+    "the log was lost with the disk. A run before, beside other work, ended 4.",
+    frozenset(
+        {"Asterisk restarted", "edge's memory full"}
+    ): "It is the record of a short call; why it stayed is not known.",
 }
 """Why calls were lost where these were played together, for as long as a run shows that."""
 
@@ -126,7 +126,7 @@ def _summary(alone: Sequence[Mapping[str, Any]], together: Sequence[Mapping[str,
         missed = [each for each in rounds if _missed(each)]
         yield f"- Faults {what}: kept in {len(rounds) - len(missed)} of {len(rounds)} rounds.\n"
         for seen in missed:
-            why = WHY.get(tuple(seen["faults"]), "")
+            why = WHY.get(frozenset(seen["faults"]), "")
             text = f"**Missed**: {' + '.join(seen['faults'])} {_miss(seen)}. {why}".rstrip()
             yield textwrap.fill(text, 108, initial_indent="- ", subsequent_indent="  ") + "\n"
 
