@@ -136,7 +136,7 @@ def _missed(seen: Mapping[str, Any]) -> bool:
 
 
 def _miss(seen: Mapping[str, Any]) -> str:
-    left = f"; {seen['left']} calls that were over left something" if seen["left"] else ""
+    left = f"; of those that were over, {seen['left']} left something" if seen["left"] else ""
     whole = "" if seen["whole"] is not None else "; never whole again"
     return (
         f"ended {seen['lost']} of {seen['live']} live calls, and {seen['standing']} of {seen['dead']} "
