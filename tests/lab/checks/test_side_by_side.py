@@ -36,7 +36,12 @@ def test_one_that_fails_is_named_and_the_other_runs_to_its_end(tmp_path: Path) -
     done = run(*first, "+", "good", "sh", "-c", meeting(tmp_path / "here", failed))
     assert done.returncode == 1
     assert sorted(done.stdout.splitlines()) == ["bad: why", "good: met"]
-    assert done.stderr == "failed: bad\n"
+    assert done.stderr == "bad: why\nfailed: bad\n"
+
+
+def test_the_last_lines_of_one_that_failed_are_shown_again_at_the_end() -> None:
+    done = run("one", "sh", "-c", "seq 20; exit 3", "+", "two", "echo", "well")
+    assert done.stderr.splitlines() == [*(f"one: {n}" for n in range(13, 21)), "failed: one"]
 
 
 def test_all_that_fail_are_named() -> None:
@@ -51,7 +56,7 @@ def test_of_one_lane_the_next_begins_when_the_one_before_has_ended_be_it_badly(t
     first = ("one", "sh", "-c", f"({meeting(met, other)}); touch {ended}; exit 3")
     lane = (*first, "then", "two", "test", "-e", str(ended), "then", "three", "false")
     done = run(*lane, "+", "four", "sh", "-c", meeting(other, met))
-    assert (done.returncode, done.stderr) == (1, "failed: one three\n")
+    assert (done.returncode, done.stderr) == (1, "one: met\nfailed: one three\n")
 
 
 def test_the_end_reaches_all_as_an_interrupt_and_what_they_say_then_is_shown(tmp_path: Path) -> None:
