@@ -123,7 +123,7 @@ up: images ## start the stack and wait until it is healthy; then call sip:1000@1
 
 .PHONY: down
 down: ## stop the stack and remove its containers
-	@docker/compose down --remove-orphans
+	@docker/down
 
 .PHONY: logs
 logs: ## follow the logs of all parts; each line of a call has its Call-ID or Asterisk's number for it
@@ -135,7 +135,7 @@ ps: ## what runs, and whether it is healthy
 
 .PHONY: clean
 clean: ## remove the stack, .venv, out/ and every cache (the images stay: docker image ls 'session-timer/*')
-	@docker/compose down --remove-orphans || echo "clean: no stack was removed"
+	@docker/down || echo "clean: no stack was removed"
 	@rm -rf .venv out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: engine

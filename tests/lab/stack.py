@@ -87,8 +87,8 @@ class Stack:
         return bool(self._run(["docker", "ps", "--quiet", "--filter", name], timeout=20).strip())
 
     def down(self) -> None:
-        """Stop the stack and remove its containers."""
-        self.compose("down", "--remove-orphans", "--timeout", "3")
+        """Stop the stack and remove its containers, whatever else is in its network, and that."""
+        self._run([str(ROOT / "docker" / "down")], timeout=120)
 
     def compose(self, *arguments: str) -> str:
         """Run one compose command and return what it printed. Raises LabError with its complaint."""
