@@ -27,7 +27,7 @@ def trace(data_: bytes) -> None:
         assert "\x1b" not in "".join(line.plain for line in report.lines(1, call))
         json.dumps(data.call(call))
         svg(call.ladder())
-    list(report.about_file(notes, len(calls)))
+    list(report.about_file(notes, any_call=bool(calls)))
 
 
 TRACES: dict[str, Callable[[bytes], None]] = {"trace": trace}

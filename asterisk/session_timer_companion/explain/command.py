@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TextIO
 
@@ -122,7 +123,7 @@ def _together(legs: list[Explained]) -> list[Explained]:
 
 
 def run(trace: Path, wishes: Wishes) -> int:
-    """The whole command. Returns the exit status: 0 no rule was broken, 1 one was, 2 it could not be told."""
+    """The whole command. Returns the exit status: 0 no rule was broken, 1 one was, 2 no call was judged."""
     notes, told = Notes(), Told()
     console = _console()
     try:
@@ -130,7 +131,7 @@ def run(trace: Path, wishes: Wishes) -> int:
             for call in explained(read(trace, notes, progress), notes, wishes.settings, wishes.call_id):
                 _tell(call, wishes, told, console, html, notes)
         if wishes.as_json:
-            _json_end(notes, told)
+            _json_end(notes, told, wishes)
         else:
             _end(notes, told, wishes, console)
     except TraceError as error:
@@ -141,8 +142,9 @@ def run(trace: Path, wishes: Wishes) -> int:
     except OSError as error:
         click.echo(f"session-timer: {error.filename}: cannot be written: {error.strerror}", err=True)
         return 2
-    if wishes.call_id is not None and not told.calls:
-        click.echo(f"session-timer: {trace}: no call in it has the Call-ID {wishes.call_id}", err=True)
+    if not told.calls:
+        if wishes.call_id is not None and notes.messages:
+            click.echo(f"session-timer: {trace}: no call in it has the Call-ID {wishes.call_id}", err=True)
         return 2
     return int(bool(told.broken))
 
@@ -157,9 +159,9 @@ def anonymize(trace: Path, target: TextIO) -> int:
     except TraceError as error:
         click.echo(f"session-timer: {error}", err=True)
         return 2
-    for line in report.about_file(notes, count):
+    for line in report.about_file(notes, any_call=count > 0):
         click.echo(line, err=True)
-    return 0
+    return 0 if count else 2
 
 
 def _console() -> Console:
@@ -192,14 +194,19 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
         _print(console, report.line(told.calls, call, timed=notes.timed))
 
 
-def _json_end(notes: Notes, told: Told) -> None:
+def _any_call(notes: Notes, told: Told, wishes: Wishes) -> bool:
+    """Whether the trace may have a call: where one Call-ID is looked for, no other call is told."""
+    return bool(told.calls or (wishes.call_id is not None and notes.messages))
+
+
+def _json_end(notes: Notes, told: Told, wishes: Wishes) -> None:
     sys.stdout.write("\n]\n" if told.calls else "[]\n")
-    for line in report.about_file(notes, told.calls):
+    for line in report.about_file(notes, any_call=_any_call(notes, told, wishes)):
         click.echo(line, err=True)
 
 
 def _end(notes: Notes, told: Told, wishes: Wishes, console: Console) -> None:
-    for line in report.about_file(notes, told.calls):
+    for line in report.about_file(notes, any_call=_any_call(notes, told, wishes)):
         _print(console, Text(line, "yellow"))
     if told.calls:
         calls = f"{told.calls} call{'s' * (told.calls != 1)}"
@@ -242,6 +249,14 @@ def _bar(trace: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
         yield lambda done: progress.update(task, completed=done)
 
 
+def _addresses(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> frozenset[str]:
+    """Each as a capture has it: two ways to write an IPv6 address are one."""
+    try:
+        return frozenset(str(ip_address(value.strip("[]"))) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}. Give an address as the capture has it, without a port.") from None
+
+
 @click.command()
 @click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE")
 @click.option("--call", "call_id", metavar="CALL-ID", help="Only the call with this Call-ID.")
@@ -253,7 +268,7 @@ def _bar(trace: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
 @click.option(
     "--all", "every", is_flag=True, help=f"Show calls without a fault whole too, not only the first {FEW}."
 )
-@click.option("--ours", "ours", multiple=True, metavar="ADDRESS",
+@click.option("--ours", "ours", multiple=True, metavar="ADDRESS", callback=_addresses,
               help="An address of your own edge or Asterisk; may be repeated.")  # fmt: skip
 @click.option("--minimum", type=click.IntRange(1, 90), default=90, show_default=True,
               help="Seconds: the smallest lawful interval. Lower in a laboratory only.")  # fmt: skip
@@ -264,7 +279,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     call_id: str | None,
     svg_dir: Path | None,
     html_file: Path | None,
-    ours: tuple[str, ...],
+    ours: frozenset[str],
     minimum: int,
     *,
     as_json: bool,
@@ -275,11 +290,11 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 
     TRACE is a capture (pcap, pcapng), a log of Asterisk's "pjsip set logger on", or text saved by sngrep;
     each may be packed by gzip. Neither Kamailio nor Asterisk nor a configuration is needed. Exit status 0:
-    nobody broke a rule; 1: somebody did; 2: it cannot be read.
+    nobody broke a rule; 1: somebody did; 2: it cannot be read, or no call is in it.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if only_text:
         sys.exit(anonymize(trace, sys.stdout))
-    settings = Settings(minimum, frozenset(ours))
+    settings = Settings(minimum, ours)
     sys.exit(run(trace, Wishes(call_id, svg_dir, html_file, as_json, every, settings)))

@@ -36,7 +36,7 @@ _CELLS = {
     "Refresher": 9,
     "Next step": BAR,
     "in": 7,
-    "Given up in": 11,
+    "Deadline in": 11,
     "Refreshes": 9,
     "State": 10,
     "Last": 22,
@@ -46,7 +46,7 @@ _CELLS = {
 _GAP = 3
 """Cells between two columns."""
 
-_GIVE_WAY = ("Last", "Refreshes", "Given up in", "Refresher")
+_GIVE_WAY = ("Last", "Refreshes", "Deadline in", "Refresher")
 """The columns that a narrow screen does without, the first first."""
 
 _SHOWN_TOTALS = {
@@ -111,7 +111,7 @@ def picture(snapshot: Snapshot, height: int, hint: str = "", width: int = WIDE) 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     titles = _fitting(width)
     for title in titles:
-        right = title in ("in", "Given up in", "Refreshes")
+        right = title in ("in", "Deadline in", "Refreshes")
         table.add_column(
             title,
             justify="right" if right else "left",
@@ -125,7 +125,7 @@ def picture(snapshot: Snapshot, height: int, hint: str = "", width: int = WIDE) 
             "Refresher": each["refresher"],
             "Next step": bar(each),
             "in": duration(each["due"]),
-            "Given up in": duration(each["deadline"]),
+            "Deadline in": duration(each["deadline"]),
             "Refreshes": str(each["refreshes"]),
             "State": coloured(each["state"]),
             "Last": each["last"] or "-",

@@ -69,7 +69,7 @@ def sessions_table(sessions: Iterable[ShownSession]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Call-ID", overflow="fold", min_width=12)
     table.add_column("Channel", overflow="fold")
-    for title in ("Interval", "Next", "Given up", "Refreshes"):
+    for title in ("Interval", "Next", "Deadline", "Refreshes"):
         table.add_column(title, justify="right", no_wrap=True)
     for title in ("Refresher", "State", "Last"):
         table.add_column(title, no_wrap=True)
@@ -109,7 +109,7 @@ def session_table(session: ShownSession) -> Table:
         "Refreshes": str(session["refreshes"]),
         "Last outcome": session["last"] or "-",
         "Next": "nothing" if session["due"] is None else f"{next_step} in {duration(session['due'])}",
-        "Given up in": "never" if session["deadline"] is None else duration(session["deadline"]),
+        "Deadline in": "never" if session["deadline"] is None else duration(session["deadline"]),
         "Method": session["method"],
         "Refused with": ", ".join(map(str, session["refused"])) or "-",
     }

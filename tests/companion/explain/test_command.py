@@ -110,7 +110,15 @@ def test_one_call_of_many(tmp_path: Path) -> None:
     assert run(trace, "--call", "call-2@carrier.example").exit_code == 1
     absent = run(trace, "--call", "call-3")
     assert absent.exit_code == 2
-    assert "no call in it has the Call-ID call-3" in absent.output
+    assert absent.output == f"session-timer: {trace}: no call in it has the Call-ID call-3\n"
+
+
+@pytest.mark.parametrize("wrong", ["bad..addr", "carrier.example", "192.0.2.10:5060", ""])
+def test_an_address_of_ours_that_can_match_nothing_is_an_error(tmp_path: Path, wrong: str) -> None:
+    result = run(written(tmp_path / "a.pcap", lawful().direct()), "--ours", wrong)
+    assert result.exit_code == 2
+    assert "Invalid value for '--ours'" in result.output
+    assert "as the capture has it" in result.output
 
 
 def test_many_calls_without_a_fault_have_one_line_each(tmp_path: Path) -> None:
@@ -209,8 +217,18 @@ def test_a_capture_without_a_call(tmp_path: Path) -> None:
 
     result = run(path)
 
-    assert result.exit_code == 0
-    assert "There is no call in it: 1 SIP messages" in result.output
+    assert result.exit_code == 2
+    assert result.output == "There is no call in it: 1 SIP message in 1 packet.\n"
+
+
+def test_a_capture_without_sip_is_no_proof_that_nobody_broke_a_rule(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    rtp = replace(lawful().direct()[0], text=b"\x80" + bytes(171))
+    path.write_bytes(pcap(datagrams([rtp])))
+    for options in ((), ("--json",), ("--call", "call-1"), ("--anonymize",)):
+        result = run(path, *options)
+        assert result.exit_code == 2, options
+        assert "There is no SIP in it" in result.output
 
 
 def test_what_is_wrong_with_the_file_is_told(tmp_path: Path) -> None:
@@ -249,7 +267,7 @@ def test_a_bar_for_a_big_file_on_a_terminal(tmp_path: Path) -> None:
         pass  # the terminal is gone with its last writer
     os.close(reader)
 
-    assert running.wait(30) == 0
+    assert running.wait(30) == 2  # no call is in it
     assert b"%" in shown
 
 

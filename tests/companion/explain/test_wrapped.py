@@ -145,7 +145,7 @@ def test_a_head_that_was_captured_in_part_is_not_judged(tmp_path: Path) -> None:
     assert call.cut
     assert report.conclusion(call) == "No fault was found in what could be judged."
     assert any("captured in part" in line for line in report.remarks(call))
-    assert any("Captured in part: 1 message, " in line for line in report.about_file(notes, 1))
+    assert any("Captured in part: 1 message, " in line for line in report.about_file(notes, any_call=True))
 
 
 def test_a_capture_of_the_first_bytes_of_each_packet(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def _verdict(call: Explained, verdict: Verdict, *, timed: bool) -> Iterator[Text
         yield Text(printable(f"     change  {whom}: {change}"))
 
 
-def about_file(notes: Notes, calls: int) -> Iterator[str]:
+def about_file(notes: Notes, *, any_call: bool) -> Iterator[str]:
     """What there is to say of the file itself."""
     if notes.damage.reason is not None:
         yield f"The file is not whole: {notes.damage.reason}. What was before that was read."
@@ -194,6 +194,10 @@ def about_file(notes: Notes, calls: int) -> Iterator[str]:
             f"{count} connection{'s' * (count != 1)} with TLS (such as {one} and {other}): what is said "
             "there is encrypted. Let Kamailio send a copy in HEP (siptrace), and capture that."
         )
-    if not calls:
+    if not any_call:
         shown = "no call in it" if notes.messages else "no SIP in it"
-        yield f"There is {shown}: {notes.messages} SIP messages in {notes.frames or notes.messages} packets."
+        packets = notes.frames or notes.messages
+        yield (
+            f"There is {shown}: {notes.messages} SIP message{'s' * (notes.messages != 1)} "
+            f"in {packets} packet{'s' * (packets != 1)}."
+        )
