@@ -55,7 +55,8 @@ class Told:
     """What has been told so far."""
 
     calls: int = 0
-    broken: int = 0
+    broken: list[int] = field(default_factory=list)
+    """The numbers of the calls in which a rule was broken."""
     whole: int = 0
 
 
@@ -127,7 +128,7 @@ def run(trace: Path, wishes: Wishes) -> int:
     notes, told = Notes(), Told()
     console = _console()
     try:
-        with _page(wishes.html, trace.name) as html, _bar(trace, quiet=wishes.as_json) as progress:
+        with _page(wishes.html, trace.name, told) as html, _bar(trace, quiet=wishes.as_json) as progress:
             for call in explained(read(trace, notes, progress), notes, wishes.settings, wishes.call_id):
                 _tell(call, wishes, told, console, html, notes)
         if wishes.as_json:
@@ -173,7 +174,8 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
     call: Explained, wishes: Wishes, told: Told, console: Console, html: TextIO | None, notes: Notes
 ) -> None:
     told.calls += 1
-    told.broken += call.broken
+    if call.broken:
+        told.broken.append(told.calls)
     if wishes.svg is not None:
         wishes.svg.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9._@-]", "_", call.call_id)[:80].lstrip(".")
@@ -209,10 +211,8 @@ def _end(notes: Notes, told: Told, wishes: Wishes, console: Console) -> None:
     for line in report.about_file(notes, any_call=_any_call(notes, told, wishes)):
         _print(console, Text(line, "yellow"))
     if told.calls:
-        calls = f"{told.calls} call{'s' * (told.calls != 1)}"
-        some = f"in {told.broken} of them a rule was broken" if told.calls > 1 else "a rule was broken"
-        broken = some if told.broken else "no rule was broken"
-        _print(console, Text(f"{calls}: {broken}", "bold red" if told.broken else "bold green"))
+        colour = "bold red" if told.broken else "bold green"
+        _print(console, Text(report.summary(told.calls, len(told.broken)), colour))
     if wishes.html is not None:
         _print(console, Text(f"All of it as a page: {wishes.html}"))
 
@@ -225,14 +225,14 @@ def _print(console: Console, line: Text) -> None:
 
 
 @contextmanager
-def _page(path: Path | None, name: str) -> Iterator[TextIO | None]:
+def _page(path: Path | None, name: str, told: Told) -> Iterator[TextIO | None]:
     if path is None:
         yield None
         return
     with path.open("w", encoding="utf-8", errors="replace") as html:
         html.write(page.begin(name))
         yield html
-        html.write(page.END)
+        html.write(page.end(told.calls, told.broken))
 
 
 @contextmanager

@@ -241,6 +241,19 @@ def test_what_is_wrong_with_the_file_is_told(tmp_path: Path) -> None:
     assert "1 connection with TLS" in run(path).output
 
 
+def test_the_page_says_first_how_many_calls_broke_a_rule_and_leads_to_them(tmp_path: Path) -> None:
+    trace = written(
+        tmp_path / "a.pcap",
+        scenario.in_order([*lawful().direct(), *replace(BROKEN, call_id="other").direct()]),
+    )
+    run(trace, "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    (number,) = re.findall(r'<h2 id="call-(\d)">\d\. other</h2>', page)
+    summary = '<p class="bad first"><b>2 calls: in 1 of them a rule was broken</b><br>'
+    assert f'{summary}<a href="#call-{number}">{number}</a></p>' in page
+    assert "<th></th></tr>" not in page
+
+
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     result = run(written(tmp_path / "a.pcap", lawful().direct()), "--html", tmp_path / "none" / "page.html")
     assert result.exit_code == 2

@@ -18,6 +18,8 @@ svg { max-width: 100%; height: auto; display: block; margin: 1rem 0 }
 table { border-collapse: collapse; width: 100%; background: var(--card); font-size: 14px }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border: 1px solid var(--line);
   overflow-wrap: anywhere }
+td:first-child { overflow-wrap: break-word }
+body { display: flex; flex-direction: column } .first { order: -1 }
 """.strip()
 
 
@@ -30,17 +32,18 @@ def head(title: str, heading: str, introduction: str) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
             f"<style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(heading)}</h1>",
-            f'<p class="faint">{escape(introduction)}</p>',
+            f'<h1 class="first">{escape(heading)}</h1>',
+            f'<p class="faint first">{escape(introduction)}</p>',
         ]
     )
 
 
 def table(names: Iterable[str], rows: Iterable[str]) -> str:
-    """A table; each of its rows is markup of its own."""
+    """A table; each of its rows is markup of its own. Without a name it has no row of names."""
     head_row = "".join(f"<th>{escape(name)}</th>" for name in names)
+    head_rows = f"<thead><tr>{head_row}</tr></thead>" if head_row else ""
     body = "\n".join(rows)
-    return f"<table><thead><tr>{head_row}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f"<table>{head_rows}<tbody>\n{body}\n</tbody></table>"
 
 
 def cells(*texts: str) -> str:

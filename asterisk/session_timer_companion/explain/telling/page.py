@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from session_timer_companion.explain.drawing import html
@@ -10,13 +11,25 @@ from session_timer_companion.explain.judging.verdict import Explained, Verdict
 from session_timer_companion.explain.telling import report, sentences
 from session_timer_companion.printable import printable
 
-END = html.FOOT
+MOST_NAMED = 500
+"""Calls that the summary leads to; more would be no summary."""
 
 
 def begin(name: str) -> str:
     """The page up to its first call."""
     return html.head(
         f"Session timers in {name}", f"Session timers in {name}", "What was agreed, kept and broken."
+    )
+
+
+def end(calls: int, broken: Sequence[int]) -> str:
+    """The end of the page: its summary, which a browser shows first, with a link to each call of `broken`."""
+    links = " ".join(f'<a href="#call-{number}">{number}</a>' for number in broken[:MOST_NAMED])
+    more = f" and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
+    mark = "bad" if broken else "good"
+    where = f"<br>{links}{more}" if broken else ""
+    return (
+        f'<p class="{mark} first"><b>{escape(report.summary(calls, len(broken)))}</b>{where}</p>\n{html.FOOT}'
     )
 
 
@@ -37,7 +50,7 @@ def section(number: int, call: Explained, *, timed: bool = True) -> str:
     rows.append(f"<tr>{html.cells('Ended', printable(report.ended(call)))}</tr>")
     verdicts = "\n".join(_verdict(call, one, timed=timed) for one in call.verdicts)
     return f"""<section>
-<h2>{number}. {_text(call.call_id)}</h2>
+<h2 id="call-{number}">{number}. {_text(call.call_id)}</h2>
 <p class="faint">{_text(report.moment(call.begin, timed=timed))}</p>
 <p class="{mark}"><b>{_text(report.conclusion(call))}</b></p>
 {notes}{html.table(("", "What was seen"), rows)}
@@ -53,7 +66,7 @@ def _verdict(call: Explained, verdict: Verdict, *, timed: bool) -> str:
     when = report.moment(verdict.at, timed=timed)
     rows += [(f"Change, {whom}", line) for whom, line in sentences.changes(verdict, call.call_id, when)]
     body = [f"<tr>{html.cells(name, printable(text))}</tr>" for name, text in rows]
-    return f"<p><b>{verdict.level}</b>: {_text(sentences.what(verdict))}</p>\n{html.table(('', ''), body)}"
+    return f"<p><b>{verdict.level}</b>: {_text(sentences.what(verdict))}</p>\n{html.table((), body)}"
 
 
 def _text(text: str) -> str:

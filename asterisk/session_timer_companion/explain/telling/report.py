@@ -170,6 +170,14 @@ def _verdict(call: Explained, verdict: Verdict, *, timed: bool) -> Iterator[Text
         yield Text(printable(f"     change  {whom}: {change}"))
 
 
+def summary(calls: int, broken: int) -> str:
+    """All calls of a trace in one sentence."""
+    if not calls:
+        return "There is no call in it."
+    some = f"in {broken} of them a rule was broken" if calls > 1 else "a rule was broken"
+    return f"{calls} call{'s' * (calls != 1)}: {some if broken else 'no rule was broken'}"
+
+
 def about_file(notes: Notes, *, any_call: bool) -> Iterator[str]:
     """What there is to say of the file itself."""
     if notes.damage.reason is not None:
