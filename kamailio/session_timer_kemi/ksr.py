@@ -21,6 +21,12 @@ _URI = re.compile(r"sips?:[^>\s]*")
 _MOST_ROUTES = 32
 """Of a message that are looked at: for each that is no address Kamailio writes a line of its own."""
 
+_NULL = "<null>"
+"""What Kamailio prints for a pseudo-variable that has no value."""
+
+_PARTS = "\x01"
+"""Parts the fields of what is read at once: no sender has a use for it."""
+
 _LONGEST_LINE = 2000
 """Characters of a line in the log, parts of which a sender chooses."""
 
@@ -65,6 +71,45 @@ def pvs(*names: str) -> list[str]:
     return [pv(name) for name in names] if "\0" in "".join(texts) else texts
 
 
+class AtOnce:
+    """What `pvs` says of some variables and `rows` of some headers, by one call into Kamailio.
+
+    Kamailio prints them into one text. What cannot be told apart there is read by a call for each.
+    """
+
+    def __init__(self, variables: tuple[str, ...], headers: tuple[str, ...]) -> None:
+        self._variables, self._headers = variables, headers
+        counts = ",".join(f"$hdrc({header})" for header in headers)
+        fields = ("", *variables, counts, *_row_variables(headers))
+        # Kamailio parses the name of a pseudo-variable once, and with it the text inside of this one.
+        self._name = f"$_s({_PARTS.join(fields)})"
+        self._places = len(fields)
+        self._counts = 1 + len(variables)
+
+    def read(self) -> tuple[list[str], list[str | None]]:
+        """Of the message in hand: the variables' values, and the headers'."""
+        try:
+            text = KSR.pv.get(self._name) or ""
+        except UnicodeDecodeError:
+            text = ""
+        fields = text.split(_PARTS)
+        # The first is empty, unless Kamailio has so few buffers that it took this one twice.
+        if len(fields) != self._places or fields[0] or "\0" in text:
+            return self._each()
+        values, found = fields[1 : self._counts], fields[self._counts + 1 :]
+        if _NULL in found and found.count(_NULL) != fields[self._counts].split(",").count("0"):
+            return self._each()  # a row says so, or there was no room for it
+        if _NULL in values:
+            values = [
+                pv(name) if value == _NULL else value
+                for name, value in zip(self._variables, values, strict=True)
+            ]
+        return values, _in_one_line([None if value == _NULL else value for value in found])
+
+    def _each(self) -> tuple[list[str], list[str | None]]:
+        return pvs(*self._variables), rows(self._headers)
+
+
 def message_text() -> str:
     """The whole message as it came, zero bytes included."""
     try:
@@ -84,6 +129,10 @@ def rows(headers: tuple[str, ...]) -> list[str | None]:
         values: list[str | None] = list(map(KSR.pv.get, names))
     except UnicodeDecodeError:
         values = list(map(_row, names))
+    return _in_one_line(values)
+
+
+def _in_one_line(values: list[str | None]) -> list[str | None]:
     if "".join(filter(None, values)).isprintable():
         return values
     return [value and _CONTROLS.sub("\ufffd", _FOLD.sub(" ", value)) for value in values]

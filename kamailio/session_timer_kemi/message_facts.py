@@ -47,17 +47,6 @@ class Rows(NamedTuple):
 
 _HEADERS = ("Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow")
 _PLACES = {header: place for place, header in enumerate(_HEADERS)}
-_OF_ASTERISK = ("CSeq", *_HEADERS[:4])
-_OF_PEERS = ("CSeq", *_HEADERS)
-
-
-def read_2xx(*, of_asterisk: bool) -> Rows | None:
-    """The rows of a 2xx; None where Kamailio cannot parse its headers, in which every 2xx has a CSeq.
-
-    Of Asterisk's only those that an edit of ours touches: what it allows is none of our business.
-    """
-    cseq, *values = ksr.rows(_OF_ASTERISK if of_asterisk else _OF_PEERS)
-    return None if cseq is None else Rows(*values)
 
 
 class Form(NamedTuple):
@@ -69,12 +58,32 @@ class Form(NamedTuple):
     """Why its dialog is not certain."""
 
     @classmethod
-    def read(cls) -> Form:
-        """Of the message that is being routed."""
+    def of(cls, to: str, contact: str) -> Form:
+        """Of the message with these headers; empty for one that is absent."""
         try:
-            return cls(dialog_oddities(*ksr.pvs("$hdr(To)", "$hdr(Contact)")))
+            return cls(dialog_oddities(to, contact))
         except HeaderError as error:
             return cls(uncertain=error)
+
+
+_FORM = ("$hdr(To)", "$hdr(Contact)")
+
+
+def read_2xx(*, of_asterisk: bool) -> tuple[Rows | None, Form]:
+    """The rows of a 2xx; None where Kamailio cannot parse its headers, in which every 2xx has a CSeq.
+
+    Of Asterisk's only those that an edit of ours touches: what it allows is none of our business.
+    """
+    if of_asterisk:
+        (cseq, *values), form = _OF_ASTERISK.read()[1], Form()
+    else:
+        written, (cseq, *values) = _OF_PEERS.read()
+        form = Form.of(*written)
+    return None if cseq is None else Rows(*values), form
+
+
+_OF_ASTERISK = ksr.AtOnce((), ("CSeq", *_HEADERS[:4]))
+_OF_PEERS = ksr.AtOnce(_FORM, ("CSeq", *_HEADERS))
 
 
 def cseq(number: str) -> int:
@@ -110,7 +119,8 @@ class Request(NamedTuple):
     @classmethod
     def read(cls, method: str) -> Request:
         """The one that is being routed."""
-        call_id, from_tag, to_tag, number, source, from_domain, peer_name = ksr.pvs(*_OF_REQUESTS)
+        values, rows = _OF_REQUESTS.read()
+        call_id, from_tag, to_tag, number, source, from_domain, peer_name, to, contact = values
         record = Records().read(key(call_id, from_tag, to_tag), log=False) if to_tag else None
         ours = record is not None and record.sender(from_tag) is Side.LOCAL
         return cls(
@@ -122,9 +132,9 @@ class Request(NamedTuple):
             source=source,
             from_domain=from_domain,
             peer_name=peer_name,
-            rows=Rows.read(),
+            rows=Rows(*rows),
             record=record,
-            form=Form.read() if to_tag and not ours else Form(),
+            form=Form.of(to, contact) if to_tag and not ours else Form(),
         )
 
     @property
@@ -133,7 +143,7 @@ class Request(NamedTuple):
         return key(self.call_id, self.from_tag, self.to_tag)
 
 
-_OF_REQUESTS = ("$ci", "$ft", "$tt", "$cs", "$si", "$fd", f"$avp({PEER_NAME})")
+_OF_REQUESTS = ksr.AtOnce(("$ci", "$ft", "$tt", "$cs", "$si", "$fd", f"$avp({PEER_NAME})", *_FORM), _HEADERS)
 
 
 class InHand:

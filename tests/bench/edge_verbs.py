@@ -9,6 +9,7 @@ is measured cold, more memory than the caches hold is read.
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 import tempfile
@@ -29,6 +30,7 @@ KEY = "worth-nothing-outside-the-benchmark"
 HEADERS = (
     "Session-Expires", "Min-SE", "Supported", "Require", "Proxy-Require", "Allow", "CSeq", "Record-Route",
 )  # fmt: skip
+_INSIDE = re.compile(r"\$hdrc\((?P<counted>[^()]+)\)|\$\(hdr\([^()]+\)\[\*\]\)|\$\w+(?:\([^()]*\))?")
 MORE_THAN_CACHES = 64 << 20
 """Bytes."""
 
@@ -74,12 +76,15 @@ class Kamailio:
         self._values: dict[str, str | None] = {}
         self._avps: dict[str, str] = {}
         self._records: dict[tuple[str, str], str] = {}
+        self._texts: set[str] = set()
+        """The texts that were asked for so far: they are printed before a verb is measured."""
 
     def begin(self, message: Message) -> None:
         """This message is being routed; the AVPs of its transaction begin with the request."""
         if message.verb == "on_branch":
             self._avps = {}
         self._values = {**message.values, **self._avps}
+        self._values |= {name: self._printed(name) for name in self._texts}
 
     def refreshed(self) -> int:
         """How many calls have a record that knows of one refresh."""
@@ -111,7 +116,20 @@ class Kamailio:
         return module
 
     def _get(self, name: str) -> str | None:
+        if name.startswith("$_s(") and name not in self._texts:
+            self._texts.add(name)
+            self._values[name] = self._printed(name)
         return self._values[name]
+
+    def _printed(self, text: str) -> str:
+        """What Kamailio makes of a text with pseudo-variables in it."""
+
+        def value(found: re.Match[str]) -> str:
+            if header := found["counted"]:
+                return str(int(self._values[f"$(hdr({header})[*])"] is not None))
+            return self._values.get(found[0]) or "<null>"
+
+        return _INSIDE.sub(value, text.removeprefix("$_s(").removesuffix(")"))
 
     def _gete(self, name: str) -> str:
         return self._values.get(name) or ""

@@ -115,18 +115,18 @@ def cost(make_edge: MakeEdge, way: type[Counting], *, from_us: bool) -> list[Cou
 
 def test_a_native_inbound_call_enters_python_four_times(make_edge: MakeEdge) -> None:
     counted = cost(make_edge, Native, from_us=False)
-    assert counted == [("on_branch", 21), ("on_reply", 21), ("on_branch", 23), ("on_reply", 16)]
+    assert counted == [("on_branch", 11), ("on_reply", 17), ("on_branch", 10), ("on_reply", 12)]
 
 
 def test_a_native_outbound_call(make_edge: MakeEdge) -> None:
     counted = cost(make_edge, Native, from_us=True)
     assert counted == [
-        *(("on_branch", 23), ("on_reply", 28), ("on_branch", 25), ("on_reply", 21)),
+        *(("on_branch", 13), ("on_reply", 20), ("on_branch", 14), ("on_reply", 13)),
         ("on_request", 11),
     ]
 
 
-@pytest.mark.parametrize(("from_us", "calls"), [(False, 119), (True, 141)])
+@pytest.mark.parametrize(("from_us", "calls"), [(False, 88), (True, 104)])
 def test_a_call_through_a_script(make_edge: MakeEdge, *, from_us: bool, calls: int) -> None:
     counted = cost(make_edge, Kemi, from_us=from_us)
     assert sum(each for _, each in counted) == calls, counted

@@ -146,8 +146,7 @@ class Responses:
     def _accepted(self, code: int, branch: Branch, waiting: Waiting, to_tag: str) -> None:
         """A 2xx passes: it is completed, and the record follows from it."""
         of_asterisk = waiting.pending.part is Part.UAS
-        rows = read_2xx(of_asterisk=of_asterisk)
-        form = Form() if of_asterisk else Form.read()
+        rows, form = read_2xx(of_asterisk=of_asterisk)
         if form.uncertain is not None:
             call = f"session timer: {waiting.call_id}: peer={waiting.pending.peer}"
             defects.tell(call, str(code), [str(form.uncertain)])

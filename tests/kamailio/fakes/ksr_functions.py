@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import dropwhile
 
 import pytest
 
@@ -22,6 +23,9 @@ _EVERY_ROW = re.compile(r"\$?\(?hdr\(([^()]+)\)\[\*\]\)?")
 _FIRST_ROW = re.compile(r"\$?hdr\(([^()]+)\)")
 _OF_REPLY = re.compile(r"\$?T_rpl\(\$hdr\(([^()]+)\)\)")
 _AVP = re.compile(r"\$?\(?avp\(([^()]+)\)(?:\[\*\]\))?")
+_ROWS = re.compile(r"\$?hdrc\(([^()]+)\)")
+_COMPOSITE = re.compile(r"\$_s\((.*)\)", re.DOTALL)
+_INSIDE = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|\$\w+(?:\([^()]*\))?")
 _STATISTIC = re.compile(r"\$?stat\(([^()]+)\)")
 
 
@@ -55,9 +59,30 @@ class Functions(BranchFunctions):
         return value if isinstance(value, int) else _from_kamailio(value)
 
     def _do_pv_get(self, name: str) -> str | int | None:
-        every = _EVERY_ROW.fullmatch(name)
-        absent = self._do_hdr_is_present(every[1]) < 0 if every else self._raw(name) == ""
-        return None if absent else self._do_pv_gete(name)
+        if composite := _COMPOSITE.fullmatch(name):
+            text = _INSIDE.sub(lambda inside: self._printed(inside[0]), composite[1])
+            return _from_kamailio(text) if len(text) < self._buffer else None
+        return None if self._is_null(name, self._raw(name)) else self._do_pv_gete(name)
+
+    @property
+    def _buffer(self) -> int:
+        """Bytes, one of them for the end: a longer text Kamailio does not print (`pv_buffer_size`)."""
+        return 8192 if self.release == "5.6" else 32768
+
+    def _is_null(self, name: str, value: str | int) -> bool:
+        """Whether a pseudo-variable has no value; a header that is there and empty has one."""
+        if value:
+            return len(str(value)) >= self._buffer and _EVERY_ROW.fullmatch(name) is not None
+        if header := _EVERY_ROW.fullmatch(name) or _FIRST_ROW.fullmatch(name):
+            return self._do_hdr_is_present(header[1]) < 0
+        if (avp := _AVP.fullmatch(name)) and self._transaction is not None:
+            return avp[1] not in self._transaction.avps
+        return value == ""
+
+    def _printed(self, name: str) -> str:
+        """A pseudo-variable as Kamailio prints it into a text."""
+        value = self._raw(name)
+        return "<null>" if self._is_null(name, value) else str(value)
 
     def _do_pv_sets(self, name: str, value: str) -> bool:
         if self._set_of_branch(name, value):
@@ -80,9 +105,12 @@ class Functions(BranchFunctions):
         if self._route == "http" and not _STATISTIC.fullmatch(name):
             return self._of_http(name)
         if every := _EVERY_ROW.fullmatch(name):
-            return ",".join([] if self.routed.opaque else self.routed.values(every[1]))
+            bodies = [] if self.routed.opaque else self.routed.values(every[1])
+            return ",".join(dropwhile(lambda body: not body, bodies))
         if first := _FIRST_ROW.fullmatch(name):
             return "" if self.routed.opaque else self.routed.value(first[1])
+        if rows := _ROWS.fullmatch(name):
+            return 0 if self.routed.opaque else len(self.routed.values(rows[1]))
         if statistic := _STATISTIC.fullmatch(name):
             return self.counters.get(statistic[1], "")
         if avp := _AVP.fullmatch(name):

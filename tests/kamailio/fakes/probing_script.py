@@ -14,6 +14,8 @@ import KSR
 
 FOLDER = Path("/probe")
 DONE = 1
+LONGEST = 1000
+"""Characters of a result that are noted; of a longer one only how many they are."""
 
 
 def _call(name: str, arguments: list[Any]) -> object:
@@ -21,7 +23,8 @@ def _call(name: str, arguments: list[Any]) -> object:
     for part in name.split("."):
         function = getattr(function, part)
     try:
-        return function(*arguments)
+        gives = function(*arguments)
+        return {"characters": len(gives)} if isinstance(gives, str) and len(gives) > LONGEST else gives
     except Exception as error:  # noqa: BLE001 - what is raised is what the probe wants to know
         return {"raised": type(error).__name__}
 

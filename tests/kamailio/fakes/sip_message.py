@@ -21,9 +21,9 @@ def same_header(one: str, other: str) -> bool:
 
 
 def split_row(row: str) -> tuple[str, str]:
-    """Name and value, the value with whatever follows it: Kamailio cuts blanks only before it."""
+    """Name and value, the value with whatever follows it: Kamailio cuts blanks and folds only before it."""
     name, _, value = row.partition(":")
-    return name.rstrip(), value.lstrip(" \t")
+    return name.rstrip(), value.lstrip(" \t\r\n")
 
 
 def tag_of(value: str) -> str:

@@ -12,6 +12,8 @@ from tests.kamailio.fakes.kamailio import HERE
 from tests.kamailio.fakes.probes import PROBES, Probe
 from tests.kamailio.fakes.sip_message import Message
 
+LONGEST = 1000
+"""As in probing_script.py."""
 IN_EVERY_MESSAGE = ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "X-Probe")
 
 
@@ -31,6 +33,8 @@ class Probing:
                 gives = function(*arguments)
             except (UnicodeError, SystemError) as error:
                 gives = {"raised": type(error).__name__}
+            if isinstance(gives, str) and len(gives) > LONGEST:
+                gives = {"characters": len(gives)}
             self.calls.append([route, [name, *arguments], gives])
 
     def request(self) -> None:
