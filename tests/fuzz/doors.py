@@ -9,8 +9,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from session_timer_companion.edge.client import Changes, EdgeClient, Found, Missing, Unreachable
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door, _data
+from session_timer_companion.edge.replies import Changes, Found, Missing, Unreachable
 
 # Kamailio puts this module into its Python; what is tried here asks it nothing.
 sys.modules.setdefault("KSR", ModuleType("KSR"))

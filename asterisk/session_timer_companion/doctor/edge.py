@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from session_timer_companion.doctor.finding import KAMAILIO, Finding, Level
-from session_timer_companion.edge.client import REFUSED_RECORDS, Table
+from session_timer_companion.edge.replies import REFUSED_RECORDS, Table
 
 SMALLEST = 16
 """`size` as session-timer.cfg has it: a million records are 15 to a slot."""

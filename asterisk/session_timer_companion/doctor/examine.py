@@ -22,8 +22,9 @@ from session_timer_companion.doctor.asterisk import OPTIONS, AsteriskFacts, of_a
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
 from session_timer_companion.doctor.edge import EdgeFacts, of_edge
 from session_timer_companion.doctor.finding import Finding
-from session_timer_companion.edge.client import EdgeClient, Found, Missing, OnlyAsked, Unreachable
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import Found, Missing, OnlyAsked, Unreachable
 from session_timer_companion.http.client import Client, ClientError, address
 
 LISTEN = 2.5

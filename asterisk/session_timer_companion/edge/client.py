@@ -1,4 +1,4 @@
-"""What the companion asks an edge, and what the replies mean; they come and go by `door.py`.
+"""What the companion asks an edge; questions and replies come and go by `door.py`.
 
     edge = EdgeClient("edge-1", Door("http://192.0.2.10:5060", key, timeout=1.0))
     replies = await edge.records(keys)  # each Found, OnlyAsked, Missing or Unreachable: never an exception
@@ -11,144 +11,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from session_timer import Record, RecordError
-from session_timer.clock import ClockReading, learn_clock
+from session_timer.clock import Clocks
 
 from session_timer_companion.edge.door import MOST_KEYS, Door, DoorError
 from session_timer_companion.edge.host import Host
 from session_timer_companion.edge.presence import DoorSeen
+from session_timer_companion.edge.replies import (
+    REFUSED_RECORDS,
+    Changes,
+    EdgeFacts,
+    Found,
+    LeadWanted,
+    Missing,
+    OnlyAsked,
+    RecordReply,
+    Table,
+    Unreachable,
+)
 from session_timer_companion.edge.watch import Watch
-
-
-class Clocks:
-    """What is known of each host's monotonic clock. All times are in seconds; `now` is our own clock."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, ClockReading] = {}
-        self._newest: dict[str, ClockReading] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._known)
-
-    def learn(self, readings: Mapping[str, float], now: float) -> None:
-        """Take note of readings, by the clock's name."""
-        for name, reading in readings.items():
-            self._known[name] = learn_clock(self._known.get(name), reading, now)
-            self._newest[name] = ClockReading(reading, reading - now, now)
-
-    def jump(self, name: str, reading: float, now: float) -> float:
-        """Seconds by which our clock has fallen behind this one since its last reading; take note of it.
-
-        A virtual machine that was paused has a monotonic clock that stood still, and no other sign of it.
-        """
-        known = self._known.get(name)
-        self.learn({name: reading}, now)
-        return 0.0 if known is None else max(0.0, self._known[name].offset - known.offset)
-
-    def drift(self, name: str, since: float) -> float:
-        """Seconds by which a clock's reading after `since` is behind what earlier ones let expect."""
-        known = self._known.get(name)
-        newest = self._newest.get(name)
-        if known is None or newest is None or newest.learned <= since:
-            return 0.0
-        return known.offset - newest.offset
-
-    def ours(self, name: str, at: float) -> float | None:
-        """The time `at` of the clock `name` on our own clock; None for a clock that is not known."""
-        known = self._known.get(name)
-        return None if known is None else at - known.offset
-
-
-REFUSED_RECORDS = "lost_records"
-"""The statistic of an edge that counts the records which its table has refused."""
 
 ROOM = 5.0
 """Seconds without a record that was refused, after which the table is taken to have room again."""
 
 JUMP = 2.0
 """Seconds. By more than this our clock falls behind an edge's only where our host stood still."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The edge has seen something of this dialog."""
-
-    record: Record
-    clocks: Clocks
-    """As the edge that said so knows them: nobody else tells how old its records are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found(Shown):
-    """The edge has a record of this dialog."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnlyAsked(Shown):
-    """The edge has lost its record, and has seen what became of our side's requests since.
-
-    Of what was agreed it says nothing, nor of refreshes that it may have missed.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """The edge replied, and knows no such dialog."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """No reply, or none that this code can read: nobody can say."""
-
-    reason: str
-
-
-RecordReply = Found | OnlyAsked | Missing | Unreachable
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The records that changed in the last minute, by their key, and what else the edge says of itself."""
-
-    records: Mapping[str, Record]
-    facts: EdgeFacts | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeFacts:
-    """What an edge says of itself."""
-
-    clock: str
-    digest: str
-    """Of the settings that edge and companion must agree on."""
-    clocks: tuple[str, ...] = ()
-    """The clocks of which it publishes readings: its own, and those of edges that replicate to it."""
-    stats: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """An edge's hash table of records."""
-
-    records: int
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeadWanted:
-    """Ask for the lead of one Asterisk; 0 seconds give it up."""
-
-    asterisk: str
-    by: str
-    seconds: float
-
-    def question(self) -> dict[str, Any]:
-        """As the door reads it."""
-        return {"name": self.asterisk, "by": self.by, "seconds": self.seconds}
 
 
 class EdgeClient:
@@ -369,6 +258,7 @@ def _settle(future: asyncio.Future[RecordReply], reply: RecordReply) -> None:
 
 
 def _facts(reply: Mapping[str, Any]) -> EdgeFacts:
+    """What a reply says of the edge itself; what is missing or of another type counts as nothing."""
     clock, published, stats = reply.get("clock"), reply.get("clocks"), reply.get("stats")
     return EdgeFacts(
         clock=str(clock.get("name", "")) if isinstance(clock, dict) else "",

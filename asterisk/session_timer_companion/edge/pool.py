@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from session_timer_companion.edge.client import EdgeClient, Found, RecordReply, Unreachable
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.edge.replies import Found, RecordReply, Unreachable
 
 
 @dataclass(frozen=True, slots=True)

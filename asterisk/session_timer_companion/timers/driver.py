@@ -21,8 +21,9 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.control.operator import Holds
-from session_timer_companion.edge.client import EdgeClient, Found, RecordReply
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import Found, RecordReply
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence

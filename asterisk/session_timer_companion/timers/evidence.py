@@ -20,8 +20,8 @@ from session_timer.session.responses import MAY_BE_OVER
 from session_timer.session.transitions import State
 
 from session_timer_companion.api import RefreshOutcome
-from session_timer_companion.edge.client import Found, Missing, OnlyAsked, RecordReply, Shown
 from session_timer_companion.edge.pool import Copy
+from session_timer_companion.edge.replies import Found, Missing, OnlyAsked, RecordReply, Shown
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers.refresh import LearnedPeers

@@ -19,7 +19,7 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import refresh_actions
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.control.operator import Holds
-from session_timer_companion.edge.client import Found, RecordReply, Shown
+from session_timer_companion.edge.replies import Found, RecordReply, Shown
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import GENERAL, Metrics
 from session_timer_companion.timers import orders

@@ -13,7 +13,7 @@ from session_timer.session import Method, Session
 from session_timer_companion.ami.client import AmiError
 from session_timer_companion.api import RefreshOutcome, RefreshReport
 from session_timer_companion.channels.refresh_actions import CannotRefresh
-from session_timer_companion.edge.client import Found
+from session_timer_companion.edge.replies import Found
 from session_timer_companion.timers.evidence import why_not
 from session_timer_companion.timers.tracked_call import Attempt, TrackedCall
 

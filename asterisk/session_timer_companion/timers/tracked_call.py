@@ -13,7 +13,8 @@ from session_timer.session import Method, Session, State
 
 from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.channels import calls
-from session_timer_companion.edge.client import EdgeClient, Found
+from session_timer_companion.edge.client import EdgeClient
+from session_timer_companion.edge.replies import Found
 
 UNKNOWN = -1
 """The count of refreshes of a call whose record has not been read yet."""

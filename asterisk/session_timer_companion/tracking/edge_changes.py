@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.edge.client import Changes, EdgeClient, EdgeFacts, Found
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import Changes, EdgeFacts, Found
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.tracked_call import TrackedCall
 from session_timer_companion.tracking.leadership import Leadership

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from session_timer_companion.edge.client import LeadWanted
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import LeadWanted
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.tracking.tracker import CallTracker
 

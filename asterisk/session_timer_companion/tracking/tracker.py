@@ -19,8 +19,9 @@ from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.channels.calls import Call, Channel
 from session_timer_companion.channels.stuck import StuckChannels
 from session_timer_companion.control.operator import Operator
-from session_timer_companion.edge.client import EdgeClient, Found
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import Found
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.driver import TimerDriver

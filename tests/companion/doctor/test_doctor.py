@@ -15,7 +15,7 @@ from session_timer_companion.doctor.asterisk import NEEDED, AsteriskFacts, of_as
 from session_timer_companion.doctor.companion import CompanionFacts, of_companion, of_configuration
 from session_timer_companion.doctor.edge import IN_A_SLOT, EdgeFacts, of_edge, size_for
 from session_timer_companion.doctor.finding import Finding, Level
-from session_timer_companion.edge.client import Table
+from session_timer_companion.edge.replies import Table
 
 GOOD = {
     "timers": "no",

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from session_timer_companion.edge.client import EdgeClient, Found, Unreachable
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import Copy, EdgePool
+from session_timer_companion.edge.replies import Found, Unreachable
 
 from tests.companion.fakes.fake_channel import Channel
 from tests.companion.fakes.fake_edge import KEY, FakeEdge

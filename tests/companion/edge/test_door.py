@@ -14,15 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 from session_timer import Agreement, SharedKey, Side
-from session_timer_companion.edge.client import (
-    Changes,
-    EdgeClient,
-    Found,
-    LeadWanted,
-    Missing,
-    Unreachable,
-)
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
+from session_timer_companion.edge.replies import Changes, Found, LeadWanted, Missing, Unreachable
 
 from tests.companion.fakes.fake_edge import KEY, FakeEdge
 from tests.companion.fakes.virtual_time import in_virtual_time

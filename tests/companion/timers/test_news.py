@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from session_timer import Agreement, DialogTimer, Policy, Record, Side, session
-from session_timer_companion.edge.client import Clocks, Found
+from session_timer.clock import Clocks
+from session_timer_companion.edge.replies import Found
 from session_timer_companion.timers import tracked_call
 from session_timer_companion.timers.tracked_call import UNKNOWN, Refreshed, Terms, TrackedCall
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from session_timer.session import Action
 from session_timer_companion.background import BackgroundTasks
-from session_timer_companion.edge.client import Found, RecordReply
+from session_timer_companion.edge.replies import Found, RecordReply
 from session_timer_companion.timers.tracked_call import TrackedCall, place
 from structlog.testing import capture_logs
 

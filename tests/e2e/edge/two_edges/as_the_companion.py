@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from session_timer import SharedKey
-from session_timer_companion.edge.client import Changes, EdgeClient, Found
+from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.door import Door
 from session_timer_companion.edge.pool import EdgePool
+from session_timer_companion.edge.replies import Changes, Found
 
 KEY = SharedKey.parse(Path("/run/secrets/session-timer-key").read_text(encoding="utf-8"))
 
