@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import inspect
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from session_timer_companion.ami.account import AmiAccount, Backoff, TlsSettings
@@ -32,6 +30,7 @@ from session_timer_companion.ami.errors import (
     AmiTimeout,
     AmiUnavailable,
 )
+from session_timer_companion.ami.login import log_in
 from session_timer_companion.ami.requests import (
     AmiEntry,
     AmiMessage,
@@ -41,7 +40,6 @@ from session_timer_companion.ami.requests import (
     Readings,
     Request,
 )
-from session_timer_companion.printable import system_reason
 
 __all__ = [
     "Ami",
@@ -267,70 +265,13 @@ class Ami:
             self._guard(self._on_up)
 
     async def _login(self) -> Wire:
-        account = self.account
-        loop = asyncio.get_running_loop()
-        wire: Wire | None = None
-        try:
-            async with asyncio.timeout(account.connect_timeout):
-                name = (account.tls.server_name or account.host) if account.tls is not None else None
-                _, wire = await loop.create_connection(
-                    lambda: Wire(account, self._events, self._heard),
-                    account.host,
-                    account.port,
-                    ssl=self._tls,
-                    server_hostname=name,
-                )
-                await wire.greeted
-                await self._authenticate(wire)
-                self._refuse_if_closed()
-        except BaseException as error:
-            if wire is not None:
-                wire.abort("gave up")
-            # ValueError: a host name that cannot be one
-            if isinstance(error, AmiError) or not isinstance(error, (OSError, ValueError)):
-                raise
-            raise AmiUnavailable(f"AMI {account.address}: {self._explain(error)}") from error
-        return wire
-
-    async def _authenticate(self, wire: Wire) -> None:
-        account = self.account
-        login = {"Username": account.username, "Events": self._event_classes if self._events else "off"}
-        if account.tls is None:
-            # the secret itself stays off a wire that anyone may read
-            challenge = await self._granted(wire, "Challenge", {"AuthType": "MD5"})
-            proof = challenge.text("challenge") + account.secret
-            login["AuthType"] = "MD5"
-            login["Key"] = hashlib.md5(proof.encode(), usedforsecurity=False).hexdigest()
-        else:
-            login["Secret"] = account.secret
-        await self._granted(wire, "Login", login)
-
-    async def _granted(self, wire: Wire, name: str, headers: Mapping[str, Header]) -> AmiMessage:
-        answer = await wire.ask(Request(name, headers, timeout=self.account.connect_timeout))
-        if not answer.ok:
-            raise AmiLoginError(
-                name=self.account.name,
-                host=self.account.host,
-                port=self.account.port,
-                username=self.account.username,
-                reason=answer.reason or "no reason given",
-            )
-        return answer
-
-    def _explain(self, error: BaseException) -> str:
-        if isinstance(error, TimeoutError):
-            return (
-                f"no AMI login within {self.account.connect_timeout:g} s; check that this is the AMI port, "
-                "and that tls is set here exactly if it is Asterisk's TLS port"
-            )
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"certificate not accepted: {error.verify_message}; check tls.ca_file and tls.server_name"
-        if isinstance(error, ssl.SSLError):
-            return f"TLS failed: {error.reason or error}; check that this is its TLS port (tlsbindaddr)"
-        return (
-            f"{system_reason(error)}; check that Asterisk runs, and that manager.conf has enabled=yes "
-            "and this bindaddr and port"
+        wire = await log_in(
+            self.account, self._tls, self._event_classes if self._events else "off", self._events, self._heard
         )
+        if self._closed:
+            wire.abort("closed meanwhile")
+            self._refuse_if_closed()
+        return wire
 
     def _went_down(self, error: AmiError) -> None:
         self._wire = None
