@@ -16,7 +16,7 @@ import click
 from session_timer import ConfigError
 
 from session_timer_companion import __version__
-from session_timer_companion.terminal.asking import COMMANDS, config_option
+from session_timer_companion.terminal.asking import COMMANDS, Between, config_option
 
 # What one command alone needs, such as the HTTP server, is imported where it is used: a command that a person
 # types should answer at once.
@@ -95,7 +95,7 @@ def check_config(config: Path) -> None:
 @click.option("--endpoint", "endpoints", multiple=True, help="PJSIP endpoint to look at; may be repeated.")
 @click.option(
     "--listen",
-    type=click.FloatRange(0.5, 600),
+    type=Between(0.5, 600),
     default=2.5,
     show_default=True,
     help="Seconds to watch events.",

@@ -295,6 +295,10 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if only_text:
+        others = {"--call": call_id, "--svg": svg_dir, "--html": html_file, "--json": as_json or None}
+        if asked := [name for name, value in others.items() if value is not None]:
+            told = "--anonymize writes the whole trace as text, and nothing else"
+            raise click.UsageError(f"{told}: leave out {' and '.join(asked)}, or explain what it wrote.")
         sys.exit(anonymize(trace, sys.stdout))
     settings = Settings(minimum, ours)
     sys.exit(run(trace, Wishes(call_id, svg_dir, html_file, as_json, every, settings)))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 from session_timer import ConfigError
 
 from session_timer_companion.printable import printable
@@ -46,6 +48,17 @@ token_option = click.option(
     help="A file whose first line is the companion's token, if not the one of the configuration.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+
+
+class Between(click.FloatRange):
+    """A number from `min` to `max`; of click's own `nan` is one, and no clock can wait for that."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises `click.BadParameter` for everything else."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self.min}<=x<={self.max}.", param, ctx)
+        return number
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
@@ -119,7 +132,7 @@ def log(client: Client, call_id: str, *, as_json: bool) -> None:
 @click.option("--peer", help="Refresh every call of this profile instead, one after the other.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0.01, 50),
+    type=Between(0.01, 50),
     default=1.0,
     show_default=True,
     help="With --peer: refreshes a second.",
@@ -137,6 +150,8 @@ def refresh(client: Client, call_id: str | None, peer: str | None, rate: float, 
 
     if (call_id is None) == (peer is None):
         raise click.UsageError("Name either a CALL-ID or, with --peer, a profile.")
+    if peer is None and _is_given("rate"):
+        raise click.UsageError("--rate is for the calls of a --peer: a single call is refreshed at once.")
     failed = False
     for report in client.refresh(call_id) if call_id is not None else client.refresh_peer(peer or "", rate):
         failed = failed or report["outcome"] != "confirmed"
@@ -203,7 +218,7 @@ def hangup(client: Client, call_id: str, *, yes: bool) -> None:
 @asks
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1, 60),
+    type=Between(0.1, 60),
     default=1.0,
     show_default=True,
     help="Seconds between pictures.",
@@ -222,6 +237,12 @@ def watch(client: Client, interval: float, *, once: bool) -> None:
         console.print(live_view.picture(snapshot, height=10**6, width=console.width))
         sys.exit(bool(snapshot.trouble))
     live_view.run(client, console, interval)
+
+
+def _is_given(option: str) -> bool:
+    """Whether a person asked for it, and it is not the default."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source not in (None, ParameterSource.DEFAULT)
 
 
 def _warn_of_the_leader(client: Client) -> None:

@@ -138,3 +138,13 @@ def test_whatever_stands_there_only_words_of_ours_come_out(rows: list[tuple[str,
     assert "zzz" not in text
     assert _KNOWN.match(text)
     assert Message.parse(text.split("\n", 1)[1].encode()).method == "BYE"
+
+
+@pytest.mark.parametrize("options", [("--call", "call-1"), ("--json",), ("--html", "a.html"), ("--svg", "a")])
+def test_what_would_not_be_done_with_it_is_an_error(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Else who asks for one call would give all of them away."""
+    trace = writers.written(tmp_path / "a.pcap", scenario.lawful().direct())
+    result = CliRunner().invoke(main, ["explain", str(trace), "--anonymize", *options])
+    assert result.exit_code == 2
+    assert f"leave out {options[0]}, or explain what it wrote" in result.output
+    assert "INVITE" not in result.output

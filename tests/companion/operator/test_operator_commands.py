@@ -11,6 +11,7 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
 from session_timer import SharedKey
 
 from tests.companion.fakes.commands import free_port, served, typed, written
@@ -171,3 +172,26 @@ async def test_a_key_is_made_once_for_its_group_only(tmp_path: Path) -> None:
     assert status == 1
     assert "is there already" in err
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("doctor", "--listen", "nan"), "Invalid value for '--listen': nan is not in the range 0.5<=x<=600"),
+        (
+            ("watch", "--interval", "nan"),
+            "Invalid value for '--interval': nan is not in the range 0.1<=x<=60",
+        ),
+        (("watch", "--interval", "inf"), "Invalid value for '--interval': inf is not in the range"),
+        (("refresh", "--peer", "p", "--rate", "nan"), "Invalid value for '--rate': nan is not in the range"),
+        (
+            ("refresh", "call-1", "--rate", "1", "--url", "http://127.0.0.1:1"),
+            "--rate is for the calls of a --peer",
+        ),
+        (("refresh", "--url", "http://127.0.0.1:1"), "Name either a CALL-ID or, with --peer, a profile"),
+    ],
+)
+async def test_what_an_option_cannot_be_is_an_error_that_says_so(words: tuple[str, ...], said: str) -> None:
+    status, out, err = await typed(*words)
+    assert (status, out) == (2, "")
+    assert said in err
