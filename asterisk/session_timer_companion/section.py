@@ -144,6 +144,7 @@ _IN_OUR_WORDS = {
     "string_pattern_mismatch": "only letters, digits, '.', '_' and '-' can be used",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
+    "finite_number": "expected a number of seconds that ends",
     "bool_type": "expected true or false",
     "list_type": "expected a list",
     "greater_than": "expected more than {gt:g}",

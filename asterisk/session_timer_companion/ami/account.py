@@ -6,6 +6,7 @@ wrote, and what a type cannot say is checked here.
 
 from __future__ import annotations
 
+import math
 import ssl
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -15,7 +16,7 @@ from pydantic import ConfigDict, Field
 from session_timer_companion.ami.errors import AmiAccountError
 from session_timer_companion.section import FilePath, Host, Port
 
-Seconds = Annotated[float, Field(strict=True, gt=0)]
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 
 _STRICT = ConfigDict(extra="forbid")
@@ -120,9 +121,9 @@ class AmiAccount:
             raise AmiAccountError(f"AMI account {self.name!r}: port {self.port} is not between 1 and 65535")
         for key in ("connect_timeout", "action_timeout", "ping_interval", "ping_timeout"):
             seconds: float = getattr(self, key)
-            if not seconds > 0:
+            if not 0 < seconds < math.inf:
                 raise AmiAccountError(
-                    f"AMI account {self.name!r}: {key} is {seconds}; it must be above 0 seconds"
+                    f"AMI account {self.name!r}: {key} is {seconds}; it must be a number of seconds above 0"
                 )
 
     @property

@@ -53,7 +53,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead
 class Between(click.FloatRange):
     """A number from `min` to `max`; of click's own `nan` is one, and no clock can wait for that."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Raises `click.BadParameter` for everything else."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):

@@ -142,7 +142,7 @@ async def test_a_ping_interval_below_a_second_is_kept_and_not_a_busy_loop(
 @pytest.mark.parametrize("key", ["ping_interval", "ping_timeout", "connect_timeout", "action_timeout"])
 def test_a_time_of_nothing_is_refused(key: str) -> None:
     nothing: dict[str, Any] = {key: 0}
-    with pytest.raises(AmiAccountError, match=f"{key} is 0; it must be above 0 seconds"):
+    with pytest.raises(AmiAccountError, match=f"{key} is 0; it must be a number of seconds above 0"):
         replace(AmiAccount("ast1", "127.0.0.1", "user", "secret"), **nothing)
 
 

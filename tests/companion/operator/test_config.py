@@ -80,6 +80,10 @@ def test_every_problem_of_both_parts_is_told_at_once(tmp_path: Path) -> None:
         ("companion: {}", "companion.ami", "is missing"),
         ("companion: {ami: []}", "companion.ami", "expected at least 1 entry"),
         ("companion: {ami: [{name: a, host: h}]}", "companion.ami[0]", "give the password once"),
+        ("companion: {ami: [{ping_interval: .inf}]}", "companion.ami[0].ping_interval", "seconds that ends"),
+        ("companion: {ami: [{ping_interval: .nan}]}", "companion.ami[0].ping_interval", "seconds that ends"),
+        ("companion: {poll_interval: .inf}", "companion.poll_interval", "at most 60"),
+        ("companion: {door_timeout: .nan}", "companion.door_timeout", "at most 10"),
         ("companion: {http: {host: ''}}", "companion.http.host", "at least 1 character"),
         (
             "companion: {ami: [{name: a, host: h, secret: x, secret_file: y}]}",
