@@ -29,7 +29,7 @@ RELEASES := env TESTED=$${EDGE_SUITE:-trixie}/$${EDGE_CONFIG:-kemi} docker/test-
 # The unit tests give way to what runs beside them and waits in real time. All of tests/e2e, where many calls at short
 # intervals stand, has the machine for itself.
 .PHONY: test
-test: lint edges ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
+test: lint edges agents ## every test: lint, unit, KEMI, AMI, end to end, other Pythons and Kamailios (sets up what is missing)
 	@rm -f .coverage .coverage.*
 	@tests/side-by-side unit nice $(call PART,unit) $(UNIT) then pythons docker/test-pythons \
 		+ kemi $(RELEASES) kemi then native $(RELEASES) native
@@ -49,11 +49,11 @@ test-unit: .venv/installed ## the tests that need no containers, with coverage
 	@$(PYTHON) -m pytest $(UNIT) --cov --cov-report=term
 
 .PHONY: test-e2e
-test-e2e: .venv/installed images ## the tests on the real stack
+test-e2e: .venv/installed images agents ## the tests on the real stack
 	@$(PYTHON) -m pytest tests/e2e
 
 .PHONY: test-releases
-test-releases: edges .venv/installed ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
+test-releases: edges .venv/installed agents ## the edge on Kamailio 5.6, 6.0 and 6.1, KEMI script and native kamailio.cfg (FULL=1: every test)
 	@docker/test-releases
 
 .PHONY: test-asterisks
@@ -116,6 +116,11 @@ images: engine ## build the images of the stack, or see that they are current
 .PHONY: edges
 edges: engine ## the images of the stack with the edge of each Debian
 	@for suite in bookworm trixie testing; do EDGE_SUITE=$$suite docker/build-images; done
+
+# Before any call is up: what builds images leaves calls at short intervals too little of the machine.
+.PHONY: agents
+agents: engine .venv/installed
+	@docker/build-stacks chromium pjsua2 sofia netsip
 
 .PHONY: up
 up: images ## start the stack and wait until it is healthy; then call sip:1000@127.0.0.1

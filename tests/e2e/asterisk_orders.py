@@ -9,9 +9,7 @@ from tests.lab.stack import Stack
 
 
 def _set(stack: Stack, call: Call, *orders: tuple[str, str]) -> None:
-    channel = stack.channels()[call.call_id]
-    for variable, value in orders:
-        stack.ami("Setvar", Channel=channel, Variable=variable, Value=value)
+    stack.set_variables(stack.channels()[call.call_id], *orders)
 
 
 def update(stack: Stack, call: Call) -> None:
@@ -24,7 +22,7 @@ def reinvite(stack: Stack, call: Call) -> None:
     """INVITE that repeats the session as it stands; on every release, unlike an offer."""
     channel = stack.channels()[call.call_id]
     mode = stack.ami("Getvar", Channel=channel, Variable="PJSIP_DTMF_MODE()")[0]["Value"]
-    _set(stack, call, ("PJSIP_DTMF_MODE()", "rfc4733" if mode == "auto_info" else "auto_info"))
+    stack.set_variables(channel, ("PJSIP_DTMF_MODE()", "rfc4733" if mode == "auto_info" else "auto_info"))
 
 
 def sends_offers(stack: Stack) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.sipp import SippRun, command
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("edge", "asterisk", "companion", "carrier")
@@ -92,9 +92,9 @@ class Stack:
 
     def compose(self, *arguments: str) -> str:
         """Run one compose command and return what it printed. Raises LabError with its complaint."""
-        return self._run([str(ROOT / "docker" / "compose"), *arguments], timeout=120)
+        return self._run([str(ROOT / "docker" / "compose"), *arguments], timeout=300)
 
-    def exec(self, service: str, *arguments: str, given: str = "", timeout: float = 30) -> str:
+    def exec(self, service: str, *arguments: str, given: str = "", timeout: float = 3 * PATIENCE) -> str:
         """Run a program in a container, ``given`` on its standard input; returns what it printed.
 
         ``timeout`` is seconds. Raises LabError with the program's complaint if it fails.
@@ -123,6 +123,22 @@ class Stack:
             assert written.stdout is not None
             yield from written.stdout
 
+    def logged(self, service: str, *words: str, since: str | None = None) -> str:
+        """The one line of a service that has all these words; Docker may show it later than the wire does.
+
+        ``since`` is as in `logs`. Raises NotInTimeError if there is none, ValueError if there are more.
+        """
+        (line,) = wait_until(
+            lambda: [
+                each.rstrip("\n")
+                for each in self.log_lines(service, since)
+                if all(word in each for word in words)
+            ],
+            PATIENCE,
+            f"a line of {service} with {words}",
+        )
+        return line
+
     @contextmanager
     def capture(self, path: Path, service: str = "edge", packets: str = "udp") -> Iterator[Path]:
         """Capture a service's packets of one kind into ``path``, readable while it grows.
@@ -146,7 +162,7 @@ class Stack:
                 # The file's header is written when tcpdump listens.
                 wait_until(
                     lambda: path.stat().st_size >= 24 or tcpdump.poll() is not None,
-                    10,
+                    PATIENCE,
                     f"tcpdump to listen in {self.container(service)}",
                 )
                 if tcpdump.poll() is not None:
@@ -157,7 +173,7 @@ class Stack:
             finally:
                 if tcpdump.poll() is None:
                     self.exec(service, "sh", "-c", f"kill $(cat {mark})")
-                tcpdump.communicate(timeout=10)
+                tcpdump.communicate(timeout=PATIENCE)
 
     def sipp(
         self,
@@ -194,7 +210,7 @@ class Stack:
         run = SippRun.start(self.container("carrier"), name, inner)
         wait_until(
             lambda: not run.running or self._listens(self.address(host), port),
-            10,
+            PATIENCE,
             f"SIPp ({scenario}) at {self.address(host)}:{port}",
         )
         return run
@@ -220,6 +236,13 @@ class Stack:
     def ami(self, action: str, **fields: str) -> list[dict[str, str]]:
         """The messages with which Asterisk answers one AMI action, a list's events included."""
         return self._ami([{"Action": action, **fields}])[0]
+
+    def set_variables(self, channel: str, *orders: tuple[str, str]) -> None:
+        """Set these of a channel's variables, or of the functions that are set as such, in this order."""
+        actions = [
+            {"Action": "Setvar", "Channel": channel, "Variable": name, "Value": to} for name, to in orders
+        ]
+        self._ami(actions)
 
     def place_call(self, uri: str, *, endpoint: str = "edge", then: str = "wait") -> None:
         """Let Asterisk call `uri` by this endpoint; `then` is where in the dialplan it is once answered."""

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
+PATIENCE = 20.0
+"""Seconds to wait for what comes at once on an idle machine. A test that sees it waits no longer."""
+
 
 class NotInTimeError(AssertionError):
     """The condition did not come true; the message says what was expected and what was seen last."""

@@ -28,11 +28,14 @@ class Verdict:
 def kept(call: ObservedCall, case: Case) -> list[Refresh]:
     """The answered refreshes of the side that shall refresh, or of both where the agent moves the role.
 
-    A hold is none of ours, and a change of the session right after it was made is none at all.
+    A hold is none of ours, and a change of the session right after it was made is none at all. Of re-INVITEs
+    that Asterisk sends in a row for one refresh the first one stands for all.
     """
     side = call.edge if case.scenario.we_refresh else call.carrier
     found = call.refreshes if case.moves else call.refreshes_by(side)
-    return [each for each in found if each.answered and not _is_codec_lock(call, each)]
+    answered = [each for each in found if each.answered and not _is_codec_lock(call, each)]
+    repeated = all(each.request.message.method == "INVITE" for each in answered)
+    return answered[:: case.in_a_row] if case.scenario.we_refresh and repeated else answered
 
 
 def enough(call: ObservedCall, case: Case) -> bool:

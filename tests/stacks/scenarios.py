@@ -129,6 +129,8 @@ class Case:
 
     agent: Agent
     scenario: Scenario
+    in_a_row: int = 1
+    """re-INVITEs of ours that make one refresh: two on Asterisk 16.28."""
 
     @property
     def name(self) -> str:

@@ -16,6 +16,9 @@ OURS = ("Supported: timer", "Session-Expires: 1800;refresher=uas")
 TRIES = 6
 """So often the same Retry-After would be no accident: once in 100,000."""
 
+UNANSWERED = 45.0
+"""Seconds: after 30 the edge answers in the place of who does not."""
+
 _numbers = itertools.count(os.getpid() * 1000)
 
 
@@ -70,7 +73,11 @@ def test_update_with_an_offer_is_told_to_come_again_while_the_first_offer_waits(
 @together.test("S61-14.2-01")
 def test_second_invite_is_told_to_come_again_while_the_first_waits(stage: Stage) -> None:
     call, _, callee, invite = ringing(stage, 180)
-    assert_come_again([call.final(call.invite(*OURS)) for _ in range(TRIES)])
+    if stage.stack.asterisk_release() >= (18, 0):
+        assert_come_again([call.final(call.invite(*OURS)) for _ in range(TRIES)])
+    else:
+        # 16.28 says nothing at all, and the edge ends the wait.
+        assert call.final(call.invite(*OURS), UNANSWERED).status == 408
     take(call, callee, invite)
     end(call, callee)
 

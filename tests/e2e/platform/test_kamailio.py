@@ -9,7 +9,7 @@ import pytest
 from tests.lab.peers.user_agent import Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 together = Together()
 SUPPORTED = "Supported: timer"
@@ -57,10 +57,10 @@ def test_kamailio_frees_its_dialog_when_the_session_has_expired(stage: Stage) ->
 
     assert kept()
     # An answer to the first BYE that comes at once frees the dialog before Kamailio has sent the second.
-    ends = [(each, each.expect("BYE", timeout=12)) for each in (caller, callee)]
+    ends = [(each, each.expect("BYE", timeout=30)) for each in (caller, callee)]
     for each, bye in ends:
         each.accept(bye)
-    wait_until(lambda: not kept(), 10, "Kamailio to have freed the dialog")
+    wait_until(lambda: not kept(), PATIENCE, "Kamailio to have freed the dialog")
     assert not stage.edge.record_texts(caller.call_id)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.lab.peers.refreshed_calls import in_a_row
 from tests.lab.stack import ROOT, Stack
 from tests.stacks.agents import AGENTS
 from tests.stacks.judge import Verdict
@@ -20,17 +21,19 @@ QUICK = {"pjsua2": "caller-it-refreshes", "sofia": "callee-it-refreshes", "netsi
 """One that calls and refreshes, one that is called and refreshes, one without timers."""
 
 
-def case(agent: str) -> Case:
+def case(stack: Stack, agent: str) -> Case:
     """The agent's case, over after its first refresh."""
     (scenario,) = (each for each in SCENARIOS if each.name == QUICK[agent])
-    return Case(next(each for each in AGENTS if each.name == agent), replace(scenario, refreshes=1))
+    return Case(
+        next(each for each in AGENTS if each.name == agent), replace(scenario, refreshes=1), in_a_row(stack)
+    )
 
 
 @pytest.fixture(scope="module")
 def ends(stack: Stack) -> Iterator[dict[str, Future[Verdict]]]:
     """The calls, started together."""
     subprocess.run([ROOT / "docker" / "build-stacks", *QUICK], check=True, timeout=600)
-    played = tuple(case(agent) for agent in QUICK)
+    played = tuple(case(stack, agent) for agent in QUICK)
     places = hosts(played)
     with stack.capture(ROOT / "out" / "e2e" / f"{stack.project}-stacks.pcap") as path:
         stage = Stage(stack, Line(stack, path))

@@ -15,7 +15,7 @@ def act(
     host: str, port: int, user: str, secret: str, actions: list[dict[str, str]]
 ) -> list[list[dict[str, str]]]:
     """For each action the response, and for a list all its events up to the completing one."""
-    with socket.create_connection((host, port), timeout=5) as connection:
+    with socket.create_connection((host, port), timeout=20) as connection:
         stream = connection.makefile("rwb")
         stream.readline()  # the greeting
         _send(stream, {"Action": "Login", "Username": user, "Secret": secret, "Events": "off"})

@@ -53,13 +53,13 @@ def asterisk_once(  # all of it by place or name, none of it a state
         ["docker", "run", "-d", "--name", name, *network, *environment, *volumes, image, "-c", start],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     health = ["docker", "exec", name, "/opt/lab/health"]
     try:
         wait_until(
             lambda: subprocess.run(health, check=False, capture_output=True).returncode == 0,
-            60,
+            120,
             f"{name} to have booted",
         )
         yield address

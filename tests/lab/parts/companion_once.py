@@ -24,7 +24,7 @@ def companion_once(
     *,
     command: Sequence[str] = (*RUN, "run"),
     options: Sequence[str] = (),
-    patience: float = 60,
+    patience: float = 120,
 ) -> Iterator[Companion]:
     """Run it by ``folder``'s session-timer.yaml, at the address that ends in ``host``.
 
@@ -54,7 +54,7 @@ def companion_once(
         ["docker", "run", "-d", "--name", name, *network, *variables, *volumes, *options, image, *command],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     companion = Companion(stack, service)
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 # One process for all questions: `docker exec` costs a good part of a second.
 _ASK = """
@@ -65,7 +65,7 @@ class Companion:
         return {each["call_id"]: each for each in json.loads(body)} if status == 200 else {}
 
     def session(
-        self, call_id: str, holds: Callable[[dict[str, Any]], bool] = bool, timeout: float = 8
+        self, call_id: str, holds: Callable[[dict[str, Any]], bool] = bool, timeout: float = PATIENCE
     ) -> dict[str, Any]:
         """One call as the companion shows it; waits up to ``timeout`` seconds until ``holds``."""
         return wait_until(
@@ -75,7 +75,7 @@ class Companion:
             holds=lambda seen: bool(seen) and holds(seen),
         )
 
-    def ready(self, timeout: float = 30) -> None:
+    def ready(self, timeout: float = 3 * PATIENCE) -> None:
         """Wait until it is in_sync."""
         wait_until(
             lambda: self.get("/readyz"), timeout, "a ready companion", holds=lambda seen: seen[0] == 200

@@ -39,14 +39,14 @@ class EdgeOnce:
 
     def refuses(self) -> str:
         """What Kamailio says that does not start. AssertionError if it does."""
-        shell = "timeout 20 kamailio -DD -E -f /etc/kamailio/kamailio.cfg"
+        shell = "timeout 60 kamailio -DD -E -f /etc/kamailio/kamailio.cfg"
         done = subprocess.run(
             [*self._docker(), "--rm", "--ip", self.address, *self._what(), "-c", shell],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode not in (0, 124), f"it started, exit status {done.returncode}: {done.stdout}"
@@ -63,7 +63,7 @@ class EdgeOnce:
         config = "-E -f /etc/kamailio/kamailio.cfg"
         shell = f"set -e; {prepare}; kamailio -c {config}; exec kamailio -DD {config}"
         command = [*self._docker(), "-d", "--name", name, "--ip", address, *self._what(), "-c", shell]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
 
         def written() -> str:
             done = subprocess.run(
@@ -81,7 +81,7 @@ class EdgeOnce:
             try:
                 wait_until(
                     lambda: subprocess.run(health, check=False, capture_output=True).returncode == 0,
-                    40,
+                    90,
                     f"{name} to answer",
                 )
             except NotInTimeError as error:

@@ -41,7 +41,7 @@ def restart_edge(stage: Stage) -> None:
 def start_edge(stage: Stage) -> None:
     """Kamailio starts where it was killed, and has its part in the tests again."""
     start(stage.stack, "edge")
-    wait_until(lambda: _answers(stage), 20, "the edge to answer", pause=0.3)
+    wait_until(lambda: _answers(stage), 60, "the edge to answer", pause=0.3)
     tell_gateway(stage.edge, stage.stack)
     stage.wire.begin()
 

@@ -18,7 +18,7 @@ from tests.lab.capture import CaptureReader, Packet
 from tests.lab.peers.lab_sockets import Address, LabSockets
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
-from tests.lab.waiting import NotInTimeError, wait_until
+from tests.lab.waiting import PATIENCE, NotInTimeError, wait_until
 
 _RPC = 8090
 
@@ -88,7 +88,7 @@ class Wire:
                 for each in self._seen(call_id)
                 if each.message.cseq == (cseq, "ACK") and each.source.address == self.stack.edge
             ],
-            8,
+            PATIENCE,
             f"ACK {cseq} of {call_id} to leave the edge",
             pause=0.01,
         )
@@ -102,7 +102,7 @@ class Wire:
                 if each.destination.address == address
                 and (each.message.status, each.message.cseq) == (answer.status, answer.cseq)
             ],
-            8,
+            PATIENCE,
             f"{answer.start_line} of {answer.call_id} to reach {address} {count} times",
             holds=lambda seen: len(seen) >= count,
             pause=0.03,
@@ -133,7 +133,7 @@ class Wire:
         self.sockets.send(own, (self.stack.edge, 5060), ("\r\n".join(rows) + "\r\n\r\n").encode())
         wait_until(
             lambda: [each for each in self._seen(mark) if each.message.status],
-            8,
+            PATIENCE,
             "the capture to catch up",
             pause=0.01,
         )
@@ -151,7 +151,7 @@ class Wire:
 
         found = wait_until(
             matching,
-            8,
+            PATIENCE,
             f"{count} of {what} to {address} in {call_id}",
             holds=lambda seen: len(seen) >= count,
             pause=0.03,
@@ -208,7 +208,7 @@ class Kamailio:
         """The fields of each record of one call; waits until there are ``count``."""
         texts = wait_until(
             lambda: self.record_texts(call_id),
-            5,
+            PATIENCE,
             f"{count} records of {call_id}",
             holds=lambda seen: len(seen) == count,
             pause=0.03,
@@ -224,7 +224,7 @@ class Kamailio:
 
         return wait_until(
             look,
-            5,
+            PATIENCE,
             f"the record of {call_id} with {holds}",
             holds=lambda seen: bool(seen) and all(seen.get(name) == text for name, text in holds.items()),
             pause=0.03,
@@ -242,7 +242,7 @@ class Kamailio:
 
         found = wait_until(
             look,
-            5,
+            PATIENCE,
             f"a request of {side} in {call_id} that is {outcome} {code or ''}",
             holds=holds,
             pause=0.03,

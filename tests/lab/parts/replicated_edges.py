@@ -17,7 +17,7 @@ from tests.lab.parts.edge_once import EdgeOnce
 from tests.lab.parts.observed_edge import Kamailio, fields
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 PAGE = (ROOT / "docs" / "how-to" / "failover.md").read_text(encoding="utf-8")
 NATIVE_PAGE = ROOT / "docs" / "how-to" / "native.md"
@@ -90,7 +90,7 @@ class Running:
             return {key.removeprefix(mark): float(at) for key, at in listed.items() if key.startswith(mark)}
 
         return wait_until(
-            look, 5, f"clocks {names} at edge {self.name}", holds=lambda seen: set(names) <= set(seen)
+            look, PATIENCE, f"clocks {names} at edge {self.name}", holds=lambda seen: set(names) <= set(seen)
         )
 
     def kill(self) -> None:
@@ -226,7 +226,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
 """
 
 
-def replicate(stack: Stack, service: str, to: str, key: str, text: str, within: float = 8) -> str:
+def replicate(stack: Stack, service: str, to: str, key: str, text: str, within: float = PATIENCE) -> str:
     """Send what Kamailio sends to copy an entry, from the address of ``service``; gives the answer.
 
     ``within`` is how many seconds are waited for one; else it is "nothing".

@@ -11,7 +11,7 @@ from tests.lab.peers.lab_sockets import Address, Datagram, LabSockets
 from tests.lab.peers.user_agent import ALLOW, sdp
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
-from tests.lab.waiting import NotInTimeError
+from tests.lab.waiting import PATIENCE, NotInTimeError
 
 PORT = 5070
 """Apart from the user agents' own, at every address of the carrier."""
@@ -90,7 +90,7 @@ class HostileSender:
                 self._answer(message, got.own, 481)
 
     def is_answered(self) -> None:
-        """The edge answers OPTIONS. Raises NotInTimeError if not within five seconds."""
+        """The edge answers OPTIONS. Raises NotInTimeError if it is not in time."""
         own = (self.stack.address(40), PORT + 1)
         mark = secrets.token_hex(8)
         rows = (
@@ -104,7 +104,9 @@ class HostileSender:
         )
         self._put(own, (*rows, "Content-Length: 0", "", ""))
         self.sockets.receive(
-            lambda each: each.message is not None and each.message.call_id == mark, "OPTIONS answered", 5
+            lambda each: each.message is not None and each.message.call_id == mark,
+            "OPTIONS answered",
+            PATIENCE,
         )
 
     def close(self) -> None:
@@ -187,7 +189,7 @@ class HostileSender:
                 and (each.message.status or 0) >= 200
             ),
             "the answer to a hostile sender's call",
-            15,
+            PATIENCE,
         )
         assert got.message is not None
         assert got.message.status == 200, got.message.start_line
@@ -219,7 +221,7 @@ class HostileSender:
                     and f"sip:{user}@" in (each.message.request_uri or "")
                 ),
                 f"an INVITE for {user}",
-                15,
+                PATIENCE,
             )
             assert got.message is not None
             self.asked, self.forks = (got.message, own), 0

@@ -127,7 +127,7 @@ class Streams:
                 pass  # it was closed meanwhile
             else:
                 return
-        plain = socket.create_connection(to, timeout=5, source_address=(own[0], 0))
+        plain = socket.create_connection(to, timeout=20, source_address=(own[0], 0))
         plain.settimeout(None)
         if over == "tls":
             context = ssl.create_default_context()
@@ -138,12 +138,15 @@ class Streams:
 
     def _accept(self, server: socket.socket, over: str, own: Address) -> None:
         while True:
-            plain, source = server.accept()
-            if over == "tls":
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["CERTIFICATE_KEY"])
-                plain = context.wrap_socket(plain, server_side=True)
-            self._begin(plain, over, own, source)
+            # A handshake that takes long, or fails, is nothing to the next connection.
+            threading.Thread(target=self._welcome, args=(*server.accept(), over, own), daemon=True).start()
+
+    def _welcome(self, plain: socket.socket, source: Address, over: str, own: Address) -> None:
+        if over == "tls":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["CERTIFICATE_KEY"])
+            plain = context.wrap_socket(plain, server_side=True)
+        self._begin(plain, over, own, source)
 
     def _begin(
         self, stream: socket.socket | WebSocket, over: str, own: Address, far: Address

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.lab.sip import NotSip, SipMessage
 from tests.lab.stack import LabError, Stack
-from tests.lab.waiting import NotInTimeError
+from tests.lab.waiting import PATIENCE, NotInTimeError
 
 Address = tuple[str, int]
 _PROGRAM = Path(__file__).with_name("inside_sockets.py")
@@ -64,14 +64,14 @@ class LabSockets:
         """Listen at an address, from the return on."""
         self._order(own, own, b"", over)
         with self._arrived:
-            if not self._arrived.wait_for(lambda: (own, over) in self._opened, 20):
+            if not self._arrived.wait_for(lambda: (own, over) in self._opened, 3 * PATIENCE):
                 raise LabError(f"{own} cannot be opened over {over}; docker run says why above")
 
     def send(self, own: Address, to: Address, data: bytes, over: str = "udp") -> None:
         """Send one message; ``own`` is opened where it is not yet, and a connection where there is none."""
         self._order(own, to, data, over)
 
-    def receive(self, wanted: Callable[[Datagram], bool], what: str, timeout: float = 8) -> Datagram:
+    def receive(self, wanted: Callable[[Datagram], bool], what: str, timeout: float = PATIENCE) -> Datagram:
         """The first datagram that is ``wanted``, taken out of the inbox.
 
         ``timeout`` is seconds. Raises NotInTimeError with what the inbox holds instead.
@@ -98,8 +98,8 @@ class LabSockets:
         """End the program in the lab's network."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         if self._process.stdout is not None:
             self._process.stdout.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.lab.peers.audio import described
 from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.sip import SipMessage
+from tests.lab.stack import Stack
 from tests.lab.together import Stage
 from tests.lab.waiting import wait_until
 
@@ -86,13 +87,13 @@ def keep(call: Call, method: str, count: int, formats: str = "0") -> None:
         agree(call, refresh(call, method), formats)
 
 
-def in_a_row(stage: Stage) -> int:
+def in_a_row(stack: Stack) -> int:
     """re-INVITEs that make one refresh of a call with audio alone.
 
     One, which offers the codecs in use. Below 18 such an offer does not leave: two repeat the session
     (docs/reference/asterisk-releases.md).
     """
-    return 1 if stage.stack.asterisk_release() >= (18, 0) else 2
+    return 1 if stack.asterisk_release() >= (18, 0) else 2
 
 
 def ended_by_asterisk(stage: Stage, call: Call, timeout: float) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tests.lab.parts.observed_edge import Wire
 from tests.lab.peers.lab_sockets import Address, Datagram, LabSockets
 from tests.lab.sip import SipMessage
+from tests.lab.waiting import PATIENCE
 
 SIP = 5060
 ALLOW = "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, INFO"
@@ -85,7 +86,7 @@ class UserAgent:
         assert register.final(register.send("REGISTER", "Expires: 120")).status == 200
         return f"sip:{user}@{self.edge}"
 
-    def called(self, user: str, timeout: float = 8) -> tuple[Call, SipMessage]:
+    def called(self, user: str, timeout: float = PATIENCE) -> tuple[Call, SipMessage]:
         """The call that comes in for this user, and its INVITE."""
         got = self.sockets.receive(
             lambda each: (
@@ -171,7 +172,7 @@ class Call:
         body = sdp(self.agent.media or self.agent.address) if offer else ""
         return self.send("INVITE", *([allow] if allow else []), *rows, body=body)
 
-    def expect(self, what: int | str, cseq: int | None = None, timeout: float = 8) -> SipMessage:
+    def expect(self, what: int | str, cseq: int | None = None, timeout: float = PATIENCE) -> SipMessage:
         """The next answer with this status, or request with this method, of this call."""
         got = self.agent.sockets.receive(
             lambda each: self._is_ours(each, what, cseq), f"{what} for {self.call_id}", timeout
@@ -180,7 +181,7 @@ class Call:
         self.latest = got
         return got.message
 
-    def any_of(self, *methods: str, timeout: float = 8) -> SipMessage:
+    def any_of(self, *methods: str, timeout: float = PATIENCE) -> SipMessage:
         """The next request of this call with one of these methods."""
         got = self.agent.sockets.receive(
             lambda each: any(self._is_ours(each, method, None) for method in methods),
@@ -191,7 +192,7 @@ class Call:
         self.latest = got
         return got.message
 
-    def final(self, cseq: int, timeout: float = 15) -> SipMessage:
+    def final(self, cseq: int, timeout: float = PATIENCE) -> SipMessage:
         """The final answer to our request; many calls that begin at once wait for one another."""
         got = self.agent.sockets.receive(
             lambda each: (

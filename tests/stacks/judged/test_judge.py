@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.lab import wire
@@ -103,6 +105,27 @@ def test_what_a_refresher_does_wrong(parts: list[list[Packet]], complaint: str) 
     verdict = judge(seen(*parts), scenario("caller-it-refreshes"))
 
     assert any(complaint in each for each in verdict.complaints), verdict
+
+
+def in_pairs() -> list[Packet]:
+    """Our refreshes as Asterisk 16.28 makes them: each is two re-INVITEs, a moment apart."""
+    pairs = ((2, 45.0), (3, 45.2), (4, 90.0), (5, 90.2), (6, 135.0), (7, 135.2))
+    return [
+        each
+        for number, at in pairs
+        for each in refreshed(at, number, ours=True, said="sendrecv", answered="sendrecv", agreed=AGREED)
+    ]
+
+
+@pytest.mark.parametrize(("row", "complains"), [(1, True), (2, False)])
+def test_two_re_invites_in_a_row_are_one_refresh_where_asterisk_sends_two(row: int, complains: bool) -> None:
+    case = replace(scenario("caller-we-reinvite"), in_a_row=row)
+    call = seen(made("Session-Expires: 90;refresher=uas"), in_pairs(), ended(140))
+
+    verdict = judge(call, case)
+
+    assert bool(verdict.complaints) == complains, verdict
+    assert ("after 45, 45, 45 s" in verdict.seen) != complains
 
 
 def test_a_refresh_by_the_other_method() -> None:

@@ -20,13 +20,15 @@ from tests.lab.peers.refreshed_calls import (
 from tests.lab.together import Stage
 from tests.lab.waiting import wait_until
 
-THEIRS = "30;refresher=uac"
+THEIRS = "60;refresher=uac"
+LONG = 40
+"""Seconds, the interval of calls that nobody has to refresh before the edge is up again."""
 
 
 @pytest.mark.requirement("UAC-7.2-15", "DEF-2-03", "REF-10-02")
 def test_live_calls_have_their_records_again(stage: Stage) -> None:
-    by_update, _ = received(stage, BY_UPDATE)
-    by_reinvite, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
+    by_update, _ = received(stage, BY_UPDATE, f"{LONG};refresher=uas")
+    by_reinvite, _ = received(stage, BY_REINVITE, f"{LONG};refresher=uas", allow=NO_UPDATE)
     theirs, _ = received(stage, BY_THEM, THEIRS)
     calls = (by_update, by_reinvite, theirs)
     for call in calls:
@@ -38,7 +40,7 @@ def test_live_calls_have_their_records_again(stage: Stage) -> None:
     assert answer.rows("Session-Expires") == (THEIRS,)
     for call, method in ((by_update, "UPDATE"), (by_reinvite, "INVITE")):
         # Nobody knows any more what was agreed: this is a proposal, by the peer's profile.
-        request = call.expect(method, timeout=INTERVAL)
+        request = call.expect(method, timeout=LONG)
         assert request.rows("Session-Expires") == (str(INTERVAL),)
         call.accept(request, "Require: timer", f"Session-Expires: {INTERVAL};refresher=uac")
         if method == "INVITE":

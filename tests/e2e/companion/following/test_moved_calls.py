@@ -77,7 +77,7 @@ def kept(stage: Stage, call: Call, method: str = "UPDATE", rounds: int = 1) -> N
 def kept_together(stage: Stage, rounds: int, *legs: tuple[Call, str]) -> None:
     """The same for several calls, each by its method, until all of them have had so many refreshes."""
     numbers: dict[str, list[int]] = {call.call_id: [] for call, _ in legs}
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     ends_at = time.monotonic() + (rounds + 2) * INTERVAL
 
     def answer(call: Call, method: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from collections.abc import Mapping
@@ -57,9 +58,16 @@ class Group:
     ours: bool = True
 
 
+# On 16.28 a refresh by re-INVITE is two in a row, and the second may overtake the ACK of the first, which
+# SIPp cannot play: there these calls are refreshed by UPDATE too. companion/refreshing shows the pairs.
+REINVITE = (
+    Group("more", "uac-answers-update", BY_UPDATE, {**_ANSWERS, "allow": _UPDATE})
+    if os.environ.get("ASTERISK_SUITE") == "bullseye"
+    else Group("reinvite", "uac-answers-reinvite", BY_REINVITE, {**_ANSWERS, "allow": ""})
+)
 GROUPS = (
     Group("update", "uac-answers-update", BY_UPDATE, {**_ANSWERS, "allow": _UPDATE}),
-    Group("reinvite", "uac-answers-reinvite", BY_REINVITE, {**_ANSWERS, "allow": ""}),
+    REINVITE,
     Group("theirs", "uac-refreshes", BY_THEM, {**_REFRESHES, "count": ROUNDS, "hold": 1500}, ours=False),
     Group(
         "silent",
@@ -75,8 +83,9 @@ GROUPS = (
 def sizes(seed: int) -> dict[str, int]:
     """How many calls of each kind, drawn by the seed: one in ten dies, the others share the rest."""
     draw = random.Random(seed)  # noqa: S311 - not for secrets
-    kinds = draw.choices(["update", "reinvite", "theirs", "silent"], [3, 3, 3, 1], k=CALLS)
-    return {name: kinds.count(name) for name in ("update", "reinvite", "theirs", "silent")}
+    names = [group.name for group in GROUPS]
+    kinds = draw.choices(names, [3, 3, 3, 1], k=CALLS)
+    return {name: kinds.count(name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

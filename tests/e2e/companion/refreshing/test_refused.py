@@ -170,7 +170,7 @@ def test_silence_after_reinvite_ends_the_call_before_its_interval(stage: Stage) 
 @together.test("REF-10-06", "G-10", "UPD-5.3-01", "S61-14.1-03")
 def test_peer_that_refuses_everything_is_asked_once_a_round_and_lives(stage: Stage) -> None:
     call, _ = received(stage, BY_REINVITE, allow=NO_UPDATE)
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     call.answer(refresh(call, "INVITE"), 488)
     call.expect("ACK")
     stage.companion.session(call.call_id, lambda seen: seen["refused"] == [488])

@@ -55,7 +55,7 @@ def reinvited(stage: Stage, formats: str, offered: str) -> None:
     """
     call, answer = received(stage, BY_REINVITE, formats=formats, allow=NO_UPDATE)
     first = Audio.read(answer.body)
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     for count in range(1, 1 + 2 * row):
         request = refresh(call, "INVITE")
         again = Audio.read(request.body)
@@ -107,7 +107,7 @@ def test_placed_call_by_update(stage: Stage) -> None:
 @together.test("UAC-7.2-15", "UAC-7.2-16", "UAC-7.4-17", "UAC-7.4-19")
 def test_placed_call_by_reinvite(stage: Stage) -> None:
     call = placed(stage, BY_UPDATE, allow=NO_UPDATE)
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     for _ in range(2 * row):
         request = refresh(call, "INVITE")
         assert Audio.read(request.body).media.split()[3:4] == ["0"]
@@ -229,7 +229,7 @@ def test_reinvite_while_our_side_holds_the_peer(stage: Stage) -> None:
 def test_refresh_with_sdp_while_our_side_holds_the_peer(stage: Stage) -> None:
     """By UPDATE, or where no offer leaves Asterisk by re-INVITE; the peer stays on hold."""
     call = held_by_our_side(stage, BY_UPDATE, ALLOW)
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     for _ in range(2 * row):
         request = with_sdp(call)
         assert request.method == ("UPDATE" if row == 1 else "INVITE")
@@ -246,7 +246,7 @@ def test_refresh_with_sdp_where_the_peer_refuses_it_without(stage: Stage) -> Non
     bare = refresh(call, "UPDATE")
     assert bare.body == b""
     call.answer(bare, 488)
-    row = in_a_row(stage)
+    row = in_a_row(stage.stack)
     for _ in range(2 * row):
         request = refresh(call, "UPDATE" if row == 1 else "INVITE")
         assert Audio.read(request.body).unchanged == was.unchanged

@@ -15,7 +15,7 @@ from tests.lab.parts.companion_seen import Companion
 from tests.lab.parts.several_asterisks import AT_ALONE, CARRIER, OWN_TIMERS, PBX, called_alone, direct, placed
 from tests.lab.peers.audio import Audio
 from tests.lab.peers.expectations import assert_no_timer
-from tests.lab.peers.refreshed_calls import EARLY, HALF, INTERVAL, LATE, NO_UPDATE, TIMER
+from tests.lab.peers.refreshed_calls import EARLY, HALF, INTERVAL, LATE, NO_UPDATE, TIMER, in_a_row
 from tests.lab.peers.user_agent import Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
@@ -48,10 +48,13 @@ def is_gone(stage: Stage, call: Call, timeout: float = 5) -> None:
     wait_until(stage.companion.sessions, 5, "no such session", holds=lambda seen: call.call_id not in seen)
 
 
-def keep(call: Call, request: SipMessage) -> None:
-    """The answer of a live peer."""
+def keep(call: Call, request: SipMessage, row: int = 1) -> None:
+    """The answer of a live peer, to each of the ``row`` re-INVITEs that make one refresh."""
     call.accept(request)
     call.expect("ACK")
+    for _ in range(row - 1):
+        call.accept(call.expect("INVITE"))
+        call.expect("ACK")
 
 
 @together.test("UAC-7.2-16")
@@ -60,8 +63,9 @@ def test_call_that_came_is_refreshed_as_long_as_it_lives(stage: Stage) -> None:
     since = time.monotonic()
     seen = stage.companion.session(call.call_id, lambda seen: seen["asterisk"] == "alone")
     assert (seen["edge"], seen["refresher"], seen["interval"]) == (None, "local", INTERVAL)
-    keep(call, refreshed(call, "INVITE", since))
-    keep(call, refreshed(call, "INVITE", since, due=INTERVAL))
+    row = in_a_row(stage.stack)
+    keep(call, refreshed(call, "INVITE", since), row)
+    keep(call, refreshed(call, "INVITE", since, due=INTERVAL), row)
     stage.companion.session(call.call_id, lambda seen: seen["state"] == "refreshing")
     assert call.bye().status == 200
 

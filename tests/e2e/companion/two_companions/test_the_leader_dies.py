@@ -26,6 +26,7 @@ from tests.lab.peers.refreshed_calls import (
     HALF,
     INTERVAL,
     NO_UPDATE,
+    in_a_row,
     received,
 )
 from tests.lab.stack import ROOT
@@ -39,6 +40,8 @@ TAKEOVER = 6 + 2 + 3
 """Seconds: the lead's life, a round of asking for it, and a round of the standby's looks at what is due."""
 TOO_SOON = HALF * 0.7
 """Seconds between two refreshes of a call; one that came sooner was sent twice."""
+IN_A_ROW = 1.0
+"""Seconds within which re-INVITEs leave that make one refresh."""
 
 
 @contextmanager
@@ -57,14 +60,22 @@ def leads(companion: Companion) -> bool:
 
 
 def times(stage: Stage, peer: LivePeer) -> list[float]:
-    """When Asterisk's refreshes of a call passed the edge; the wall clock of this machine."""
-    return [
-        packet.time
-        for packet in stage.wire.packets(peer.call.call_id)
-        if packet.source.address == stage.stack.asterisk
-        and packet.message.is_request("UPDATE", "INVITE")
-        and packet.message.to_tag is not None
-    ]
+    """When Asterisk's refreshes of a call passed the edge; the wall clock of this machine.
+
+    Where re-INVITEs in a row make one refresh (`in_a_row`) its time is that of the first.
+    """
+    found: list[float] = []
+    row, left = in_a_row(stage.stack), 0
+    for packet in stage.wire.packets(peer.call.call_id):
+        message = packet.message
+        if packet.source.address != stage.stack.asterisk or message.to_tag is None:
+            continue
+        if left and message.is_request("INVITE") and packet.time - found[-1] < IN_A_ROW:
+            left -= 1
+        elif message.is_request("UPDATE", "INVITE"):
+            found.append(packet.time)
+            left = row - 1
+    return found
 
 
 @pytest.mark.requirement("UAC-7.2-15")
@@ -89,7 +100,7 @@ def test_the_standby_refreshes_within_seconds_and_nothing_twice(stage: Stage, tm
         assert not leads(first)
         stop = ["docker", "stop", "--time", "5", stage.stack.container(STANDBY)]
         subprocess.run(stop, check=True, capture_output=True)
-        wait_until(lambda: leads(first), 5, "the first one to lead")
+        wait_until(lambda: leads(first), 20, "the first one to lead")
     for peer in everybody:
         peer.end()
         assert not peer.hung_up

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.smoke
 _ASK = """
 import http.client, json, sys, time
 requests = json.loads({requests!r})
-connection = http.client.HTTPConnection({edge!r}, 5060, timeout=5)
+connection = http.client.HTTPConnection({edge!r}, 5060, timeout=20)
 replies = []
 for method, path, token, body in requests:
     headers = {{"Authorization": token}} if token else {{}}
@@ -56,7 +55,7 @@ def test_a_record_the_changes_and_the_clock(stack: Stack, edge: Kamailio, peer: 
     assert answer["records"] == {key: text, "no;such;record": None}
     assert answer["edge"] == "edge"
     name = answer["clock"]["name"]
-    assert answer["clock"]["now"] == pytest.approx(answer["clocks"][name], abs=3)
+    assert answer["clock"]["now"] == pytest.approx(answer["clocks"][name], abs=10)
     assert answer["stats"]["negotiations"] == edge.counter("negotiations")
     call.ask("UPDATE", "Supported: timer", "Session-Expires: 1800;refresher=uas")
     ((_, changed),) = edge.record_texts(call.call_id).items()
@@ -114,12 +113,14 @@ def test_a_hundred_questions_on_one_connection(stack: Stack, edge: Kamailio, pee
     replies, seconds = ask(stack, *[question] * 100)
     assert all(code == 200 and key in json.loads(text)["records"] for code, text in replies)
     assert max(len(text) for _, text in replies) < 30_000
-    assert statistics.median(seconds) < 0.02, "TCP holds none back; other things on this machine delay some"
+    # Where Nagle's algorithm waits for a delayed ACK, every reply but the first ones takes 40 ms.
+    # A busy machine delays many of them, and not each.
+    assert sorted(seconds)[25] < 0.03, "TCP holds replies back"
     assert call.bye().status == 200
 
 
 def test_of_two_companions_one_leads(stack: Stack) -> None:
-    def lead(by: str, seconds: float = 5) -> Any:
+    def lead(by: str, seconds: float = 60) -> Any:
         return told(stack, lead={"name": "door-test", "by": by, "seconds": seconds})["lead"]
 
     assert lead("one")["by"] == "one"

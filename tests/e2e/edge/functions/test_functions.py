@@ -17,7 +17,7 @@ from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.refreshed_calls import TIMER
 from tests.lab.peers.user_agent import UserAgent
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 PAGE = (ROOT / "docs" / "how-to" / "kemi.md").read_text(encoding="utf-8")
 SCRIPT = Path(__file__).with_name("script.py")
@@ -26,7 +26,7 @@ EDGE, PEER = 15, 41
 SETTINGS = 'session_timer: {{enabled: true}}\nasterisk: ["{}"]\nedge: {{name: functions, key_file: key}}\n'
 KNOCK = """
 import http.client
-door = http.client.HTTPConnection("{}", 5060, timeout=5)
+door = http.client.HTTPConnection("{}", 5060, timeout=20)
 door.request("POST", "/session-timer", "[]")
 print(door.getresponse().status)
 """
@@ -91,7 +91,9 @@ def test_calls_have_timers(edge: EdgeOnce, stack: Stack, sockets: LabSockets) ->
     kamailio.records(call.call_id, 0)
     assert kamailio.counter("faults") == 0
     wait_until(
-        lambda: "clock;" in str(kamailio.rpc("htable.dump", "session_timer_changes")), 8, "a published clock"
+        lambda: "clock;" in str(kamailio.rpc("htable.dump", "session_timer_changes")),
+        PATIENCE,
+        "a published clock",
     )
     assert stack.exec("companion", "python3", "-", given=KNOCK.format(edge.address)).strip() == "401"
 

@@ -13,7 +13,7 @@ from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import ALLOW, Call, Peer, sdp
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 STRANGERS = (40, 49)
 """Last numbers of addresses: one that no profile names, and one with another profile than the victim."""
@@ -128,7 +128,7 @@ def test_an_answer_to_nothing(
     assert edge.rpc("htable.dump", "session_timer_min_se")["result"] == learned
     passed = wait_until(
         lambda: [each for each in wire.to_asterisk(call.call_id) if each.header("X-Mark") == mark],
-        8,
+        PATIENCE,
         "both to be relayed",
         holds=lambda seen: len(seen) == 2,
     )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -19,11 +18,12 @@ from hypothesis import strategies as st
 from tests.lab.parts.observed_edge import Kamailio, fields
 from tests.lab.peers.hostile_messages import HOSTILE, Hostile
 from tests.lab.peers.hostile_sender import HostileSender
-from tests.lab.peers.refreshed_calls import BY_UPDATE, INTERVAL, agree, received
+from tests.lab.peers.live_peer import LivePeer
+from tests.lab.peers.refreshed_calls import BY_UPDATE, INTERVAL, received
 from tests.lab.peers.user_agent import Call
 from tests.lab.stack import Stack
 from tests.lab.together import Stage
-from tests.lab.waiting import NotInTimeError, wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 BATCH = 6
 MESSAGES = int(os.environ.get("HOSTILE", "480"))
@@ -37,11 +37,10 @@ class Healthy:
     stage: Stage
     ours: Call
     theirs: Call
+    live: LivePeer
+    """Answers the refreshes of theirs, whatever this process does meanwhile."""
     refreshes: int = 0
     """Of ours, so far."""
-    answered: int = 0
-    """Refreshes of Asterisk's side, so far."""
-    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def kept(self) -> dict[str, str]:
@@ -58,21 +57,11 @@ class Healthy:
         self.refreshes += 1
         wait_until(
             lambda: self.kept.get("refreshes"),
-            5,
+            PATIENCE,
             f"refresh {self.refreshes} in the record",
             holds=lambda seen: seen == str(self.refreshes),
             pause=0.02,
         )
-
-    def answer(self) -> None:
-        """Answer the refreshes of theirs until it is over."""
-        while not self.over.is_set():
-            try:
-                request = self.theirs.expect("UPDATE", timeout=0.5)
-            except NotInTimeError:
-                continue
-            agree(self.theirs, request)
-            self.answered += 1
 
 
 @pytest.fixture
@@ -80,12 +69,10 @@ def healthy(stage: Stage) -> Iterator[Healthy]:
     ours = stage.peer(45).call()
     ours.dial("Supported: timer", "Session-Expires: 1800;refresher=uac")
     theirs, _ = received(stage, BY_UPDATE)
-    calls = Healthy(stage, ours, theirs)
-    answering = threading.Thread(target=calls.answer)
-    answering.start()
-    yield calls
-    calls.over.set()
-    answering.join()
+    live = LivePeer(theirs)
+    live.begin()
+    yield Healthy(stage, ours, theirs, live)
+    live.end()
 
 
 @pytest.fixture
@@ -139,7 +126,8 @@ def test_mutated_messages_disturb_nothing(stage: Stage, healthy: Healthy, sender
             healthy.refresh()
 
     stream()
-    wait_until(lambda: healthy.answered, 2 * INTERVAL, "a refresh from Asterisk's side")
+    wait_until(lambda: healthy.live.refreshed, 2 * INTERVAL, "a refresh from Asterisk's side")
+    assert not healthy.live.hung_up
     healthy.refresh()
     # Before all else that takes long: their peers are threads of this process, and must answer in time.
     for call in (healthy.ours, healthy.theirs):

@@ -59,7 +59,7 @@ def test_in_a_refresh_of_the_peer(
     assert (edge.counter("defects"), edge.counter("faults")) == (counted + 1, faults)
     call.written = list
     assert call.bye().status == 200
-    (line,) = [each for each in stack.logs("edge").splitlines() if call.call_id in each and "defect" in each]
+    line = stack.logged("edge", call.call_id, "defect")
     assert "defect in a request: " in line
     assert said in line
 
@@ -79,7 +79,7 @@ def test_in_a_2xx_of_the_peer(peer: Peer, edge: Kamailio, stack: Stack, written:
     edge.record(call.call_id, refreshes="1", refresher="local", interval="1800")
     assert (edge.counter("defects"), edge.counter("faults")) == (counted + 1, faults)
     assert call.bye().status == 200
-    (line,) = [each for each in stack.logs("edge").splitlines() if call.call_id in each and "defect" in each]
+    line = stack.logged("edge", call.call_id, "defect")
     assert "defect in a 200: " in line
     assert said in line
 
@@ -121,7 +121,7 @@ def test_a_bare_2xx_of_a_peer_that_knows_timers(peer: Peer, edge: Kamailio, stac
     edge.record(call.call_id, refreshes="1", refresher="local", interval="1800", one_sided="1")
     assert edge.counter("defects") == counted + 1
     assert call.bye().status == 200
-    (line,) = [each for each in stack.logs("edge").splitlines() if call.call_id in each and "defect" in each]
+    line = stack.logged("edge", call.call_id, "defect")
     assert "defect in a 200: no Session-Expires: the timer goes on one-sided, 1800 s" in line
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from session_timer import Agreement, Side
 
@@ -126,10 +124,9 @@ def test_huge_interval_is_no_overflow(peer: Peer, edge: Kamailio) -> None:
 def test_what_is_forbidden_and_clear_is_read_and_logged(
     peer: Peer, stack: Stack, rows: str, interval: int
 ) -> None:
-    begun = datetime.now(UTC).isoformat()
     call = peer(41).call()
     assert_2xx(call.dial(rows, "Supported: timer"), f"{interval};refresher=uac", requires=True)
-    assert f"{call.call_id}: peer=strict defect in a request: " in stack.logs("edge", since=begun)
+    assert stack.logged("edge", f"{call.call_id}: peer=strict defect in a request: ")
     call.bye()
 
 

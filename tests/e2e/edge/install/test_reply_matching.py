@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.parts.edge_once import EdgeOnce
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 HOST = 19
 """The last number of this edge's address."""
@@ -56,8 +56,8 @@ def test_a_tm_that_takes_no_late_response_is_told_of(
         return b":enough" in subprocess.run(dump, check=False, capture_output=True).stdout
 
     with edge.running() as said:
-        wait_until(has_ticked, 10, "the edge's first tick")
+        wait_until(has_ticked, PATIENCE, "the edge's first tick")
         if forgotten and tm_has_it(stack):
-            wait_until(lambda: WARNING in said(), 5, "the warning")
+            wait_until(lambda: WARNING in said(), PATIENCE, "the warning")
         else:
             assert WARNING not in said()

@@ -140,7 +140,7 @@ def test_pip_into_a_folder(installed: Installed, tmp_path: Path) -> None:
         [*pip, *offline, "--target", str(target), str(sources / "pylib"), str(sources / "kamailio")],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     readable(target)
     assert_good(edge)

@@ -8,7 +8,7 @@ from tests.e2e.edge.transports.every_transport import EDGE_SERVICE, HTTP, EveryT
 from tests.lab.observed import ObservedCall
 from tests.lab.peers.expectations import INTERNAL
 from tests.lab.stack import ROOT
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 from tests.stacks.container import Container
 from tests.stacks.line import Line
 
@@ -20,8 +20,8 @@ AGREED = f"{INTERVAL};refresher=uac"
 
 
 def build() -> None:
-    """The image, with the library from npm."""
-    subprocess.run([ROOT / "docker" / "build-stacks", "chromium"], check=True, timeout=600)
+    """The image, with the library from npm; there already, if `make` has begun this."""
+    subprocess.run([ROOT / "docker" / "build-stacks", "chromium"], check=True, timeout=1200)
 
 
 def browser(lab: EveryTransport) -> None:
@@ -39,12 +39,12 @@ def browser(lab: EveryTransport) -> None:
         try:
             started.ready()
             wait_until(
-                started.printed, 20, "media of the browser", holds=lambda text: "media connected" in text
+                started.printed, 60, "media of the browser", holds=lambda text: "media connected" in text
             )
-            held = wait_until(lambda: line.call(address), 20, "its hold", holds=_held)
+            held = wait_until(lambda: line.call(address), 60, "its hold", holds=_held)
             lab.edge.record(held.call_id, interval=str(INTERVAL), refresher="remote", refreshes="1")
             lab.stack.ami("Hangup", Channel=lab.stack.channels()[held.call_id], Cause="16")
-            over = wait_until(lambda: line.call(address), 10, "BYE to be answered", holds=_ended)
+            over = wait_until(lambda: line.call(address), PATIENCE, "BYE to be answered", holds=_ended)
         finally:
             started.remove()
             line.close()

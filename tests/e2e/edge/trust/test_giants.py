@@ -10,7 +10,7 @@ from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.user_agent import Call, Originate, Peer
 from tests.lab.stack import Stack
 from tests.lab.told import INTERNAL, told
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 GIANT = "X-Padding: \udcff" + "a" * 33_000
 """One byte that is no UTF-8, in a message that is read in more than one piece for it."""
@@ -31,7 +31,9 @@ def test_a_giant_request(peer: Peer, edge: Kamailio, wire: Wire, stack: Stack, r
     call = peer(41).call()
     number = call.invite("Supported: timer", GIANT, row)
     if drops_giants(call, edge):
-        wait_until(lambda: TOO_LARGE in stack.logs("edge", since=begun), 8, "the request to be dropped")
+        wait_until(
+            lambda: TOO_LARGE in stack.logs("edge", since=begun), PATIENCE, "the request to be dropped"
+        )
         return
     answer = call.final(number)
     if row == AMBIGUOUS:
@@ -52,7 +54,9 @@ def test_a_giant_response(
     timer = ("Session-Expires: 1800;refresher=uas", "Require: timer")
     call.accept(invite, *timer, GIANT, row)
     if drops_giants(call, edge):
-        wait_until(lambda: TOO_LARGE in stack.logs("edge", since=begun), 8, "the response to be dropped")
+        wait_until(
+            lambda: TOO_LARGE in stack.logs("edge", since=begun), PATIENCE, "the response to be dropped"
+        )
         call.accept(invite)
     elif row == AMBIGUOUS:
         call.accept(invite, *timer)
@@ -71,7 +75,7 @@ def test_a_response_that_kamailio_cannot_parse(
     call, invite = originate(peer(41))
     call.accept(invite, CLEAR, "Retry-After: soon")
     why = "in a way that parsers read differently"
-    wait_until(lambda: why in stack.logs("edge", since=begun), 8, "the response to be dropped")
+    wait_until(lambda: why in stack.logs("edge", since=begun), PATIENCE, "the response to be dropped")
     call.accept(invite)
     call.expect("ACK")
     (answer,) = [each for each in wire.to_asterisk(call.call_id) if each.status == 200]

@@ -10,7 +10,7 @@ from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import Call, Originate, Peer, UserAgent
 from tests.lab.stack import Stack
 from tests.lab.told import INTERNAL, is_ours
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 NAMED = [pytest.param(spelling, id=name) for name, spelling in SPELLINGS.items()]
 STRAIGHT = 46
@@ -24,7 +24,7 @@ def forged(call: Call) -> str:
 
 def asterisk_read(stack: Stack, call_id: str, function: str) -> str:
     """What Asterisk's dialplan finds in the header's first row, in a call that is up."""
-    name = wait_until(lambda: stack.channels().get(call_id), 8, f"a channel for {call_id}")
+    name = wait_until(lambda: stack.channels().get(call_id), PATIENCE, f"a channel for {call_id}")
     assert name is not None
     (reply,) = stack.ami("Getvar", Channel=name, Variable=f"{function}(read,{INTERNAL})")
     return reply.get("Value", "")

@@ -41,7 +41,7 @@ async def main(key: str, *places: str) -> None:
     named = dict(place.split("=", 1) for place in places)
     edges = EdgePool(
         EdgeClient(
-            name, Door(address, KEY, timeout=1.0), stand_ins=[other for other in named if other != name]
+            name, Door(address, KEY, timeout=3.0), stand_ins=[other for other in named if other != name]
         )
         for name, address in named.items()
     )

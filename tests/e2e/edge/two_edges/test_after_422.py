@@ -14,7 +14,7 @@ import pytest
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.peers.user_agent import Originate, Peer
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_learned")
 
@@ -37,13 +37,15 @@ def test_a_far_end_that_takes_the_second_try_for_a_loop(
     final = wire.reached_asterisk(call.call_id, 482)
     assert final.cseq == first.cseq
     assert edge.counter("422_retried") == retried + 1
-    wait_until(lambda: call.call_id not in stack.channels(), 8, "Asterisk to have ended the call")
+    wait_until(lambda: call.call_id not in stack.channels(), PATIENCE, "Asterisk to have ended the call")
     assert len(wire.requests(call.agent.address, call.call_id, "INVITE")) == 2
     finals = [each.status for each in wire.to_asterisk(call.call_id) if (each.status or 0) >= 200]
     assert finals == [482]
     # The number alone occurs in ports, CSeqs and Call-IDs.
     row = rf"^.*{re.escape(call.call_id)}.*answered 482.*$"
-    (told,) = wait_until(lambda: re.findall(row, stack.logs("edge"), re.MULTILINE), 8, "the log to tell")
+    (told,) = wait_until(
+        lambda: re.findall(row, stack.logs("edge"), re.MULTILINE), PATIENCE, "the log to tell"
+    )
     assert f"default_expires: {MIN_SE}" in told
 
     other, invite = originate(peer(49))

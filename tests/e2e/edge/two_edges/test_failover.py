@@ -21,10 +21,10 @@ from tests.lab.parts.replicated_edges import AHEAD, BEHIND, Edges, Running, repl
 from tests.lab.peers.lab_sockets import LabSockets
 from tests.lab.peers.user_agent import Call, Peer, UserAgent
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 AS_THE_COMPANION = (Path(__file__).parent / "as_the_companion.py").read_text(encoding="utf-8")
-SOON = 5.0
+SOON = PATIENCE
 """Seconds within which a copy has arrived: on an idle machine it takes some hundredths."""
 INTERVAL = 43200
 TIMER = ("Supported: timer", f"Session-Expires: {INTERVAL};refresher=uac")
@@ -136,7 +136,7 @@ def lifetime(edge: Running, key: str) -> float:
 
 @pytest.mark.smoke
 def test_an_edge_that_starts_later_gets_the_records_there_are(pair: Pair) -> None:
-    record = pair.b.copy(pair.early.call.call_id, 5)
+    record = pair.b.copy(pair.early.call.call_id, SOON)
     assert record == pair.a.copy(pair.early.call.call_id, 1)
     assert record["clock"] == "host-a"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.parts.asterisk_once import asterisk_once
 from tests.lab.parts.observed_edge import Kamailio, Wire
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_learned")
 
@@ -37,7 +37,7 @@ def place(stack: Stack, address: str) -> str:
     """Make Asterisk call the far one; the Call-ID."""
     before = stack.channels().keys()
     stack.place_call(f"sip:wait@{address}")
-    (call_id,) = wait_until(lambda: stack.channels().keys() - before, 8, f"a call to {address}")
+    (call_id,) = wait_until(lambda: stack.channels().keys() - before, PATIENCE, f"a call to {address}")
     return call_id
 
 
@@ -47,6 +47,16 @@ def test_a_far_asterisk_takes_the_second_try(
 ) -> None:
     """pjproject is a UAS of its own: it answers 422 by itself, and the same INVITE once more with 200."""
     call_id = place(stack, far_asterisk)
+    if stack.asterisk_release() < (18, 0):
+        # 16.28 does not answer what it should refuse, and the edge ends the wait.
+        wait_until(
+            lambda: [each.status for each in wire.to_asterisk(call_id) if (each.status or 0) >= 200],
+            45,
+            "the edge's 408",
+            holds=lambda seen: seen == [408],
+        )
+        assert not [each for each in wire.packets(call_id) if each.message.status == 422]
+        return
     assert wire.reached(stack.edge, call_id, 422).rows("Min-SE") == (str(MIN_SE),)
     wire.reached_asterisk(call_id, 200)
     first, second = wire.requests(far_asterisk, call_id, "INVITE")
