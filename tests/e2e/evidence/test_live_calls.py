@@ -25,7 +25,7 @@ from tests.lab.peers.refreshed_calls import (
 from tests.lab.peers.user_agent import Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 together = Together()
 
@@ -58,7 +58,10 @@ def test_requests_that_go_past_the_edge_are_no_evidence(stage: Stage) -> None:
         call.accept(request)
     stage.edge.record(call.call_id, on_path="0", refreshes="0")
     wait_until(
-        lambda: stage.companion.log(call.call_id), 5, "a line that this edge cannot judge", holds=_off_path
+        lambda: stage.companion.log(call.call_id),
+        PATIENCE,
+        "a line that this edge cannot judge",
+        holds=_off_path,
     )
     assert call.call_id in stage.stack.channels()
     assert call.bye().status == 200

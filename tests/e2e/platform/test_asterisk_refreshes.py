@@ -15,7 +15,7 @@ from tests.lab.peers.audio import Audio, described
 from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import NotInTimeError, wait_until
+from tests.lab.waiting import PATIENCE, NotInTimeError, wait_until
 
 together = Together()
 LONG = 41
@@ -67,7 +67,10 @@ def digits_sent(stage: Stage, call: Call) -> int:
     with ThreadPoolExecutor(1) as pool:
         heard = pool.submit(stage.stack.exec, "asterisk", *listen)
         wait_until(
-            lambda: "tcpdump" in stage.stack.exec("asterisk", "ps", "-A"), 10, "tcpdump to listen", pause=0.2
+            lambda: "tcpdump" in stage.stack.exec("asterisk", "ps", "-A"),
+            PATIENCE,
+            "tcpdump to listen",
+            pause=0.2,
         )
         while not heard.done():
             (played,) = stage.stack.ami("PlayDTMF", Channel=channel, Digit="5", Duration="200")

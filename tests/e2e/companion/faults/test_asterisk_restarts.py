@@ -12,7 +12,7 @@ import pytest
 from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, TIMER, agree, received, refresh
 from tests.lab.peers.user_agent import Call
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 GRACE = 3600
 """Seconds that a record outlives its session: docs/reference/edge.md."""
@@ -45,7 +45,7 @@ def back_without(stage: Stage, *calls: Call) -> None:
 def has_no_record(stage: Stage, call: Call) -> None:
     wait_until(
         lambda: stage.edge.record_texts(call.call_id),
-        5,
+        PATIENCE,
         f"no record of {call.call_id}",
         holds=lambda seen: not seen,
     )

@@ -18,7 +18,7 @@ from tests.lab.peers.refreshed_calls import (
     received,
 )
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 THEIRS = "60;refresher=uac"
 LONG = 40
@@ -69,7 +69,11 @@ def test_nothing_is_sent_while_the_edge_is_away_for_longer_than_a_session(stage:
     )
     standing = stage.companion.sessions()
     assert [standing[call.call_id]["state"] for call in calls] == ["ours", "ours"], "no refresh is under way"
-    assert all("refresh_held" in stage.companion.log(call.call_id) for call in calls)
+    wait_until(
+        lambda: all("refresh_held" in stage.companion.log(call.call_id) for call in calls),
+        PATIENCE,
+        "a line for each call that its refresh waits",
+    )
     start_edge(stage)
     peers = [LivePeer(call) for call in calls]
     for peer in peers:

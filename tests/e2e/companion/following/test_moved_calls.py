@@ -21,7 +21,7 @@ from tests.lab.peers.refreshed_calls import (
 )
 from tests.lab.peers.user_agent import ALLOW, Call
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import NotInTimeError, wait_until
+from tests.lab.waiting import PATIENCE, NotInTimeError, wait_until
 
 together = Together()
 _numbers = itertools.count(1000)
@@ -54,7 +54,11 @@ def ends(stage: Stage, *calls: Call) -> None:
         assert call.bye().status == 200
     names = {call.call_id for call in calls}
     wait_until(
-        stage.companion.sessions, 8, "no session left", holds=lambda seen: not names & seen.keys(), pause=0.3
+        stage.companion.sessions,
+        PATIENCE,
+        "no session left",
+        holds=lambda seen: not names & seen.keys(),
+        pause=0.3,
     )
 
 
@@ -154,7 +158,7 @@ def test_two_calls_are_bridged_later(stage: Stage) -> None:
     # Who is left goes on in the dialplan where it was: after the Wait there is nothing, so it is hung up.
     wait_until(
         lambda: stage.stack.ami("CoreShowChannels"),
-        8,
+        PATIENCE,
         "both in the Wait",
         holds=lambda rows: names <= {row["Channel"] for row in rows if row.get("Application") == "Wait"},
     )

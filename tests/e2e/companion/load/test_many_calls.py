@@ -15,7 +15,7 @@ from tests.lab.observed import ObservedCall
 from tests.lab.peers.refreshed_calls import BY_REINVITE, BY_THEM, BY_UPDATE, EARLY, HALF, INTERVAL
 from tests.lab.sipp import SippRun
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 SEED = 4028
 CALLS = 150
@@ -192,7 +192,7 @@ def test_nothing_is_left(load: Load) -> None:
     stage = load.stage
     wait_until(
         lambda: [each for each in stage.companion.sessions() if each.endswith("@load")],
-        10,
+        PATIENCE,
         "no session of the load",
         holds=lambda seen: not seen,
         pause=0.5,

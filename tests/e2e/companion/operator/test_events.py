@@ -13,7 +13,7 @@ from session_timer_companion.tracking.tracker import EVENTS
 from tests.lab.peers.refreshed_calls import TIMER
 from tests.lab.stack import ROOT, Stack
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 SHIPPED = ROOT / "asterisk/manager.d/session-timer.conf"
 SCRIPT = Path(__file__).with_name("heard_events.py")
@@ -31,7 +31,7 @@ def listening(stack: Stack, username: str, heard: Path) -> Iterator[Path]:
         subprocess.Popen([*docker, stack.asterisk, username, secret], stdin=script, stdout=sink) as client,
     ):
         try:
-            wait_until(lambda: "Response: Success" in heard.read_text(), 10, f"the login of {username}")
+            wait_until(lambda: "Response: Success" in heard.read_text(), PATIENCE, f"the login of {username}")
             yield heard
         finally:
             client.kill()
@@ -65,7 +65,7 @@ def test_of_the_class_that_the_account_may_hear_only_what_is_needed_is_sent(
         call.dial(TIMER, "Session-Expires: 1800;refresher=uac")
         assert call.bye().status == 200
         for heard in (ours, everything):
-            wait_until(lambda heard=heard: events(heard)["Hangup"] > 0, 10, "Hangup")  # type: ignore[misc]
+            wait_until(lambda heard=heard: events(heard)["Hangup"] > 0, PATIENCE, "Hangup")  # type: ignore[misc]
         assert {"Newchannel", "Newstate", "Hangup"} < set(events(everything))
         # Of 18, 20 and 21 only the late releases sort out; of 22 all that are in use.
         if stack.asterisk_release() < (22, 1):

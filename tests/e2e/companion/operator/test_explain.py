@@ -14,7 +14,7 @@ from tests.lab.peers.refreshed_calls import BY_THEM, BY_UPDATE, INTERVAL, TIMER,
 from tests.lab.peers.user_agent import Call
 from tests.lab.stack import ROOT
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 together = Together()
 
@@ -42,7 +42,7 @@ def captured(stage: Stage, call: Call) -> dict[str, Any]:
             for packet in stage.wire.packets(call.call_id)
         )
 
-    wait_until(is_over, 10, f"the end of {call.call_id} in the capture")
+    wait_until(is_over, PATIENCE, f"the end of {call.call_id} in the capture")
     return explained(stage.wire.path, call)
 
 
@@ -123,7 +123,7 @@ def test_asterisks_own_log_of_a_call(stage: Stage, tmp_path: Path) -> None:
         log.write_text(stage.stack.logs("asterisk"))
         return f"Call-ID: {call.call_id}" in log.read_text().rpartition("SIP/2.0 200 OK")[2]
 
-    wait_until(is_over, 10, "the call in Asterisk's log")
+    wait_until(is_over, PATIENCE, "the call in Asterisk's log")
     found = explained(log, call)
 
     assert rules(found) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab.parts.companion_seen import Companion
 from tests.lab.sipp import SippRun
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 LOCALLY = (ROOT / "docs/how-to/test-locally.md").read_text(encoding="utf-8")
 PROVIDER = (ROOT / "docs/how-to/test-with-a-provider.md").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_a_call_is_refreshed_and_its_capture_tells_so(
     with stack.capture(tmp_path / "provider.pcap") as packets:
         caller = started(stack, "refreshed-by-us", name)
         try:
-            wait_until(lambda: name in companion.sessions(), 10, f"{name} under watch")
+            wait_until(lambda: name in companion.sessions(), PATIENCE, f"{name} under watch")
             shown = companion.session(name)
             assert (shown["refresher"], shown["interval"]) == ("local", 90)
             assert name in said(stack, line(LOCALLY, "htable.dump"), name)
@@ -61,7 +61,7 @@ def test_a_call_is_refreshed_and_its_capture_tells_so(
             caller.check(10)
         finally:
             caller.stop()
-        wait_until(lambda: b"BYE sip:" in packets.read_bytes(), 10, "the BYE in the capture")
+        wait_until(lambda: b"BYE sip:" in packets.read_bytes(), PATIENCE, "the BYE in the capture")
     read = line(PROVIDER, "tcpdump", "-r provider.pcap")
     file = "/tmp/provider.pcap"  # noqa: S108  # inside the container
     stack.exec("carrier", "sh", "-c", f"base64 -d >{file}", given=b64encode(packets.read_bytes()).decode())

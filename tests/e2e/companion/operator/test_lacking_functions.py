@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tests.e2e.companion.operator.test_doctor import doctor
 from tests.lab.peers.refreshed_calls import TIMER, received
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 MODULES = "/etc/asterisk/modules.conf"
 HEADERS = "res_pjsip_header_funcs.so"
@@ -63,7 +63,9 @@ def test_a_call_whose_header_cannot_be_read_is_an_error_and_not_silently_foreign
         call, invite = stage.originate(stage.peer(LONG))
         call.accept(invite, TIMER, "Require: timer", "Session-Expires: 1800;refresher=uac")
         call.expect("ACK")
-        said = wait_until(lambda: release(stage), 8, "what is lacking", holds=lambda said: "lacks" in said)
+        said = wait_until(
+            lambda: release(stage), PATIENCE, "what is lacking", holds=lambda said: "lacks" in said
+        )
         assert (
             "PJSIP_RESPONSE_HEADER (res_pjsip_header_funcs.so, Asterisk 16.28, 18.14, 20 and later)" in said
         )
@@ -76,7 +78,7 @@ def test_a_call_whose_header_cannot_be_read_is_an_error_and_not_silently_foreign
         lines = stage.stack.logs("companion").splitlines()
         assert any("asterisk_lacks" in line and "PJSIP_RESPONSE_HEADER" in line for line in lines)
         came, _ = received(stage, LONG, "1800;refresher=uac")
-        wait_until(lambda: " PJSIP_HEADER" in release(stage), 8, "what else is lacking")
+        wait_until(lambda: " PJSIP_HEADER" in release(stage), PATIENCE, "what else is lacking")
         assert came.bye().status == 200
         assert call.bye().status == 200
     complete(stage)

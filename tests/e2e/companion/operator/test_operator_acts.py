@@ -7,7 +7,7 @@ from demo.operator import printed
 
 from tests.lab.peers.user_agent import Call
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -27,14 +27,16 @@ def test_a_call_is_hung_up_on_the_operators_word_and_its_cdr_and_history_say_so(
     bye = call.expect("BYE")
     call.answer(bye, 200)
     (row,) = wait_until(
-        lambda: [row for row in stage.stack.cdr() if row.get("call_id") == call.call_id], 8, "its CDR"
+        lambda: [row for row in stage.stack.cdr() if row.get("call_id") == call.call_id], PATIENCE, "its CDR"
     )
     assert "an operator hung up" in row["userfield"]
-    wait_until(lambda: call.call_id not in stage.companion.sessions(), 8, "it is no longer tracked")
+    wait_until(lambda: call.call_id not in stage.companion.sessions(), PATIENCE, "it is no longer tracked")
     told = printed(stage.stack, f"session-timer log {call.call_id}")
     for event in ("armed", "hung_up_by_operator", "call_untracked"):
         assert event in told
-    assert "hung_up_by_operator" in stage.companion.log(call.call_id)
+    wait_until(
+        lambda: "hung_up_by_operator" in stage.companion.log(call.call_id), PATIENCE, "its line in the log"
+    )
 
 
 def test_an_excluded_call_shows_it_and_is_refreshed_by_nobody_until_it_is_included(

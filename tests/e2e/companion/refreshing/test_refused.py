@@ -25,7 +25,7 @@ from tests.lab.peers.refreshed_calls import (
 )
 from tests.lab.peers.user_agent import Call
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 together = Together()
 
@@ -39,7 +39,7 @@ def wait_after(stage: Stage, call: Call, code: int) -> float:
     return ours[index + 1].request.time - refused.time
 
 
-def cdr(stage: Stage, call: Call, timeout: float = 8) -> dict[str, str]:
+def cdr(stage: Stage, call: Call, timeout: float = PATIENCE) -> dict[str, str]:
     """Asterisk's record of a call that is over, or will be within ``timeout`` seconds."""
     rows = wait_until(
         lambda: [row for row in stage.stack.cdr() if row.get("call_id") == call.call_id],
@@ -140,7 +140,9 @@ def test_481_ends_the_call(stage: Stage) -> None:
     call.answer(refresh(call, "UPDATE"), 481)
     assert ended_by_asterisk(stage, call, 6) <= HALF + LATE + 1
     # Asterisk tells of the end after its BYE.
-    wait_until(stage.companion.sessions, 5, "no such session", holds=lambda seen: call.call_id not in seen)
+    wait_until(
+        stage.companion.sessions, PATIENCE, "no such session", holds=lambda seen: call.call_id not in seen
+    )
 
 
 @pytest.mark.smoke

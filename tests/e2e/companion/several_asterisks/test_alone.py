@@ -19,7 +19,7 @@ from tests.lab.peers.refreshed_calls import EARLY, HALF, INTERVAL, LATE, NO_UPDA
 from tests.lab.peers.user_agent import Call
 from tests.lab.sip import SipMessage
 from tests.lab.together import Stage, Together
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 together = Together()
 SELF_ENDING = 36
@@ -42,10 +42,12 @@ def refreshed(call: Call, method: str, since: float, *, due: float = HALF) -> Si
     return request
 
 
-def is_gone(stage: Stage, call: Call, timeout: float = 5) -> None:
+def is_gone(stage: Stage, call: Call, timeout: float = PATIENCE) -> None:
     """Asterisk hangs up, and the companion forgets the call."""
     call.answer(call.expect("BYE", timeout=timeout), 200)
-    wait_until(stage.companion.sessions, 5, "no such session", holds=lambda seen: call.call_id not in seen)
+    wait_until(
+        stage.companion.sessions, PATIENCE, "no such session", holds=lambda seen: call.call_id not in seen
+    )
 
 
 def keep(call: Call, request: SipMessage, row: int = 1) -> None:

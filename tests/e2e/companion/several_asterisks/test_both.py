@@ -22,7 +22,7 @@ from tests.lab.parts.several_asterisks import (
 from tests.lab.peers.live_peer import LivePeer
 from tests.lab.peers.refreshed_calls import BY_UPDATE, HALF, INTERVAL, LATE, TIMER
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_calls_of_the_other_are_refreshed_all_the_same(stage: Stage) -> None:
     # Anew, with one of its Asterisks away from the start.
     kill(stack, AT_COMPANION)
     start(stack, AT_COMPANION)
-    wait_until(lambda: has_second(stage), 10, "a companion in step with the Asterisk that is there")
+    wait_until(lambda: has_second(stage), PATIENCE, "a companion in step with the Asterisk that is there")
     companion.session(ours.call_id)
     live.is_refreshed(HALF + LATE)
 

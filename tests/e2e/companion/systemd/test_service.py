@@ -17,7 +17,7 @@ from tests.lab.parts.killed_parts import kill, start
 from tests.lab.peers.refreshed_calls import agree, received
 from tests.lab.stack import ROOT, Stack
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 REFERENCE = ROOT / "docs" / "reference" / "companion.md"
 STRICT = 41
@@ -105,7 +105,7 @@ def test_it_outlives_asterisk_and_the_watchdog_is_fed_meanwhile(host: SystemdHos
             # Longer than the watchdog would have let it be.
             wait_until(
                 lambda: int(host.unit("WatchdogTimestampMonotonic")[0]) - int(fed),
-                10,
+                PATIENCE,
                 "microseconds for which the watchdog was fed",
                 holds=lambda seen: seen > 4_000_000,
             )
@@ -119,7 +119,7 @@ def test_it_outlives_asterisk_and_the_watchdog_is_fed_meanwhile(host: SystemdHos
     call, _ = received(stage, STRICT, "1800;refresher=uas")
     assert call.call_id in wait_until(
         lambda: host.shell("session-timer sessions --json"),
-        10,
+        PATIENCE,
         "the call",
         holds=lambda seen: call.call_id in seen,
     )
@@ -232,7 +232,9 @@ def test_it_is_confined_and_everything_works(host: SystemdHost, stage: Stage) ->
 
     call, _ = received(stage, STRICT, "1800;refresher=uas")
     docker = ["docker", "exec", host.stack.container(HERE), "python3", "-m", "session_timer_companion"]
-    wait_until(lambda: call.call_id in host.shell("session-timer sessions --json"), 10, "the tracked call")
+    wait_until(
+        lambda: call.call_id in host.shell("session-timer sessions --json"), PATIENCE, "the tracked call"
+    )
     with subprocess.Popen([*docker, "refresh", call.call_id], stdout=subprocess.PIPE, text=True) as command:
         agree(call, call.expect("UPDATE"))
         said, _ = command.communicate(timeout=15)

@@ -18,7 +18,7 @@ from tests.lab.peers.refreshed_calls import TIMER
 from tests.lab.peers.user_agent import Call
 from tests.lab.sip import SipMessage
 from tests.lab.stack import Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 MASKED = "!!:"
 """Before a Call-ID that `topoh` has masked."""
@@ -81,7 +81,9 @@ def expired(lab: Hidden, _way: str) -> None:
     call.expect("UPDATE", timeout=INTERVAL + 2)
     call.answer(call.expect("BYE", timeout=INTERVAL + 2), 200)
     lab.edge.records(call.call_id, 0)
-    wait_until(lambda: "event=hung_up" in lab.companion.log(call.call_id), 8, "the companion's line about it")
+    wait_until(
+        lambda: "event=hung_up" in lab.companion.log(call.call_id), PATIENCE, "the companion's line about it"
+    )
 
 
 def placed(lab: Hidden, way: str) -> None:

@@ -26,7 +26,7 @@ from tests.lab.peers.refreshed_calls import TIMER
 from tests.lab.peers.user_agent import Call, UserAgent
 from tests.lab.sip import SipMessage
 from tests.lab.stack import ROOT, Stack
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 PAGE = (ROOT / "docs/how-to/edge-authenticates.md").read_text(encoding="utf-8")
 CREDENTIALS = re.search(r'"credential", "(\w+):([\w.]+):(\w+)"', PAGE)
@@ -135,7 +135,7 @@ def placed(lab: Lab) -> None:
     assert all(sooner < later for sooner, later in pairwise(peer.taken))
     wait_until(
         lambda: lab.companion.log(call.call_id),
-        5,
+        PATIENCE,
         "both refreshes, confirmed",
         holds=lambda log: log.count("refresh_confirmed") == 2,
     )

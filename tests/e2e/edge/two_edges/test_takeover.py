@@ -32,7 +32,7 @@ from tests.lab.peers.refreshed_calls import (
 from tests.lab.peers.user_agent import ALLOW, Call, Peer, UserAgent
 from tests.lab.stack import ROOT, Stack
 from tests.lab.together import Stage
-from tests.lab.waiting import wait_until
+from tests.lab.waiting import PATIENCE, wait_until
 
 SHARED = 15
 OURS = f"{INTERVAL};refresher=uas"
@@ -44,7 +44,7 @@ def holds(stack: Stack, edge: Running, *calls: Call) -> None:
     """Wait until this edge has the record of each call, though it has not the address of its RPC."""
     wait_until(
         lambda: stack.exec(edge.edge.service, "kamcmd", "htable.dump", "session_timer"),
-        8,
+        PATIENCE,
         f"the records at edge {edge.name}",
         holds=lambda dump: all(call.call_id in dump for call in calls),
     )
@@ -139,7 +139,7 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
             call.answer(call.expect("BYE", timeout=INTERVAL + LATE), 200)
         wait_until(
             lambda: shared_companion.sessions().keys() & {left_by_us.call_id, left.call_id},
-            8,
+            PATIENCE,
             "no dead call",
             holds=lambda seen: not seen,
         )
@@ -149,7 +149,7 @@ def test_calls_go_on_over_the_edge_that_takes_the_address(
             assert call.bye().status == 200
         wait_until(
             lambda: rpc.record_texts(ours.call_id) | rpc.record_texts(theirs.call_id),
-            5,
+            PATIENCE,
             "no record",
             holds=lambda seen: not seen,
         )
