@@ -1,7 +1,7 @@
 """What a message says is read in one call, and is the same as by one call for each value.
 
 How Kamailio prints a text of several values was recorded on real ones: the probes ``at-once-…`` of
-``fakes/probes.py``.
+``fakes/probes_at_once.py``.
 """
 
 from __future__ import annotations
