@@ -68,6 +68,7 @@ def lost(accounts: Iterable[Account], held: Held, *, may_end: bool) -> tuple[str
     """
     return tuple(
         f"{each.call_id} ({each.kind}) ended by {each.by} {each.code or ''} {each.reason}".rstrip()
+        + _since_refresh(each)
         for each in accounts
         if each.answered is not None
         and not _dead(each)
@@ -117,12 +118,16 @@ def left(accounts: Sequence[Account], tables: Tables) -> tuple[str, ...]:
     ours = {each.call_id: each for each in accounts if each.kind != "churn"}
     up = {name for name, each in ours.items() if each.answered is not None and each.ended is None}
     over = {each.call_id for each in accounts if each.ended is not None}
-    clean = {each.call_id for each in accounts if each.by == "bye" or (each.by == "peer" and each.code)}
+    clean = {
+        each.call_id: f"by {each.by} {each.code or ''}".rstrip()
+        for each in accounts
+        if each.by == "bye" or (each.by == "peer" and each.code)
+    }
     wrong = [f"{name} is over and has a channel" for name in sorted(over & tables.channels)]
     wrong += [f"{name} is over and tracked" for name in sorted(over & tables.sessions)]
     wrong += [
-        f"{name} is over and has a record {tables.texts.get(name, '')}".rstrip()
-        for name in sorted(clean & tables.records)
+        f"{name} is over ({clean[name]}) and has a record {tables.texts.get(name, '')}".rstrip()
+        for name in sorted(clean.keys() & tables.records)
     ]
     wrong += [f"{name} lives and has no channel" for name in sorted(up - tables.channels)]
     wrong += [f"{name} lives and is not tracked" for name in sorted(up - tables.sessions)]
@@ -160,6 +165,13 @@ def without_refresh(accounts: Iterable[Account]) -> int:
 
 def _set_up_within(account: Account, held: Held) -> bool:
     return account.answered is not None and account.answered >= held.began and account.begun <= held.ended
+
+
+def _since_refresh(account: Account) -> str:
+    """How many forms of a refresh there was time for."""
+    if account.ended is None or account.refreshed is None:
+        return ""
+    return f", {account.ended - account.refreshed:.1f} s after its last refresh"
 
 
 def _dead(account: Account) -> bool:

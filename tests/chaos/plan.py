@@ -16,6 +16,16 @@ def go_together(faults: Sequence[Fault]) -> bool:
     return len(parts) == len(set(parts)) and len({fault.scene for fault in faults}) == 1
 
 
+def must_go_together(faults: Sequence[Fault]) -> None:
+    """Raises ValueError where these cannot be made at once, and says why."""
+    if go_together(faults):
+        return
+    parts = [part for fault in faults for part in fault.parts]
+    twice = sorted({part for part in parts if parts.count(part) > 1})
+    why = f"more than one touches {', '.join(twice)}" if twice else "they need stacks of different kinds"
+    raise ValueError(f"{' + '.join(fault.name for fault in faults)} cannot be played at once: {why}")
+
+
 def pairs(faults: Sequence[Fault], seed: int) -> Iterator[Together]:
     """Random pairs without an end. Every fault of one edge comes before one comes again, if pairs allow."""
     draw = random.Random(seed)  # noqa: S311  # not a secret

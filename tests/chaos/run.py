@@ -2,6 +2,7 @@
 
     python -m tests.chaos.run --seed 4028 --minutes 30 --calls 300
     python -m tests.chaos.run --only 'AMI cut,edge killed'
+    python -m tests.chaos.run --only "Asterisk restarted,edge's memory full" --together
 
 The last line counts faults, live calls lost and dead calls standing. Exit status 1 if anything was wrong.
 """
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     not_made = 0
     try:
         faults = named(given.only.split(",")) if given.only else FAULTS
+        if given.only and given.together:
+            plan.must_go_together(faults)
         with _stack() as stack:
             for faults_at_once, world in _played(stack, load, faults, given):
                 try:
@@ -67,9 +70,12 @@ def _played(
     """What is to be played next, and where."""
     for scene, stage in SCENES.items():
         own = [fault for fault in faults if fault.scene is scene]
-        if not own or (given.together and scene is not Scene.ONE_EDGE):
+        if not own or (given.together and not given.only and scene is not Scene.ONE_EDGE):
             continue
         with TemporaryDirectory() as folder, stage(stack, load, Path(folder)) as world:
+            if given.together and given.only:
+                yield tuple(own), world
+                continue
             for fault in () if given.together else own:
                 yield (fault,), world
             if scene is not Scene.ONE_EDGE:
@@ -80,7 +86,6 @@ def _played(
                     if time.monotonic() >= until:
                         break
                     yield pair, world
-            if given.together or not given.only:
                 yield plan.everything(faults, given.seed), world
 
 

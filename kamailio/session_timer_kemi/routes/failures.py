@@ -47,6 +47,10 @@ class Failures:
         No branch route may have run: there may have been no branch.
         """
         method = ksr.pv("$rm")
+        if method == "BYE":
+            # Whoever sent it ends the call, answered or not, and nothing else would take the record away:
+            # where this edge has no memory for a transaction, no route of a response or a timeout runs.
+            self._forget()
         if method not in REFRESHES:
             return
         request = self._edge.in_hand.again(method)
@@ -74,7 +78,7 @@ class Failures:
         """
         if ksr.pv("$rm") == "BYE":
             # A caller who is gone answers no BYE: what he leaves behind is not to fill the table.
-            self._edge.records.remove(key(*ksr.pvs("$ci", "$ft", "$tt")))
+            self._forget()
             return Next.GO_ON
         waiting = Branch("0").waiting()
         if waiting is None or waiting.pending.part is not Part.UAC or waiting.found is Found.BEGINS:
@@ -90,6 +94,10 @@ class Failures:
         )
         ksr.end_transaction(504, "No Response to Session Refresh")
         return Next.ANSWERED
+
+    def _forget(self) -> None:
+        """Remove the record of the dialog that the BYE in hand ends."""
+        self._edge.records.remove(key(*ksr.pvs("$ci", "$ft", "$tt")))
 
     def _ended(self, dialog: str, method: str, cseq: int, outcome: Outcome, code: int) -> None:
         now, clock = self._edge.now()

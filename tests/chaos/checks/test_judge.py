@@ -80,6 +80,13 @@ def test_a_record_without_2xx_goes_by_itself_and_no_other_does() -> None:
     assert not judge.goes_by_itself([LIVE, over], replace(seen, channels=frozenset({"a@peer", "d@peer"})))
 
 
+def test_it_is_told_how_a_call_ended_that_was_lost_or_left_something() -> None:
+    call = replace(LIVE, refreshed=90.0, ended=117.5, by="bye", code=200, reason="Q.850;cause=102")
+    assert judge.lost([call], HELD, may_end=False)[0].endswith("cause=102, 27.5 s after its last refresh")
+    short = replace(CHURN, ended=88.0, by="peer", code=500)
+    assert judge.left([short], but("records", "c@peer")) == ("c@peer is over (by peer 500) and has a record",)
+
+
 def test_a_peer_that_hung_up_itself_lost_nothing() -> None:
     assert judge.lost([replace(LIVE, ended=105.0, by="peer", code=200)], HELD, may_end=False) == ()
     assert judge.lost([replace(LIVE, ended=140.0, by="peer", code=0)], HELD, may_end=False) == ()

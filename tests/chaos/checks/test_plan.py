@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from tests.chaos.faults.listed import FAULTS, named
-from tests.chaos.plan import everything, go_together, pairs
+from tests.chaos.plan import everything, go_together, must_go_together, pairs
 
 
 def test_there_are_more_than_twenty_faults_and_no_name_twice() -> None:
@@ -40,3 +40,11 @@ def test_everything_at_once_is_a_fault_of_most_parts() -> None:
 def test_an_unknown_name_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"no fault is called nonsense; there are: .*AMI cut"):
         named(["AMI cut", "nonsense"])
+
+
+def test_faults_that_cannot_be_played_at_once_are_an_error_that_says_why() -> None:
+    must_go_together(named(["Asterisk restarted", "edge's memory full"]))
+    with pytest.raises(ValueError, match=r"edge killed \+ edge's memory full .* touches edge"):
+        must_go_together(named(["edge killed", "edge's memory full"]))
+    with pytest.raises(ValueError, match="stacks of different kinds"):
+        must_go_together(named(["AMI cut", "edge's address moved"]))
