@@ -135,7 +135,7 @@ def timed_out(session: Session, now: float) -> Step:
     """
     if session.sent is None or session.deadline is None or session.state is State.OVER:
         return session, None
-    if _has_time(session, now):
+    if session.attempts < SURE_ATTEMPTS or _has_time(session, now):
         if session.method is not Method.INVITE:
             return _send(_without(session, Method.UPDATE, Method.UPDATE_SDP), Event.AGAIN, now)
         last_round = session.deadline - 2 * session.policy.answer_time(session.interval)
@@ -272,11 +272,12 @@ def _first_wake(dialog: DialogTimer, policy: Policy, since: float, spread: float
     if not policy.probe:
         return since + deadline
     # Some peers refresh at two thirds of the interval. None that is in time is probed, and a probe in two
-    # forms is over when the interval is.
+    # forms is over when the interval is, also where the driver is late by a margin.
     answer, ringing = policy.answer_time(interval), policy.ringing_time(interval)
     lawful = lasting * 2 / 3 + min(2.0, lasting / 30)
-    margins = 2 * min(MARGIN, lasting / 30)
-    return since + min(max(deadline - 2 * answer, lawful), lasting - answer - ringing - margins)
+    one = min(MARGIN, lasting / 30)
+    two_forms = answer + max(ringing, answer + one) + 2 * one
+    return since + min(max(deadline - 2 * answer, lawful), lasting - two_forms)
 
 
 def _half(dialog: DialogTimer, policy: Policy) -> float:
@@ -300,11 +301,9 @@ def _verdict(session: Session, sent: float) -> float:
 
 
 def _has_time(session: Session, now: float) -> bool:
-    """Whether another form is due: it can still bring a response in time, or too few were tried."""
+    """Whether another form can still bring a response before the session interval is over."""
     if session.expires is None or session.attempts >= MOST_ATTEMPTS:
         return False
-    if session.attempts < SURE_ATTEMPTS:
-        return True
     return now + session.policy.answer_time(session.interval) + margin(session) <= session.expires
 
 
