@@ -136,4 +136,4 @@ class SessionTimers:
         if not self._has_ticked:
             self._has_ticked = True
             tm_settings.warn_of_lost_responses()
-        self._requests.publish_enough()
+        self._requests.for_native.publish_enough()

@@ -14,17 +14,8 @@ from ..parts import as_proxy, as_uac, as_uas, defects
 from ..parts.header_edits import Relayed
 from ..peers import End
 from ..this_edge import ThisEdge
+from .native_table import NativeTable
 
-OURS = "session_timer_ours"
-"""The hash table of Asterisk's addresses, as far as calls have passed."""
-_NAMED = "named"
-"""The value of an address that the settings name: what comes from there is not searched for our header."""
-_SEEN = "seen"
-"""The value of one that a record has shown, and so a peer may have chosen."""
-_MOST_NOTED = 256
-"""Hosts that each process notes there. Within a dialog its peer chooses where a request goes."""
-_ENOUGH = ":enough"
-"""The key beside them: the seconds that are enough for every profile. No host begins like it."""
 _MOST_HANDLED = 512
 LONGEST_HOST = 256
 """Characters of a host that are looked at. Names have no more, and what a peer writes is kept."""
@@ -51,7 +42,7 @@ class Requests:
 
     def __init__(self, edge: ThisEdge) -> None:
         self._edge = edge
-        self._noted: set[str] = set()
+        self.for_native = NativeTable(edge.config)
         self._handled: dict[tuple[object, ...], Handling | None] = {}
 
     def request(self) -> bool:
@@ -113,7 +104,7 @@ class Requests:
         if handling is None:
             branch.wait_for_nothing()
             return
-        self._note_asterisk(handling.asterisk)
+        self.for_native.note_asterisk(handling.asterisk)
         relayed = handling.relayed
         if relayed is None:
             told = self._edge.learned.get(next_hop)
@@ -278,21 +269,6 @@ class Requests:
         policy = self._edge.profile(record, destination.peer).policy
         if policy.mode is Mode.ANCHOR and uac.shows_support(method, policy):
             as_uac.announce(Rows(supported=ksr.row("Supported"))).make()
-
-    def publish_enough(self) -> None:
-        """Let a native configuration know which interval no profile calls too small."""
-        if _ENOUGH not in self._noted:
-            self._noted.add(_ENOUGH)
-            ksr.table_put(OURS, _ENOUGH, str(self._edge.config.largest_min_se))
-
-    def _note_asterisk(self, host: str) -> None:
-        """Let a native configuration know whose requests come to `request`."""
-        if not host or host in self._noted:
-            return
-        if len(self._noted) >= _MOST_NOTED and host not in self._edge.config.asterisk:
-            return
-        self._noted.add(host)
-        ksr.table_put(OURS, host, _NAMED if self._edge.config.is_asterisk(host) else _SEEN)
 
 
 def sender_of(request: Request) -> Side | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from enum import Enum, auto
-from typing import NamedTuple
 
-from session_timer import InternalHeader, Outcome, Peer, Record, RefreshResponse, Side, uac
+from session_timer import InternalHeader, Outcome, Record, RefreshResponse, Side, uac
 from session_timer.dialog import DialogTimer
 from session_timer.headers import parse_retry_after
 from session_timer.record import key
@@ -19,6 +17,7 @@ from ..message_facts import REFRESHES, Form, Rows, cseq, read_2xx
 from ..parts import as_proxy, as_uac, as_uas, defects
 from ..this_edge import ThisEdge
 from . import retry_422
+from .transaction import Standing, Transaction
 
 MOST_FORKS = 12
 """Dialogs that one request may begin on a branch: whoever is called chooses their tags, and so the number."""
@@ -27,52 +26,6 @@ _FINAL = re.compile(r"SIP/2\.0 [2-6].*?\nCSeq[ \t]*:[ \t]*[0-9]+[ \t]+(?:INVITE|
 
 _ENDS_A_DIALOG = (408, 481)
 """What a BYE may be answered, besides a 2xx, when the dialog is over (RFC 3261 15.1.1)."""
-
-
-class Standing(Enum):
-    """Where a dialog stands when a final response to an INVITE or UPDATE comes."""
-
-    BEGINS = auto()
-    """There is no record: the 2xx makes the first."""
-    BEGUN_EARLY = auto()
-    """The request began the dialog and there is a record: an UPDATE before the response has made it."""
-    GOES_ON = auto()
-    """There is a record, and the request was sent within the dialog."""
-    LOST = auto()
-    """The request was sent within the dialog, and there is no record: the 2xx makes one anew."""
-    OVER = auto()
-    """There was a record, and it has gone: a BYE has passed."""
-    ONE_FORK_TOO_MANY = auto()
-    """The request has begun as many dialogs as one may."""
-
-
-class Transaction(NamedTuple):
-    """Who sends what within which dialog."""
-
-    waiting: Waiting
-    dialog: str
-    """The key of the dialog's record."""
-    to_tag: str
-    """Of the response."""
-    sender: Side
-    """Whose request it is."""
-    peer: Peer
-    record: Record | None
-
-    @property
-    def local_tag(self) -> str:
-        """The tag of our end."""
-        return self.waiting.from_tag if self.sender is Side.LOCAL else self.to_tag
-
-    @property
-    def name(self) -> str:
-        """Tells this transaction from the others of its dialog."""
-        return f"{self.sender}:{self.waiting.cseq}"
-
-    @property
-    def call(self) -> str:
-        """How lines of the log begin."""
-        return f"session timer: {self.waiting.call_id}: peer={self.peer.name}"
 
 
 class Responses:
