@@ -49,7 +49,7 @@ class ShownSession(TypedDict):
     due: float | None
     """What comes next: our refresh, or a look at the record. Null: nothing."""
     deadline: float | None
-    """When the call is given up if no refresh comes. Null: never."""
+    """When the call is hung up if no refresh comes. Null: never."""
     refreshes: int
     method: str
     refused: list[int]

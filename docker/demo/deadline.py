@@ -35,7 +35,7 @@ class Deadline:
 
 
 def guard(interval: int) -> float:
-    """Seconds before expiry at which the side that waits gives up: min(32, N/3), RFC 4028 section 10."""
+    """Seconds before expiry at which the side that waits hangs up: min(32, N/3), RFC 4028 section 10."""
     return min(32.0, interval / 3)
 
 

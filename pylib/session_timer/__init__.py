@@ -2,7 +2,7 @@
 
 Facts in, decisions out. A request or a response is read into `RefreshRequest` or `RefreshResponse`;
 `uas`, `uac` and `proxy` decide what to put on the wire and what comes into force; `session` says when
-to refresh and when to give up; `record` and `internal_header` carry the state between programs. No
+to refresh and when to hang up; `record` and `internal_header` carry the state between programs. No
 clock, no sockets, no logging: the caller passes the time.
 """
 

@@ -210,7 +210,7 @@ def of_endpoint(about: str, name: str, options: Mapping[str, str], config: Confi
             Level.PROBLEM,
             about,
             f"timers={timers}",
-            "Asterisk negotiates, refreshes and gives up by itself while edge and companion do the same: "
+            "Asterisk negotiates, refreshes and hangs up by itself while edge and companion do the same: "
             "they collide, and whoever loses count ends the call",
             "timers = no   (or mode: endpoint_timers in the profile of these calls)",
             f"{PJSIP}, [{name}]",

@@ -59,9 +59,9 @@ class Policy:
     mode: Mode = Mode.ANCHOR
     expiry: ExpiryAction = ExpiryAction.HANG_UP
     expiry_guard: int | None = None
-    """How long before expiration a silent peer is given up, a third of the interval at most; None: 32."""
+    """Seconds before expiration when a silent peer is hung up, a third of the interval at most; None: 32."""
     probe: bool = True
-    """Send a refresh of our own before we give a silent peer up."""
+    """Send a refresh of our own before we hang a silent peer up."""
     hang_up_refused: bool = False
     """Hang up a peer that refuses every refresh; off, because a response is a sign of life."""
     keep_after_bare_2xx: bool = True

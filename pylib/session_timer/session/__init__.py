@@ -1,4 +1,4 @@
-"""One dialog's timer in time: when to refresh, what to do with a response, when to give up.
+"""One dialog's timer in time: when to refresh, what to do with a response, when to hang up.
 
 Theory of operation. A session is data. Every function takes one, and `now`, and returns the next one with at
 most one action for its driver. There is no clock here: the driver calls `due` when `wake` has come. A driver

@@ -107,7 +107,7 @@ class Session:
 
     @property
     def deadline(self) -> float | None:
-        """When a session without refresh is given up (RFC 4028 section 10); None: never."""
+        """When a session without refresh is hung up (RFC 4028 section 10); None: never."""
         if self.dialog.agreement is None:
             return None
         lasting = self.policy.lasting(self.interval)

@@ -50,7 +50,7 @@ class Event(StrEnum):
     NEVER = "response: not so"
     GONE = "response: no such dialog"
     TIMED_OUT = "timed out at the edge, last form"
-    GIVEN_UP = "given up at the deadline"
+    GIVEN_UP = "hung up at the deadline"
 
 
 class TransitionError(RuntimeError):

@@ -55,7 +55,7 @@ class Agreed:
     """Seconds; None: the timer is off."""
     refresher: Party | None
     deadline: float | None
-    """When the side that waits gives up (RFC 4028 section 10)."""
+    """When the side that waits hangs up (RFC 4028 section 10)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,7 @@ WORDS: dict[Rule, Words] = {
         "{who} hung up for want of a refresh before its time",
         "wait until 32 seconds before the end of the interval, as section 10 says",
         asterisk="timers_sess_expires: not below what the peer keeps to",
-        around="max_expires: half of what it asks for, so that our refresh comes before it gives up",
+        around="max_expires: half of what it asks for, so that our refresh comes before it hangs up",
         own=_EDGE,
     ),
     Rule.REFRESH_IGNORED: Words(
