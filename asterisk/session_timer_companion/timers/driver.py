@@ -21,13 +21,13 @@ from session_timer_companion.api import RefreshOutcome
 from session_timer_companion.background import BackgroundTasks
 from session_timer_companion.channels.asterisk_channels import AsteriskChannels
 from session_timer_companion.control.operator import Holds
-from session_timer_companion.edge.client import EdgeClient
 from session_timer_companion.edge.pool import EdgePool
 from session_timer_companion.edge.replies import Found, RecordReply
 from session_timer_companion.events.call_log import CallLog
 from session_timer_companion.metrics import Metrics
 from session_timer_companion.timers.evidence import Evidence
 from session_timer_companion.timers.expiry import Expiry, HangUpRules
+from session_timer_companion.timers.held_back import HeldBack
 from session_timer_companion.timers.orders import Breaker
 from session_timer_companion.timers.refresh import LearnedPeers, RefreshSender
 from session_timer_companion.timers.scheduler import PacedQueue, Scheduler, batches
@@ -101,6 +101,7 @@ class TimerDriver:
             ready=lambda: self.leading and ready(),
             holds=holds,
         )
+        self.held_back = HeldBack(self.sender.held, is_down=edges.is_down, schedule=self.schedule)
         self.holds = holds
         self._in_step = False
         self._queue = PacedQueue(pace)
@@ -148,7 +149,7 @@ class TimerDriver:
     @property
     def held(self) -> int:
         """Calls whose refresh is held back because their edge is down."""
-        return sum(len(calls) for calls in self.sender.held.values())
+        return len(self.held_back)
 
     def begin(self, tracked: TrackedCall, reply: RecordReply | None) -> None:
         """Start a call's timer from its record; None: it was answered this moment."""
@@ -193,29 +194,6 @@ class TimerDriver:
     def count_not_sent(self, tracked: TrackedCall, method: Method) -> None:
         """A refresh that an operator asked for could not be sent."""
         self._metrics.ended(tracked.peer, method, RefreshOutcome.NOT_SENT)
-
-    def release(self, edge: EdgeClient) -> None:
-        """This edge replies again: what was held back for it is due now."""
-        for tracked in self.sender.held.pop(edge, ()):
-            self._let_leave(tracked)
-
-    def look_at_held(self, edge: EdgeClient) -> None:
-        """This edge does not reply: what was held back past its time leaves unless it is known to be down."""
-        if self._edges.is_down(edge):
-            return
-        for tracked in self.sender.held.get(edge, ()):
-            active = tracked.active
-            if active is not None and active.latest is not None and (active.wake or 0.0) > active.latest:
-                self._let_leave(tracked)
-
-    def _let_leave(self, tracked: TrackedCall) -> None:
-        """Its refresh is due now, with time for two forms: that it is late is not its peer's doing."""
-        now, active = self._now(), tracked.active
-        if tracked.gone or tracked.busy or active is None:
-            return
-        late = 0.0 if active.latest is None else max(0.0, now - active.latest)
-        tracked.active = replace(active, since=active.since + late, wake=now)
-        self.schedule(tracked)
 
     def shift(self, tracked_calls: Sequence[TrackedCall], seconds: float) -> None:
         """Our host has stood still for so long: these calls are older by that than we thought."""

@@ -84,14 +84,14 @@ class ChangesReader:
         now = asyncio.get_running_loop().time()
         if not isinstance(found, Changes):
             for tracker in self._trackers():
-                tracker.driver.look_at_held(edge)
+                tracker.driver.held_back.look(edge)
             self._note(edge, up=False, reason=found.reason)
             return
         self._make_up_for_a_pause(edge)
         for tracker in self._trackers():
             for key, record in found.records.items():
                 tracker.changed(key, Found(record, edge.clocks), edge)
-            tracker.driver.release(edge)
+            tracker.driver.held_back.release(edge)
         if found.facts is not None:
             self._compare(edge, found.facts)
         before, self._read_at[edge.name] = self._read_at.get(edge.name, now), now
