@@ -15,6 +15,7 @@ body { margin: 0 auto; max-width: 64rem; padding: 2rem 1.5rem 4rem; background: 
 h1 { margin: 0 0 .3rem } h2 { margin: 3rem 0 .2rem; overflow-wrap: anywhere } p { max-width: 46rem }
 .good { color: var(--good) } .bad { color: var(--bad) } .faint { color: var(--faint) }
 svg { max-width: 100%; height: auto; display: block; margin: 1rem 0 }
+.drawn { overflow-x: auto } .drawn svg { min-width: 34rem }
 table { border-collapse: collapse; width: 100%; background: var(--card); font-size: 14px }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border: 1px solid var(--line);
   overflow-wrap: anywhere }
@@ -49,6 +50,11 @@ def table(names: Iterable[str], rows: Iterable[str]) -> str:
 def cells(*texts: str) -> str:
     """Plain texts as cells of a row."""
     return "".join(f"<td>{escape(text)}</td>" for text in texts)
+
+
+def drawn(picture: str) -> str:
+    """A picture that a narrow screen moves sideways, because it could not be read any smaller."""
+    return f'<div class="drawn" tabindex="0">{picture}</div>'
 
 
 FOOT = "</body></html>\n"

@@ -23,6 +23,8 @@ _GUTTER, _SPAN, _MARGIN = 84, 330, 150
 _TOP, _ROW, _LINE_HEIGHT = 96, 30, 15
 # A wait worth seeing: rows further apart than this get a broken lifeline between them, in seconds.
 _WAIT = 1.5
+# A letter of a title of size 15 is so wide in the widest of these fonts.
+_TITLE_LETTER = 9.3
 
 
 def svg(ladder: Ladder) -> str:
@@ -51,11 +53,17 @@ def svg(ladder: Ladder) -> str:
         f"<title>{escape(ladder.title)}</title>",
         f'<rect x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" rx="10" fill="{_PAPER}" '
         f'stroke="{_EDGE}"/>',
-        _text(20, 30, ladder.title, _INK, size=15, weight="600"),
+        _text(20, 30, _fitting(ladder.title, width - 40), _INK, size=15, weight="600"),
     ]
     lines = [line for column in range(len(ladder.columns)) for line in _lifeline(column, y, breaks)]
     names = [each for column, name in enumerate(ladder.columns) for each in _name(column, name)]
     return "\n".join([*head, *lines, *names, *body, "</svg>"]) + "\n"
+
+
+def _fitting(title: str, width: float) -> str:
+    """What of a title fits beside the edge of the picture; all of it is in the picture's name."""
+    most = int(width / _TITLE_LETTER)
+    return title if len(title) <= most else f"{title[: most - 1]}…"
 
 
 def _row(row: Row, y: float, columns: int) -> tuple[list[str], float]:

@@ -55,7 +55,7 @@ def section(number: int, call: Explained, *, timed: bool = True) -> str:
 <p class="{mark}"><b>{_text(report.conclusion(call))}</b></p>
 {notes}{html.table(("", "What was seen"), rows)}
 {verdicts}
-{svg(call.ladder())}{svg(call.draw_legs()) if call.draw_legs is not None else ""}
+{html.drawn(svg(call.ladder()))}{html.drawn(svg(call.draw_legs())) if call.draw_legs is not None else ""}
 </section>
 """
 
