@@ -7,9 +7,11 @@ import xml.etree.ElementTree as ET
 
 from demo.deadline import notes
 from rich.console import Console
+from session_timer_companion.explain.drawing import html
 from session_timer_companion.explain.drawing.ladder import (
     Arrow,
     Cast,
+    Ladder,
     Note,
     Section,
     Tone,
@@ -155,3 +157,19 @@ def test_svg_paints_its_own_background() -> None:
     assert first is not None
     assert first.get("fill", "").startswith("#")
     assert float(first.get("width", 0)) >= float(root.get("width", 0)) - 1
+
+
+def test_a_long_title_stays_within_its_picture() -> None:
+    """The browser draws a letter of the title 9 pixels wide, and clips what is beyond the picture."""
+    title = "Call-ID " + "long-" * 24
+    picture = ET.fromstring(svg(Ladder(title, ("a", "b"), ())))  # noqa: S314 - our own
+    drawn = next(each for each in picture if each.tag.endswith("}text")).text or ""
+    assert drawn.startswith("Call-ID long-long-")
+    assert drawn.endswith("…")
+    assert 20 + 9 * len(drawn) < float(picture.attrib["width"])
+    assert picture.attrib["aria-label"] == title
+
+
+def test_a_narrow_page_moves_a_picture_sideways() -> None:
+    assert html.drawn("<svg/>") == '<div class="drawn" tabindex="0"><svg/></div>'
+    assert ".drawn { overflow-x: auto }" in html.head("a", "b", "c")

@@ -384,22 +384,3 @@ def test_what_cut_the_call_comes_before_what_did_no_harm(tmp_path: Path) -> None
     output = run(written(tmp_path / "a.pcap", script.direct())).output
 
     assert "A rule was broken: 198.18.81.42 had to refresh the call and did not. And 1 more." in output
-
-
-def test_a_long_call_id_stays_within_its_picture_and_a_picture_within_a_narrow_page(tmp_path: Path) -> None:
-    """The browser draws a letter of the title 9 pixels wide, and clips what is beyond the picture."""
-    script = replace(lawful(), call_id="long-" * 24)
-    html = tmp_path / "a.html"
-
-    run(written(tmp_path / "a.pcap", script.direct()), "--html", html, "--svg", tmp_path / "svg")
-
-    (file,) = (tmp_path / "svg").glob("*.svg")
-    picture = ET.fromstring(file.read_text())  # noqa: S314 - our own
-    title = next(each for each in picture if each.tag.endswith("}text"))
-    assert title.text is not None
-    assert title.text.startswith("Call-ID long-long-")
-    assert title.text.endswith("…")
-    assert 20 + 9 * len(title.text) < float(picture.attrib["width"])
-    assert picture.attrib["aria-label"] == "Call-ID " + "long-" * 24
-    assert '<div class="drawn" tabindex="0"><svg' in html.read_text()
-    assert ".drawn { overflow-x: auto }" in html.read_text()
