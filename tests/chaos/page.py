@@ -46,11 +46,12 @@ A fault costs live calls:
   Until then nothing is sent through it.
 - **Where the machine is too small for the takeover**:
   [what replication does not do](../how-to/failover.md#what-replication-does-not-do).
-- **Where so many packets are lost that every form of a refresh is.** Three of them leave before a call is
-  hung up, two where the interval has no room for more. If a fifth is lost each way, an UPDATE that waits 2.25
-  seconds, as at an interval of 30, stays without a response in 1 case of 21 and a re-INVITE in 1 of 92: all
-  three in 1 of 180,000 (reckoned, not seen). At 90 seconds and above each waits longer. With two forms,
-  packet loss beside a full disk ended 4, 1 and 0 of 300 live calls in three runs; with three, 0 and 0 in two.
+- **Where so many packets are lost that every form of a refresh is.** Three of ours leave before a call
+  is hung up, two where the interval has no room for more or the peer should refresh. If a fifth is lost
+  each way, an UPDATE that waits 2.25 seconds, as at an interval of 30, stays without a response in 1
+  case of 21 and a re-INVITE in 1 of 92: all three in 1 of 180,000 (reckoned, not seen). At 90 seconds
+  and above each waits longer. With two forms, packet loss beside a full disk ended 4, 1 and 0 of 300
+  live calls in three runs; with three, 0 and 0 in two.
 - **Where peers have no patience.** *Without* below counts live calls that went longer than their interval
   without a refresh. The peers of these rounds wait; others hang up then.
 """

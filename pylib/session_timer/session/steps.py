@@ -30,8 +30,12 @@ Both fit in any session whose first refresh left when it was due. Where our side
 goes on for no longer than it was held back.
 """
 
-FEWEST_ATTEMPTS = 3
-"""As many if there is time: where a fifth of the packets is lost, two forms fail for one call in 2,000."""
+FEWEST_REFRESHES = 3
+"""As many of ours if there is time: where a fifth of the packets is lost, two fail for one call in 2,000.
+
+Not of probes: a peer that should refresh has tried by itself for long, and a third probe would be over only
+when the session interval is.
+"""
 
 MOST_ATTEMPTS = 4
 """Refreshes per interval; a peer is not asked the same thing over and over (RFC 4028 section 10)."""
@@ -141,7 +145,8 @@ def timed_out(session: Session, now: float) -> Step:
         last_round = session.deadline - 2 * session.policy.answer_time(session.interval)
         if now < last_round:
             return replace(session, state=after(session.state, Event.LATER), wake=last_round, sent=None), None
-        if now < session.deadline or session.attempts < FEWEST_ATTEMPTS:
+        fewest = FEWEST_REFRESHES if is_ours(session.dialog) else SURE_ATTEMPTS
+        if now < session.deadline or session.attempts < fewest:
             return _send(session, Event.AGAIN, now)
     if session.heard:
         return _keep(session, now), None
