@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import re
+import select
 import socket
 import ssl
 import sys
@@ -35,7 +36,7 @@ def listen_for_datagrams(own: Address, udp: socket.socket) -> None:
         tell(source, own, "udp", data)
 
 
-def messages(stream: socket.socket) -> Iterator[bytes]:
+def messages(stream: "socket.socket | Secure") -> Iterator[bytes]:
     """The SIP messages of a stream (RFC 3261 18.3), until it ends."""
     unread = b""
     while data := stream.recv(65535):
@@ -101,12 +102,52 @@ class WebSocket:
         return taken
 
 
+class Secure:
+    """A TLS connection that one thread reads while another writes: OpenSSL allows one of them at a time.
+
+    Where both were in it at once, the connection stood still at times, and every call on it with it.
+    """
+
+    def __init__(self, stream: ssl.SSLSocket) -> None:
+        stream.settimeout(0)
+        self._stream = stream
+        self._one = threading.Lock()
+
+    def recv(self, size: int) -> bytes:
+        while True:
+            with self._one:
+                try:
+                    return self._stream.recv(size)
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+            self._wait(select.POLLIN)
+
+    def sendall(self, data: bytes) -> None:
+        left = memoryview(data)
+        with self._one:
+            while left:
+                try:
+                    left = left[self._stream.send(left) :]
+                except ssl.SSLWantReadError:
+                    self._wait(select.POLLIN)
+                except ssl.SSLWantWriteError:
+                    self._wait(select.POLLOUT)
+
+    def _wait(self, event: int) -> None:
+        poll = select.poll()
+        poll.register(self._stream, event)
+        poll.poll(1000)  # the other thread may have taken what came
+
+
+Stream = socket.socket | Secure | WebSocket
+
+
 class Streams:
     """Connections: what goes to a host goes over the one that was used with it last."""
 
     def __init__(self) -> None:
         self._listening: set[tuple[str, Address]] = set()
-        self._open: dict[tuple[str, Address, str], socket.socket | WebSocket] = {}
+        self._open: dict[tuple[str, Address, str], Stream] = {}
 
     def listen(self, over: str, own: Address) -> None:
         if (over, own) in self._listening:
@@ -129,12 +170,15 @@ class Streams:
                 return
         plain = socket.create_connection(to, timeout=20, source_address=(own[0], 0))
         plain.settimeout(None)
+        stream = plain
         if over == "tls":
             context = ssl.create_default_context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            plain = context.wrap_socket(plain)
-        self._begin(WebSocket(plain, to[0]) if over == "ws" else plain, over, own, to).sendall(data)
+            stream = Secure(context.wrap_socket(plain))
+        elif over == "ws":
+            stream = WebSocket(plain, to[0])
+        self._begin(stream, over, own, to).sendall(data)
 
     def _accept(self, server: socket.socket, over: str, own: Address) -> None:
         while True:
@@ -142,20 +186,19 @@ class Streams:
             threading.Thread(target=self._welcome, args=(*server.accept(), over, own), daemon=True).start()
 
     def _welcome(self, plain: socket.socket, source: Address, over: str, own: Address) -> None:
+        stream: Stream = plain
         if over == "tls":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["CERTIFICATE_KEY"])
-            plain = context.wrap_socket(plain, server_side=True)
-        self._begin(plain, over, own, source)
+            stream = Secure(context.wrap_socket(plain, server_side=True))
+        self._begin(stream, over, own, source)
 
-    def _begin(
-        self, stream: socket.socket | WebSocket, over: str, own: Address, far: Address
-    ) -> socket.socket | WebSocket:
+    def _begin(self, stream: Stream, over: str, own: Address, far: Address) -> Stream:
         self._open[over, own, far[0]] = stream
         threading.Thread(target=self._read, args=(stream, over, own, far), daemon=True).start()
         return stream
 
-    def _read(self, stream: socket.socket | WebSocket, over: str, own: Address, far: Address) -> None:
+    def _read(self, stream: Stream, over: str, own: Address, far: Address) -> None:
         try:
             for message in stream.messages() if isinstance(stream, WebSocket) else messages(stream):
                 tell(far, own, over, message)
