@@ -131,10 +131,13 @@ def run(trace: Path, wishes: Wishes) -> int:
         with _page(wishes.html, trace.name, told) as html, _bar(trace, quiet=wishes.as_json) as progress:
             for call in explained(read(trace, notes, progress), notes, wishes.settings, wishes.call_id):
                 _tell(call, wishes, told, console, html, notes)
+        # Where one Call-ID is looked for, no other call is told: that none was says nothing of the file.
+        any_call = bool(told.calls or (wishes.call_id is not None and notes.messages))
+        about = tuple(report.about_file(notes, any_call=any_call))
         if wishes.as_json:
-            _json_end(notes, told, wishes)
+            _json_end(about, told)
         else:
-            _end(notes, told, wishes, console)
+            _end(about, told, wishes, console)
     except TraceError as error:
         click.echo(f"session-timer: {error}", err=True)
         return 2
@@ -196,19 +199,14 @@ def _tell(  # noqa: PLR0913, PLR0917 - where to tell it
         _print(console, report.line(told.calls, call, timed=notes.timed))
 
 
-def _any_call(notes: Notes, told: Told, wishes: Wishes) -> bool:
-    """Whether the trace may have a call: where one Call-ID is looked for, no other call is told."""
-    return bool(told.calls or (wishes.call_id is not None and notes.messages))
-
-
-def _json_end(notes: Notes, told: Told, wishes: Wishes) -> None:
+def _json_end(about: Iterable[str], told: Told) -> None:
     sys.stdout.write("\n]\n" if told.calls else "[]\n")
-    for line in report.about_file(notes, any_call=_any_call(notes, told, wishes)):
+    for line in about:
         click.echo(line, err=True)
 
 
-def _end(notes: Notes, told: Told, wishes: Wishes, console: Console) -> None:
-    for line in report.about_file(notes, any_call=_any_call(notes, told, wishes)):
+def _end(about: Iterable[str], told: Told, wishes: Wishes, console: Console) -> None:
+    for line in about:
         _print(console, Text(line, "yellow"))
     if told.calls:
         colour = "bold red" if told.broken else "bold green"

@@ -171,9 +171,9 @@ def _verdict(call: Explained, verdict: Verdict, *, timed: bool) -> Iterator[Text
 
 
 def summary(calls: int, broken: int) -> str:
-    """All calls of a trace in one sentence."""
+    """All calls that were judged, in one sentence."""
     if not calls:
-        return "There is no call in it."
+        return "No call was judged."
     some = f"in {broken} of them a rule was broken" if calls > 1 else "a rule was broken"
     return f"{calls} call{'s' * (calls != 1)}: {some if broken else 'no rule was broken'}"
 
